@@ -1,0 +1,13 @@
+# The options every target of the project is compiled with. Numerics first: no contraction, no fast-math,
+# so that a float expression means what docs/numerics.md says on every machine.
+add_library(vernier_options INTERFACE)
+target_compile_features(vernier_options INTERFACE cxx_std_20)
+target_compile_options(vernier_options INTERFACE
+  -ffp-contract=off -fno-fast-math
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+  -Werror)
+if(VERNIER_SANITIZE)
+  target_compile_options(vernier_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  target_link_options(vernier_options INTERFACE -fsanitize=address,undefined)
+endif()

@@ -1,0 +1,132 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace vernier {
+namespace {
+
+// An open descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Result<size_t> RegularFileSize(const std::string& path, int fd) {
+  struct stat info;
+  if (fstat(fd, &info) != 0) return Fail("{}: {}", path, std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) return Fail("{}: expected a regular file", path);
+  return static_cast<size_t>(info.st_size);
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::Open(const std::string& path) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return Fail("{}: {}", path, std::strerror(errno));
+  ASSIGN_OR_RETURN(const size_t size, RegularFileSize(path, file.get()));
+  MappedFile mapped;
+  mapped.path_ = path;
+  if (size == 0) return mapped;
+  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED) return Fail("{}: cannot map: {}", path, std::strerror(errno));
+  mapped.bytes_ = {static_cast<const std::byte*>(data), size};
+  return mapped;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+Result<std::string> ReadText(const std::string& path, size_t limit) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return Fail("{}: {}", path, std::strerror(errno));
+  ASSIGN_OR_RETURN(const size_t size, RegularFileSize(path, file.get()));
+  if (size > limit) return Fail("{}: {} bytes, expected at most {}", path, size, limit);
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = read(file.get(), text.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail("{}: {}", path, std::strerror(errno));
+    if (n == 0) return Fail("{}: ends after {} of {} bytes", path, done, size);
+    done += static_cast<size_t>(n);
+  }
+  return text;
+}
+
+Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  AtomicFile file;
+  file.path_ = path;
+  file.temporary_ = path + ".XXXXXX.tmp";
+  file.descriptor_ = mkostemps(file.temporary_.data(), 4, O_CLOEXEC);
+  if (file.descriptor_ < 0) {
+    file.temporary_.clear();
+    return Fail("{}: cannot write: {}", path, std::strerror(errno));
+  }
+  fchmod(file.descriptor_, 0644);
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+Status AtomicFile::Write(const void* data, size_t size) {
+  const char* next = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t n = write(descriptor_, next, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Fail("{}: cannot write: {}", path_, std::strerror(errno));
+    next += n;
+    size -= static_cast<size_t>(n);
+  }
+  return {};
+}
+
+Status AtomicFile::Commit() {
+  const int fd = std::exchange(descriptor_, -1);
+  const bool synced = fsync(fd) == 0;
+  if (close(fd) != 0 || !synced) return Fail("{}: cannot write: {}", path_, std::strerror(errno));
+  if (rename(temporary_.c_str(), path_.c_str()) != 0)
+    return Fail("{}: cannot rename {}: {}", path_, temporary_, std::strerror(errno));
+  temporary_.clear();
+  return {};
+}
+
+Status WriteFileAtomically(const std::string& path, std::string_view content) {
+  ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  RETURN_IF_ERROR(file.Write(content));
+  return file.Commit();
+}
+
+}  // namespace vernier

@@ -1,0 +1,54 @@
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace vernier {
+namespace {
+
+class FileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "vernier-file-XXXXXX").string();
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  size_t Entries() const {
+    size_t n = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder_)) ++n;
+    return n;
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(FileTest, WritesWholeOrNothing) {
+  const std::string path = folder_ / "a.txt";
+  {
+    auto file = AtomicFile::Create(path);
+    ASSERT_TRUE(file);
+    ASSERT_TRUE(file->Write("half"));
+  }
+  EXPECT_EQ(Entries(), 0u);
+  ASSERT_TRUE(WriteFileAtomically(path, "whole"));
+  EXPECT_EQ(Entries(), 1u);
+  EXPECT_EQ(ReadText(path).value(), "whole");
+  auto mapped = MappedFile::Open(path);
+  ASSERT_TRUE(mapped);
+  EXPECT_EQ(mapped->bytes().size(), 5u);
+}
+
+TEST_F(FileTest, ErrorsNameThePath) {
+  const std::string path = folder_ / "absent";
+  EXPECT_NE(ReadText(path).error().message.find(path), std::string::npos);
+  EXPECT_NE(MappedFile::Open(path).error().message.find(path), std::string::npos);
+  EXPECT_FALSE(ReadText(folder_.string()));
+  EXPECT_FALSE(MappedFile::Open(folder_.string()));
+  EXPECT_FALSE(AtomicFile::Create((folder_ / "no" / "such").string()));
+  ASSERT_TRUE(WriteFileAtomically(path, "12345"));
+  EXPECT_FALSE(ReadText(path, 4));
+}
+
+}  // namespace
+}  // namespace vernier

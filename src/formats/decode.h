@@ -1,0 +1,24 @@
+// Decoding of stored tensors. Every type's decoding is written down as float32 operations
+// (docs/numerics.md, section "Decoding"), so the result is one fixed float32 value for each
+// element, on every machine.
+#ifndef VERNIER_FORMATS_DECODE_H_
+#define VERNIER_FORMATS_DECODE_H_
+
+#include <cstddef>
+#include <span>
+
+#include "model/tensor.h"
+
+namespace vernier {
+
+// Decodes the blocks of `source` (whole blocks of `type`) into out[0 .. elements). For kF64 each
+// value is rounded to the nearest float32 (ties to even); all other types decode exactly as stated.
+// NaN scales give NaN values.
+void DecodeToFloat(TensorType type, std::span<const std::byte> source, std::span<float> out);
+
+// The same in double: kF64 exactly, all others the float32 value widened.
+void DecodeToDouble(TensorType type, std::span<const std::byte> source, std::span<double> out);
+
+}  // namespace vernier
+
+#endif  // VERNIER_FORMATS_DECODE_H_

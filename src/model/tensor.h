@@ -1,0 +1,71 @@
+// Tensors as they lie in a file: a type, a shape, and bytes that stay where they are.
+#ifndef VERNIER_MODEL_TENSOR_H_
+#define VERNIER_MODEL_TENSOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vernier {
+
+// Storage types, numbered as in GGUF (enum ggml_type of ggml-org/ggml). Do not change the values.
+enum class TensorType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
+  kF64 = 28,
+  kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
+  kMXFP4 = 39,
+};
+
+struct TensorTypeInfo {
+  TensorType type;
+  const char* name;    // as GGUF tools print it: "F32", "Q4_K"
+  int block_elements;  // consecutive elements of a row that are stored together; 1 for plain types
+  int block_bytes;
+};
+
+std::span<const TensorTypeInfo> TensorTypes();                // every type Vernier reads
+const TensorTypeInfo* FindTensorType(uint32_t gguf_number);   // null when not among them
+const TensorTypeInfo* FindTensorType(std::string_view name);  // any case
+const TensorTypeInfo& Info(TensorType type);
+
+// Row-major: shape[0] is the outermost dimension, the last one runs fastest (GGUF lists them the
+// other way round; both readers turn them into this order). A matrix that maps `in` to `out` values
+// has shape {out, in}. 1 to 4 dimensions, none zero.
+struct TensorView {
+  std::string name;
+  TensorType type = TensorType::kF32;
+  std::vector<int64_t> shape;
+  std::span<const std::byte> data;  // exactly Elements() / block_elements * block_bytes bytes
+
+  int64_t Columns() const { return shape.back(); }  // a row: the fastest dimension
+  int64_t Rows() const;                             // product of the others
+  int64_t Elements() const { return Rows() * Columns(); }
+  size_t RowBytes() const;
+  std::span<const std::byte> Row(int64_t row) const {
+    return data.subspan(static_cast<size_t>(row) * RowBytes(), RowBytes());
+  }
+};
+
+std::string ShapeText(std::span<const int64_t> shape);  // "[32000, 2048]"
+
+}  // namespace vernier
+
+#endif  // VERNIER_MODEL_TENSOR_H_

@@ -1,0 +1,86 @@
+// The inner loops of evaluation: one table of functions for each instruction set, chosen at run
+// time. docs/numerics.md states what each computes, operation by operation; every table gives the
+// same bits (kernels_test.cc holds them to kernels/reference.h), so the choice is one of speed
+// alone.
+//
+// T is float (arithmetic `f32`) or double (`f64`). Rows are contiguous; sizes are in elements;
+// outputs may not overlap inputs unless a line says so. Nothing allocates, nothing fails.
+#ifndef VERNIER_KERNELS_KERNELS_H_
+#define VERNIER_KERNELS_KERNELS_H_
+
+#include <cstddef>
+
+namespace vernier {
+
+enum class Isa { kPortable, kAvx2, kAvx512 };
+
+inline constexpr size_t kLanes = 16;   // logical lanes of a reduction, and rows of a weight panel
+inline constexpr size_t kBlock = 256;  // terms of a matrix product's inner chain
+
+// Y = X W^T for `n` rows of X and the outputs [first_panel * 16, last_panel * 16) of W that are
+// below `outputs`. Panel p holds rows 16p .. 16p+15 of W interleaved: panels[(p * k + i) * 16 + r]
+// = W[16p + r][i], zeros past the last row. y[j][o] = sum of blocks in order; a block is one chain
+// t = fma(W[o][i], x[j][i], t) over ascending i, from zero.
+template <class T, class W>
+struct MatMulArgs {
+  const W* panels;
+  size_t k;
+  size_t outputs;
+  size_t first_panel, last_panel;
+  const T* const* x;  // n rows of k
+  size_t n;
+  T* const* y;  // n rows of `outputs`
+};
+
+template <class T>
+struct RowKernels {
+  // scores[h * stride + j] = q_h . k_j (one fma chain in blocks, as a matrix product), 0 <= j <
+  // keys for row r's own keys[r]; `scratch` holds head_dim * 16 elements. All rows are tokens of
+  // one sequence: row r sees keys 0 .. keys[r]-1, keys ascending. scores of row r start at
+  // scores[r]; what lies past keys[r] up to the next multiple of 16 is overwritten.
+  void (*scores)(const T* const* q, const size_t* keys, size_t rows, const T* const* k,
+                 size_t heads, size_t kv_heads, size_t head_dim, T* const* scores, size_t stride,
+                 T* scratch);
+  // out_h = sum over j of p[h * stride + j] v_j (one fma chain over ascending j, in blocks).
+  void (*weighted_sum)(const T* p, size_t stride, const T* const* v, size_t keys, size_t heads,
+                       size_t kv_heads, size_t head_dim, T* out);
+  // p[j] = exp(scale * p[j] - max) / sum, in place.
+  void (*softmax)(T* p, size_t n, T scale);
+  // y = x / sqrt(mean(x^2) + eps).
+  void (*normalise)(const T* x, size_t n, T eps, T* y);
+  void (*multiply)(const T* a, const T* b, size_t n, T* y);  // y = a * b; y may be a or b
+  void (*add)(const T* a, const T* b, size_t n, T* y);       // y = a + b; y may be a or b
+  // y = silu(gate) * up, silu(g) = g / (1 + exp(-g)) evaluated in double and rounded once to T; y
+  // may be gate or up.
+  void (*swiglu)(const T* gate, const T* up, size_t n, T* y);
+  // Rotates pairs (x[a], x[b]) of each head by the angles whose cosines and sines are given,
+  // `pairs` of them: neighbours (2i, 2i+1) or halves (i, i + pairs); elements past 2 * pairs of a
+  // head are copied.
+  void (*rope_neighbours)(const T* x, size_t heads, size_t head_dim, const T* cos, const T* sin,
+                          size_t pairs, T* y);
+  void (*rope_halves)(const T* x, size_t heads, size_t head_dim, const T* cos, const T* sin,
+                      size_t pairs, T* y);
+};
+
+struct Kernels {
+  Isa isa;
+  const char* name;  // "portable", "avx2", "avx512"
+  RowKernels<float> f32;
+  RowKernels<double> f64;
+  void (*matmul_f32)(const MatMulArgs<float, float>&);
+  void (*matmul_f64)(const MatMulArgs<double, float>&);
+  void (*matmul_f64_wide)(
+      const MatMulArgs<double, double>&);  // weights that are not float32 numbers
+  // Sum of exp(x[i] - max) in double, 16 lanes and their tree; x is float or double.
+  double (*sum_exp_f32)(const float* x, size_t n, double max);
+  double (*sum_exp_f64)(const double* x, size_t n, double max);
+  void (*exp_f64)(const double* x, size_t n, double* y);  // y = exp(x) within 1 ulp; y may be x
+};
+
+// Null where this machine cannot run it (or the build has no such path).
+const Kernels* KernelsFor(Isa isa);
+const Kernels& BestKernels();
+
+}  // namespace vernier
+
+#endif  // VERNIER_KERNELS_KERNELS_H_

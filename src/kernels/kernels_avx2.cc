@@ -1,0 +1,23 @@
+// The kernels for one instruction set; the build gives this file its compiler flags.
+#define VERNIER_TARGET avx2
+#define VERNIER_VECTOR_BYTES 32
+#include "kernels/matmul-inl.h"
+#include "kernels/rows-inl.h"
+#include "kernels/targets.h"
+
+namespace vernier {
+
+const Kernels kAvx2Kernels = {
+    Isa::kAvx2,
+    "avx2",
+    avx2::MakeRowKernels<float>(),
+    avx2::MakeRowKernels<double>(),
+    avx2::MatMul<float, float>,
+    avx2::MatMul<double, float>,
+    avx2::MatMul<double, double>,
+    avx2::SumExp<float>,
+    avx2::SumExp<double>,
+    avx2::ExpRow,
+};
+
+}  // namespace vernier

@@ -1,0 +1,23 @@
+// The kernels for one instruction set; the build gives this file its compiler flags.
+#define VERNIER_TARGET avx512
+#define VERNIER_VECTOR_BYTES 64
+#include "kernels/matmul-inl.h"
+#include "kernels/rows-inl.h"
+#include "kernels/targets.h"
+
+namespace vernier {
+
+const Kernels kAvx512Kernels = {
+    Isa::kAvx512,
+    "avx512",
+    avx512::MakeRowKernels<float>(),
+    avx512::MakeRowKernels<double>(),
+    avx512::MatMul<float, float>,
+    avx512::MatMul<double, float>,
+    avx512::MatMul<double, double>,
+    avx512::SumExp<float>,
+    avx512::SumExp<double>,
+    avx512::ExpRow,
+};
+
+}  // namespace vernier

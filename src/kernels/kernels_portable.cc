@@ -1,0 +1,23 @@
+// The kernels for one instruction set; the build gives this file its compiler flags.
+#define VERNIER_TARGET portable
+#define VERNIER_VECTOR_BYTES 16
+#include "kernels/matmul-inl.h"
+#include "kernels/rows-inl.h"
+#include "kernels/targets.h"
+
+namespace vernier {
+
+const Kernels kPortableKernels = {
+    Isa::kPortable,
+    "portable",
+    portable::MakeRowKernels<float>(),
+    portable::MakeRowKernels<double>(),
+    portable::MatMul<float, float>,
+    portable::MatMul<double, float>,
+    portable::MatMul<double, double>,
+    portable::SumExp<float>,
+    portable::SumExp<double>,
+    portable::ExpRow,
+};
+
+}  // namespace vernier

@@ -1,0 +1,239 @@
+// Every instruction set this machine runs, against kernels/reference.h, bit for bit; and exp
+// against MPFR.
+#include "kernels/kernels.h"
+
+#include <gtest/gtest.h>
+#include <mpfr.h>
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/panels.h"
+#include "kernels/reference.h"
+
+namespace vernier {
+namespace {
+
+template <class T>
+std::vector<T> Random(size_t n, uint64_t seed, double spread = 1) {
+  std::mt19937_64 engine(seed);
+  std::normal_distribution<double> normal;
+  std::vector<T> x(n);
+  for (T& v : x) v = static_cast<T>(normal(engine) * spread);
+  return x;
+}
+
+template <class T>
+bool SameBits(const T* a, const T* b, size_t n) {
+  return std::memcmp(a, b, n * sizeof(T)) == 0;
+}
+
+template <class T>
+const RowKernels<T>& Rows(const Kernels& k) {
+  if constexpr (sizeof(T) == 4) {
+    return k.f32;
+  } else {
+    return k.f64;
+  }
+}
+
+class KernelsTest : public ::testing::TestWithParam<Isa> {
+ protected:
+  void SetUp() override {
+    kernels_ = KernelsFor(GetParam());
+    if (kernels_ == nullptr) GTEST_SKIP() << "this machine cannot run it";
+  }
+  const Kernels* kernels_ = nullptr;
+};
+
+template <class T, class W, class F>
+void TestMatMul(F matmul, size_t outputs, size_t k, size_t n) {
+  const std::vector<W> weights = Random<W>(outputs * k, outputs + k);
+  const std::vector<T> x = Random<T>(n * k, n);
+  Panels<W> panels = MakePanels<W>(outputs, k);
+  for (size_t p = 0; p < panels.Count(); ++p)
+    FillPanel(&panels, p, weights.data() + p * kLanes * k, std::min(kLanes, outputs - p * kLanes));
+  std::vector<T> y(n * outputs, T{-7});
+  std::vector<const T*> in;
+  std::vector<T*> out;
+  for (size_t j = 0; j < n; ++j) {
+    in.push_back(x.data() + j * k);
+    out.push_back(y.data() + j * outputs);
+  }
+  const size_t middle = panels.Count() / 2;  // two calls, as two threads would make them
+  matmul({panels.data.data(), k, outputs, 0, middle, in.data(), n, out.data()});
+  matmul({panels.data.data(), k, outputs, middle, panels.Count(), in.data(), n, out.data()});
+  for (size_t j = 0; j < n; ++j) {
+    for (size_t o = 0; o < outputs; ++o) {
+      const T expected =
+          reference::Dot<T>([&](size_t i) { return static_cast<T>(weights[o * k + i]); },
+                            [&](size_t i) { return x[j * k + i]; }, k);
+      ASSERT_TRUE(SameBits(&expected, &y[j * outputs + o], 1))
+          << "row " << j << " output " << o << " of " << outputs << "x" << k;
+    }
+  }
+}
+
+TEST_P(KernelsTest, MatMulIsOneChainInBlocks) {
+  for (const auto& [outputs, k] :
+       {std::pair<size_t, size_t>{16, 256}, {37, 224}, {70, 600}, {5, 1}, {128, 513}}) {
+    for (const size_t n : {1, 2, 3, 5, 7, 13, 25}) {
+      TestMatMul<float, float>(kernels_->matmul_f32, outputs, k, n);
+      TestMatMul<double, float>(kernels_->matmul_f64, outputs, k, n);
+      TestMatMul<double, double>(kernels_->matmul_f64_wide, outputs, k, n);
+    }
+  }
+  TestMatMul<float, float>(kernels_->matmul_f32, 20, 300,
+                           200);  // more rows than pass over a panel at once
+}
+
+template <class T>
+void TestRows(const RowKernels<T>& k) {
+  for (const size_t n : {1, 15, 16, 17, 224, 256, 1000}) {
+    const std::vector<T> x = Random<T>(n, n), u = Random<T>(n, n + 1),
+                         wide = Random<T>(n, n + 2, 30);
+    std::vector<T> y(n), expected(n);
+    k.normalise(x.data(), n, T(1e-6), y.data());
+    reference::Normalise(x.data(), n, T(1e-6), expected.data());
+    EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "normalise " << n;
+    k.swiglu(wide.data(), u.data(), n, y.data());
+    for (size_t i = 0; i < n; ++i) expected[i] = reference::SwiGlu(wide[i], u[i]);
+    EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "swiglu " << n;
+    y = expected = wide;
+    k.softmax(y.data(), n, T(0.3));
+    reference::Softmax(expected.data(), n, T(0.3));
+    EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "softmax " << n;
+    k.multiply(x.data(), u.data(), n, y.data());
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(y[i], x[i] * u[i]);
+    k.add(x.data(), u.data(), n, y.data());
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(y[i], x[i] + u[i]);
+  }
+}
+
+TEST_P(KernelsTest, RowsEqualTheReference) {
+  TestRows<float>(kernels_->f32);
+  TestRows<double>(kernels_->f64);
+}
+
+template <class T>
+void TestAttention(const RowKernels<T>& kernels, size_t heads, size_t kv_heads, size_t head_dim,
+                   size_t tokens) {
+  const std::vector<T> q = Random<T>(tokens * heads * head_dim, 1),
+                       k = Random<T>(tokens * kv_heads * head_dim, 2),
+                       v = Random<T>(tokens * kv_heads * head_dim, 3);
+  const size_t stride = (tokens + kLanes - 1) / kLanes * kLanes, group = heads / kv_heads;
+  std::vector<T> scores(tokens * heads * stride), scratch(head_dim * kLanes), out(heads * head_dim);
+  std::vector<const T*> qs, ks, vs;
+  std::vector<T*> rows;
+  std::vector<size_t> keys;
+  for (size_t r = 0; r < tokens; ++r) {
+    qs.push_back(q.data() + r * heads * head_dim);
+    ks.push_back(k.data() + r * kv_heads * head_dim);
+    vs.push_back(v.data() + r * kv_heads * head_dim);
+    rows.push_back(scores.data() + r * heads * stride);
+    keys.push_back(r + 1);
+  }
+  kernels.scores(qs.data(), keys.data(), tokens, ks.data(), heads, kv_heads, head_dim, rows.data(),
+                 stride, scratch.data());
+  for (size_t r = 0; r < tokens; ++r) {
+    for (size_t h = 0; h < heads; ++h) {
+      for (size_t j = 0; j <= r; ++j) {
+        const T expected =
+            reference::Dot<T>([&](size_t i) { return ks[j][h / group * head_dim + i]; },
+                              [&](size_t i) { return qs[r][h * head_dim + i]; }, head_dim);
+        ASSERT_TRUE(SameBits(&expected, &rows[r][h * stride + j], 1)) << r << " " << h << " " << j;
+      }
+    }
+    kernels.weighted_sum(rows[r], stride, vs.data(), r + 1, heads, kv_heads, head_dim, out.data());
+    for (size_t h = 0; h < heads; ++h) {
+      for (size_t d = 0; d < head_dim; ++d) {
+        const T expected =
+            reference::Dot<T>([&](size_t j) { return vs[j][h / group * head_dim + d]; },
+                              [&](size_t j) { return rows[r][h * stride + j]; }, r + 1);
+        ASSERT_TRUE(SameBits(&expected, &out[h * head_dim + d], 1)) << r << " " << h << " " << d;
+      }
+    }
+  }
+}
+
+TEST_P(KernelsTest, AttentionEqualsTheReference) {
+  TestAttention<float>(kernels_->f32, 7, 1, 32, 50);
+  TestAttention<float>(kernels_->f32, 4, 2, 20, 5);
+  TestAttention<double>(kernels_->f64, 4, 2, 32, 37);
+  TestAttention<float>(kernels_->f32, 1, 1, 16, 300);  // more than one block of keys
+}
+
+template <class T>
+void TestRope(const RowKernels<T>& kernels) {
+  const size_t heads = 3, head_dim = 12, pairs = 5;
+  const std::vector<T> x = Random<T>(heads * head_dim, 4), cos = Random<T>(pairs, 5),
+                       sin = Random<T>(pairs, 6);
+  std::vector<T> y(x.size());
+  for (const bool halves : {false, true}) {
+    (halves ? kernels.rope_halves : kernels.rope_neighbours)(x.data(), heads, head_dim, cos.data(),
+                                                             sin.data(), pairs, y.data());
+    for (size_t h = 0; h < heads; ++h) {
+      const T* in = x.data() + h * head_dim;
+      const T* out = y.data() + h * head_dim;
+      for (size_t i = 0; i < pairs; ++i) {
+        const size_t a = halves ? i : 2 * i, b = halves ? i + pairs : 2 * i + 1;
+        EXPECT_EQ(out[a], in[a] * cos[i] - in[b] * sin[i]);
+        EXPECT_EQ(out[b], in[b] * cos[i] + in[a] * sin[i]);
+      }
+      for (size_t i = 2 * pairs; i < head_dim; ++i) EXPECT_EQ(out[i], in[i]);
+    }
+  }
+}
+
+TEST_P(KernelsTest, RopeRotatesPairs) {
+  TestRope<float>(kernels_->f32);
+  TestRope<double>(kernels_->f64);
+}
+
+TEST_P(KernelsTest, ExpIsWithinOneUlp) {
+  std::vector<double> x = {0.0,    -0.0,   1.0,    -1.0,   709.78,  709.79,   1000.0,
+                           -708.5, -740.0, -745.2, -746.0, -1000.0, INFINITY, -INFINITY};
+  for (int i = -74000; i <= 70900; i += 7) x.push_back(i / 100.0 + 1e-7 * (i % 13));
+  std::vector<double> y(x.size());
+  kernels_->exp_f64(x.data(), x.size(), y.data());
+  mpfr_t e;
+  mpfr_init2(e, 200);
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_EQ(y[i], reference::Exp(x[i])) << x[i];
+    mpfr_set_d(e, x[i], MPFR_RNDN);
+    mpfr_exp(e, e, MPFR_RNDN);
+    const double right = mpfr_get_d(e, MPFR_RNDN);
+    if (std::isinf(right) || right == 0) {
+      EXPECT_EQ(y[i], right) << x[i];
+      continue;
+    }
+    const double ulp = std::max(std::nextafter(right, INFINITY) - right, 0x1p-1074);
+    mpfr_sub_d(e, e, y[i], MPFR_RNDN);
+    EXPECT_LE(std::abs(mpfr_get_d(e, MPFR_RNDN)), ulp) << x[i];
+  }
+  mpfr_clear(e);
+  double nan = NAN;
+  kernels_->exp_f64(&nan, 1, &nan);
+  EXPECT_TRUE(std::isnan(nan));
+}
+
+TEST_P(KernelsTest, SumExp) {
+  const std::vector<float> x = Random<float>(1003, 8, 5);
+  const double expected = reference::LaneSum<double>(
+      x.size(), [&](size_t i, double lane) { return lane + reference::Exp(x[i] - 3.0); });
+  EXPECT_EQ(kernels_->sum_exp_f32(x.data(), x.size(), 3.0), expected);
+  const std::vector<double> wide(x.begin(), x.end());
+  EXPECT_EQ(kernels_->sum_exp_f64(wide.data(), wide.size(), 3.0), expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, KernelsTest,
+                         ::testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
+                         [](const auto& test) {
+                           return std::string(test.param == Isa::kPortable ? "portable"
+                                              : test.param == Isa::kAvx2   ? "avx2"
+                                                                           : "avx512");
+                         });
+
+}  // namespace
+}  // namespace vernier

@@ -8,16 +8,16 @@
 
 namespace vernier::VERNIER_TARGET {
 
-// Tiles that fill the register file: with R native registers for 16 lanes, P * N * R accumulators
-// leave room for one panel's weights and a broadcast (16 registers for AVX2, 32 for AVX-512).
+// Tiles that fill the register file: of a panel's registers kPass at a time are held for a term,
+// with one broadcast of X and P * N * kPass accumulators (16 registers for AVX2: 2 + 1 + 12; 32 for
+// AVX-512). More of either and accumulators spill.
 template <class T>
 struct Tile {
-  static constexpr int kRegisters = VERNIER_VECTOR_BYTES == 64 ? 32 : 16;
-  static constexpr int kPerPanel = Vec<T>::kParts;
-  static constexpr int kRows = VERNIER_VECTOR_BYTES == 16 ? 1
-                               : kRegisters == 32         ? (kPerPanel == 1 ? 12 : 6)
-                                                          : (kPerPanel == 2 ? 6 : 3);
-  static constexpr int kPanels = kRegisters == 32 ? 2 : 1;
+  static constexpr int kPass = Vec<T>::kParts < 2 ? Vec<T>::kParts : 2;
+  static constexpr int kRows = VERNIER_VECTOR_BYTES == 16   ? 1
+                               : VERNIER_VECTOR_BYTES == 64 ? 12 / kPass
+                                                            : 6;
+  static constexpr int kPanels = VERNIER_VECTOR_BYTES == 64 ? 2 : 1;
 };
 
 inline constexpr size_t kRowsAtOnce =
@@ -33,19 +33,27 @@ VERNIER_INLINE void TileBlock(const MatMulArgs<T, W>& a, size_t panel, size_t k0
   const T* row[N];
   for (int j = 0; j < N; ++j) row[j] = x[j];
   Vec<T> t[P][N];
-  for (int p = 0; p < P; ++p)
-    for (int j = 0; j < N; ++j) t[p][j] = Set(T{0});
-  for (size_t i = k0; i < k1; ++i) {
+  constexpr int kPass = Tile<T>::kPass;
+  for (int q = 0; q < Vec<T>::kParts; q += kPass) {
+    typename Vec<T>::Part sum[P][N][kPass] = {};
+    for (size_t i = k0; i < k1; ++i) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 8
-      for (int q = 0; q < Vec<T>::kParts; ++q) {
-        const auto weight = LoadPart(w[p] + i * kLanes + q * Vec<T>::kWidth, T{});
+      for (int p = 0; p < P; ++p) {
+        typename Vec<T>::Part weight[kPass];
+#pragma GCC unroll 2
+        for (int c = 0; c < kPass; ++c)
+          weight[c] = LoadPart(w[p] + i * kLanes + (q + c) * Vec<T>::kWidth, T{});
 #pragma GCC unroll 12
-        for (int j = 0; j < N; ++j)
-          t[p][j].part[q] = FmaPart(weight, SetPart(row[j][i]), t[p][j].part[q]);
+        for (int j = 0; j < N; ++j) {
+          const typename Vec<T>::Part x_j = SetPart(row[j][i]);
+#pragma GCC unroll 2
+          for (int c = 0; c < kPass; ++c) sum[p][j][c] = FmaPart(weight[c], x_j, sum[p][j][c]);
+        }
       }
     }
+    for (int p = 0; p < P; ++p)
+      for (int j = 0; j < N; ++j)
+        for (int c = 0; c < kPass; ++c) t[p][j].part[q + c] = sum[p][j][c];
   }
   for (int p = 0; p < P; ++p) {
     const size_t first = (panel + p) * kLanes;
@@ -79,8 +87,9 @@ void RowsOfBlock(const MatMulArgs<T, W>& a, size_t panel, size_t k0, size_t k1, 
     if constexpr (N < kRows) Tiles<T, W, P, N>(a, panel, k0, k1, j); \
     break;
       VERNIER_CASE(1)
-      VERNIER_CASE(2) VERNIER_CASE(3) VERNIER_CASE(4) VERNIER_CASE(5) VERNIER_CASE(6)
-          VERNIER_CASE(7) VERNIER_CASE(8) VERNIER_CASE(9) VERNIER_CASE(10) VERNIER_CASE(11)
+      VERNIER_CASE(2)
+      VERNIER_CASE(3) VERNIER_CASE(4) VERNIER_CASE(5) VERNIER_CASE(6) VERNIER_CASE(7)
+          VERNIER_CASE(8) VERNIER_CASE(9) VERNIER_CASE(10) VERNIER_CASE(11)
 #undef VERNIER_CASE
               default : break;
     }

@@ -1,0 +1,76 @@
+// Running an op on rows. Each row's result is a function of its operands alone: rows may be
+// stacked, split and spread over workers in any way without a change of a bit.
+#ifndef VERNIER_OPS_EVALUATE_ROWS_H_
+#define VERNIER_OPS_EVALUATE_ROWS_H_
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/parallel.h"
+#include "kernels/kernels.h"
+#include "kernels/panels.h"
+#include "ops/op.h"
+#include "ops/rope.h"
+
+namespace vernier {
+
+// A node's constants, as its op needs them; the rest is unused.
+struct OpShape {
+  size_t width = 0;                              // elements of a row of the result
+  size_t in_width = 0;                           // of the first operand
+  double eps = 0;                                // kNormalise
+  size_t heads = 0, kv_heads = 0, head_dim = 0;  // kAttention; kRope: heads of this operand
+};
+
+// A weight in the form its op reads: `matrix` or `wide_matrix` for kMatMul, `vector` (T) for
+// kMultiply and kBias.
+template <class T>
+struct OpWeight {
+  const Panels<float>* matrix = nullptr;
+  const Panels<double>* wide_matrix = nullptr;
+  const T* vector = nullptr;
+};
+
+struct Machine {
+  const Kernels* kernels;
+  Workers* workers;
+};
+
+// Rows of every op that is not kEmbed or kAttention: out[r] from a[r] (and b[r] for two operands).
+template <class T>
+struct RowsArgs {
+  OpKind op;
+  OpShape shape;
+  OpWeight<T> weight;
+  std::span<const T*const> a, b;
+  std::span<T* const> out;
+  std::span<const size_t> positions;  // kRope
+  const RopeTable* rope = nullptr;    // kRope
+};
+
+template <class T>
+void EvaluateRows(const RowsArgs<T>& args, const Machine& machine);
+
+// Attention of some tokens of one sequence, row r seeing its keys[r] first tokens. `inner` (may be
+// empty) is called for each row with the scores ([heads][keys] without gaps) as `kq`, before
+// scaling, and again after the softmax, and may change them; calls for different rows may run at
+// once.
+enum class AttentionStage { kScores, kSoftmax };
+template <class T>
+struct AttentionArgs {
+  OpShape shape;
+  std::span<const T* const> q;
+  std::span<const size_t> keys;
+  std::span<const T*const> k, v;  // rows of all tokens of the sequence
+  std::span<T* const> out;
+  std::function<void(AttentionStage, size_t row, T* values, size_t n)> inner;
+};
+
+template <class T>
+void EvaluateAttention(const AttentionArgs<T>& args, const Machine& machine);
+
+}  // namespace vernier
+
+#endif  // VERNIER_OPS_EVALUATE_ROWS_H_

@@ -1,0 +1,44 @@
+// What a node of the graph can compute. One record an op: its name, what it computes, and whether a
+// row of its result depends on earlier rows of the sequence. docs/numerics.md states the operations
+// of each in order.
+#ifndef VERNIER_OPS_OP_H_
+#define VERNIER_OPS_OP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace vernier {
+
+enum class OpKind : uint8_t {
+  kEmbed,      // row of the embedding matrix of the token
+  kNormalise,  // x / sqrt(mean(x^2) + eps)
+  kMultiply,   // x * weight, element by element
+  kMatMul,     // x W^T
+  kBias,       // x + weight
+  kRope,       // rotation of each head by the position
+  kStore,      // x itself, as it is kept for later tokens
+  kAttention,  // softmax(q K^T / sqrt(head_dim)) V over this and all earlier tokens
+  kAdd,        // a + b
+  kSwiGlu,     // silu(gate) * up
+};
+
+struct OpInfo {
+  OpKind kind;
+  const char* name;  // as `vernier sites` prints it
+  const char* doc;   // one line
+  int operands;      // values it takes (weights apart)
+  bool has_weight;
+  bool causal;  // a row depends on earlier rows
+};
+
+std::span<const OpInfo> Ops();
+const OpInfo& Info(OpKind kind);
+
+// The arithmetic of a node: its operands are converted to this type (exactly, or rounded to
+// nearest), the op runs in it, and its result has it.
+enum class Arithmetic : uint8_t { kF32, kF64 };
+
+}  // namespace vernier
+
+#endif  // VERNIER_OPS_OP_H_

@@ -23,7 +23,8 @@ enum class CheckpointKind { kGguf, kHuggingFace };
 struct Checkpoint {
   CheckpointKind kind = CheckpointKind::kGguf;
   std::string path;            // as the user gave it
-  Metadata metadata;           // GGUF: its key-values. Hugging Face: empty
+  Metadata metadata;           // GGUF: its key-values, those of the first part first; without the
+                               // split.* keys that describe the files. Hugging Face: empty
   std::string config_json;     // Hugging Face: the text of config.json
   std::string tokenizer_json;  // Hugging Face: the text of tokenizer.json; empty when there is none
   std::vector<TensorView> tensors;                   // in file order; names unique
@@ -37,13 +38,16 @@ struct Checkpoint {
   uint64_t TensorBytes() const;
 };
 
-// Opens PATH: a .gguf file (any part of a split set opens the whole set) or a folder with
-// config.json and *.safetensors. Every count, offset and size is checked against the file before it
-// is used.
+// Opens PATH: a GGUF file (any part NAME-00001-of-00003.gguf of a split set opens the whole set) or
+// a folder with config.json (a JSON object) and model.safetensors, or the files that
+// model.safetensors.index.json names, or a single *.safetensors. Every count, offset and size is
+// checked against the file before it is used; errors name the file, the key or tensor and the
+// offset. Cheap: tensor data is mapped, not read.
 Result<Checkpoint> OpenCheckpoint(const std::string& path);
 
-// Identity of the model's content: metadata and every tensor's name, type, shape and bytes,
-// whatever the file's name, split or alignment. Reads all tensor data once.
+// Identity of the model's content: metadata (config and tokenizer text) and every tensor's name,
+// type, shape and bytes, whatever the file's name, split, shards, order or alignment. Reads all
+// tensor data once.
 Hash128 ContentHash(const Checkpoint& checkpoint);
 
 }  // namespace vernier

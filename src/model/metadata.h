@@ -39,12 +39,32 @@ struct MetaArray {
   std::vector<MetaValue> values;
 };
 
-// Every integer is kept in 64 bits and every float in a double (exact in both cases) beside its
-// file type.
+// Every integer is kept in 64 bits and every float in a double (exact in both cases, NaN bits
+// included) beside its file type: unsigned types hold uint64_t, signed ones int64_t.
 struct MetaValue {
   MetaType type = MetaType::kUint8;
   std::variant<uint64_t, int64_t, double, bool, std::string, MetaArray> value;
 };
+
+// Same type and same value; floats are the same when their bits are.
+bool operator==(const MetaArray& a, const MetaArray& b);
+bool operator==(const MetaValue& a, const MetaValue& b);
+
+const char* MetaTypeName(MetaType type);  // "uint8" ... "array"
+
+// The values converters write most, with their GGUF types.
+MetaValue MetaUint32(uint32_t value);
+MetaValue MetaFloat32(float value);
+MetaValue MetaBool(bool value);
+MetaValue MetaString(std::string value);
+MetaValue MetaStrings(const std::vector<std::string>& values);
+MetaValue MetaFloat32s(const std::vector<float>& values);
+MetaValue MetaInt32s(const std::vector<int32_t>& values);
+
+// float32 bits to the double that holds them and back. Ordinary conversion for numbers; a NaN keeps
+// sign, quiet bit and payload, which the machine's conversions need not.
+double WidenFloatBits(uint32_t bits);
+uint32_t NarrowToFloatBits(double value);
 
 class Metadata {
  public:

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace vernier {
 
 // Storage types, numbered as in GGUF (enum ggml_type of ggml-org/ggml). Do not change the values.
@@ -48,7 +50,8 @@ const TensorTypeInfo& Info(TensorType type);
 
 // Row-major: shape[0] is the outermost dimension, the last one runs fastest (GGUF lists them the
 // other way round; both readers turn them into this order). A matrix that maps `in` to `out` values
-// has shape {out, in}. 1 to 4 dimensions, none zero.
+// has shape {out, in}. 1 to 4 dimensions, none zero; a scalar has shape {1}. The data need not be
+// aligned (safetensors promises nothing): read it with memcpy or unaligned loads.
 struct TensorView {
   std::string name;
   TensorType type = TensorType::kF32;
@@ -65,6 +68,11 @@ struct TensorView {
 };
 
 std::string ShapeText(std::span<const int64_t> shape);  // "[32000, 2048]"
+
+// The bytes a tensor of this type and shape takes. Error (a reason without subject) when the shape
+// does not have 1 to 4 dimensions of at least 1, its last one is not whole blocks, or the elements
+// or bytes do not fit in 63 bits.
+Result<uint64_t> TensorByteSize(TensorType type, std::span<const int64_t> shape);
 
 }  // namespace vernier
 

@@ -1,0 +1,74 @@
+#include "model/json.h"
+
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+#include <vector>
+
+#include "model/quote.h"
+
+namespace vernier {
+namespace {
+
+using Json = nlohmann::json;
+
+// Watches the parser and stops it, by an exception that ParseJson catches.
+class Watcher {
+ public:
+  struct Stop {
+    std::string reason;
+  };
+
+  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
+    if (++values_ > kJsonMostValues)
+      throw Stop{fmt::format("more than {} JSON values", kJsonMostValues)};
+    switch (event) {
+      case Json::parse_event_t::object_start:
+        keys_.emplace_back();
+        [[fallthrough]];
+      case Json::parse_event_t::array_start:
+        if (depth >= kJsonDeepest)
+          throw Stop{fmt::format("JSON nested deeper than {}", kJsonDeepest)};
+        break;
+      case Json::parse_event_t::key:
+        if (!keys_.back().insert(parsed.get<std::string>()).second)
+          throw Stop{fmt::format("JSON key {} appears twice", Quote(parsed.get<std::string>()))};
+        break;
+      case Json::parse_event_t::object_end:
+        keys_.pop_back();
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
+ private:
+  size_t values_ = 0;
+  std::vector<std::unordered_set<std::string>> keys_;  // of the objects that are open
+};
+
+}  // namespace
+
+Result<Json> ParseJson(std::string_view text, const std::string& source) {
+  Watcher watcher;
+  try {
+    return Json::parse(text, [&watcher](int depth, Json::parse_event_t event, Json& parsed) {
+      return watcher(depth, event, parsed);
+    });
+  } catch (const Watcher::Stop& stop) {
+    return Fail("{}: {}", source, stop.reason);
+  } catch (const Json::parse_error& error) {
+    return Fail("{}: not valid JSON at byte {}", source, error.byte);
+  } catch (const Json::exception& error) {  // a number beyond double's range
+    return Fail("{}: not valid JSON: {}", source, Quote(error.what()));
+  }
+}
+
+Result<Json> ParseJsonObject(std::string_view text, const std::string& source) {
+  ASSIGN_OR_RETURN(Json json, ParseJson(text, source));
+  if (!json.is_object())
+    return Fail("{}: expected a JSON object, found {}", source, json.type_name());
+  return json;
+}
+
+}  // namespace vernier

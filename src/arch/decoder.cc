@@ -1,0 +1,315 @@
+#include "arch/decoder.h"
+
+#include <set>
+
+#include "base/names.h"
+#include "formats/decode.h"
+
+namespace vernier {
+namespace {
+
+struct WeightName {
+  const char* gguf;  // after "blk.N."
+  const char* hf;    // after "model.layers.N."
+};
+
+// Builds the nodes in order of computation, looking weights up under the names of the checkpoint's
+// kind.
+class Builder {
+ public:
+  Builder(const Checkpoint& checkpoint, const Hyperparameters& h, const DecoderTraits& traits)
+      : checkpoint_(checkpoint), h_(h), traits_(traits) {}
+
+  Result<Graph> Build();
+
+ private:
+  bool gguf() const { return checkpoint_.kind == CheckpointKind::kGguf; }
+  Status Layer(int layer);
+  Result<int> Attention(int layer, int x);
+  Result<int> Projection(int layer, int x, const char* which, const char* site, size_t width);
+  Result<int> Head(int x);
+  Status ReadRopeFactors();
+  Status CheckAllRead() const;
+
+  // The weight as a slot; the same tensor asked for again gives the same slot.
+  Result<int> Slot(int layer, const std::string& gguf_name, const std::string& hf_name,
+                   std::vector<int64_t> shape);
+  Result<int> LayerSlot(int layer, WeightName name, std::vector<int64_t> shape) {
+    return Slot(layer, fmt::format("blk.{}.{}", layer, name.gguf),
+                fmt::format("model.layers.{}.{}", layer, name.hf), std::move(shape));
+  }
+  int Append(Node node) {
+    graph_.nodes.push_back(std::move(node));
+    return static_cast<int>(graph_.nodes.size()) - 1;
+  }
+  // Two nodes: the normalised row, and its product with the norm's weight.
+  int Norm(int layer, int x, int weight, const std::string& name, const std::string& normed,
+           const std::string& llama_name, const std::string& module);
+  int MatMul(int layer, int x, int weight, size_t width, const std::string& site,
+             const std::string& llama_name, const std::string& module);
+  std::string Module(int layer, const char* name) const {
+    return *name ? fmt::format("model.layers.{}.{}", layer, name)
+                 : fmt::format("model.layers.{}", layer);
+  }
+
+  const Checkpoint& checkpoint_;
+  const Hyperparameters& h_;
+  const DecoderTraits& traits_;
+  Graph graph_;
+  std::set<std::string> read_;  // tensor names the graph reads
+  int x_ = 0;                   // the residual stream
+};
+
+Result<int> Builder::Slot(int layer, const std::string& gguf_name, const std::string& hf_name,
+                          std::vector<int64_t> shape) {
+  const std::string& name = gguf() ? gguf_name : hf_name;
+  ASSIGN_OR_RETURN(const TensorView* tensor, checkpoint_.Get(name, shape));
+  read_.insert(name);
+  for (size_t i = 0; i < graph_.weights.size(); ++i)
+    if (graph_.weights[i].name == gguf_name) return static_cast<int>(i);
+  graph_.weights.push_back({gguf_name, layer, *tensor});
+  return static_cast<int>(graph_.weights.size()) - 1;
+}
+
+int Builder::Norm(int layer, int x, int weight, const std::string& name, const std::string& normed,
+                  const std::string& llama_name, const std::string& module) {
+  const OpShape shape{.width = h_.hidden, .in_width = h_.hidden, .eps = h_.eps};
+  const int unscaled = Append({.op = OpKind::kNormalise,
+                               .site = normed,
+                               .layer = layer,
+                               .inputs = {x},
+                               .shape = shape,
+                               .group = name,
+                               .cache = {},
+                               .llama_name = "norm",
+                               .module = {}});
+  return Append({.op = OpKind::kMultiply,
+                 .site = name,
+                 .layer = layer,
+                 .inputs = {unscaled},
+                 .weight = weight,
+                 .shape = shape,
+                 .group = {},
+                 .cache = {},
+                 .llama_name = llama_name,
+                 .module = module});
+}
+
+int Builder::MatMul(int layer, int x, int weight, size_t width, const std::string& site,
+                    const std::string& llama_name, const std::string& module) {
+  const OpShape shape{.width = width, .in_width = graph_.nodes[static_cast<size_t>(x)].shape.width};
+  return Append({.op = OpKind::kMatMul,
+                 .site = site,
+                 .layer = layer,
+                 .inputs = {x},
+                 .weight = weight,
+                 .shape = shape,
+                 .group = {},
+                 .cache = {},
+                 .llama_name = llama_name,
+                 .module = module});
+}
+
+// One of q, k, v with its bias: sites Qcur_nobias (only with a bias) and Qcur.
+Result<int> Builder::Projection(int layer, int x, const char* which, const char* site,
+                                size_t width) {
+  const int64_t rows = static_cast<int64_t>(width), columns = static_cast<int64_t>(h_.hidden);
+  const std::string gguf = fmt::format("attn_{}", which),
+                    hf = fmt::format("self_attn.{}_proj", which);
+  const std::string module = Module(layer, hf.c_str());
+  ASSIGN_OR_RETURN(
+      const int weight,
+      LayerSlot(layer, {(gguf + ".weight").c_str(), (hf + ".weight").c_str()}, {rows, columns}));
+  if (!traits_.qkv_bias) return MatMul(layer, x, weight, width, site, site, module);
+  ASSIGN_OR_RETURN(const int bias,
+                   LayerSlot(layer, {(gguf + ".bias").c_str(), (hf + ".bias").c_str()}, {rows}));
+  const int product = MatMul(layer, x, weight, width, std::string(site) + "_nobias", site, "");
+  return Append({.op = OpKind::kBias,
+                 .site = site,
+                 .layer = layer,
+                 .inputs = {product},
+                 .weight = bias,
+                 .shape = {.width = width, .in_width = width},
+                 .group = {},
+                 .cache = {},
+                 .llama_name = site,
+                 .module = module});
+}
+
+Result<int> Builder::Attention(int layer, int x) {
+  const size_t q_width = h_.heads * h_.head_dim, kv_width = h_.kv_heads * h_.head_dim;
+  ASSIGN_OR_RETURN(const int q, Projection(layer, x, "q", "Qcur", q_width));
+  ASSIGN_OR_RETURN(const int k, Projection(layer, x, "k", "Kcur", kv_width));
+  ASSIGN_OR_RETURN(const int v, Projection(layer, x, "v", "Vcur", kv_width));
+  const auto rotate = [&](int from, const char* site, size_t heads, const char* llama_name) {
+    const size_t width = heads * h_.head_dim;
+    return Append(
+        {.op = OpKind::kRope,
+         .site = site,
+         .layer = layer,
+         .inputs = {from},
+         .shape = {.width = width, .in_width = width, .heads = heads, .head_dim = h_.head_dim},
+         .group = {},
+         .cache = {},
+         .llama_name = llama_name,
+         .module = {}});
+  };
+  const auto store = [&](int from, const char* site, const char* llama_name) {
+    return Append({.op = OpKind::kStore,
+                   .site = site,
+                   .layer = layer,
+                   .inputs = {from},
+                   .shape = {.width = kv_width, .in_width = kv_width},
+                   .group = {},
+                   .cache = "kv",
+                   .llama_name = llama_name,
+                   .module = {}});
+  };
+  const int q_rotated = rotate(q, "Qcur_rope", h_.heads, "Qcur");
+  const int k_rotated = rotate(k, "Kcur_rope", h_.kv_heads, "Kcur");
+  const int k_stored = store(k_rotated, "k_cache", "cache_k");
+  const int v_stored = store(v, "v_cache", "cache_v");
+  const OpShape shape{.width = q_width,
+                      .in_width = q_width,
+                      .heads = h_.heads,
+                      .kv_heads = h_.kv_heads,
+                      .head_dim = h_.head_dim};
+  const int mixed = Append({.op = OpKind::kAttention,
+                            .site = "kqv_out",
+                            .layer = layer,
+                            .inputs = {q_rotated, k_stored, v_stored},
+                            .shape = shape,
+                            .group = {},
+                            .cache = {},
+                            .llama_name = "kqv_out",
+                            .module = {}});
+  ASSIGN_OR_RETURN(const int weight,
+                   LayerSlot(layer, {"attn_output.weight", "self_attn.o_proj.weight"},
+                             {static_cast<int64_t>(h_.hidden), static_cast<int64_t>(q_width)}));
+  return MatMul(layer, mixed, weight, h_.hidden, "attn_out", "attn_out",
+                Module(layer, "self_attn.o_proj"));
+}
+
+Status Builder::Layer(int layer) {
+  const int64_t d = static_cast<int64_t>(h_.hidden), m = static_cast<int64_t>(h_.intermediate);
+  const auto add = [&](int a, int b, const char* site, const std::string& module) {
+    return Append({.op = OpKind::kAdd,
+                   .site = site,
+                   .layer = layer,
+                   .inputs = {a, b},
+                   .shape = {.width = h_.hidden, .in_width = h_.hidden},
+                   .group = {},
+                   .cache = {},
+                   .llama_name = site,
+                   .module = module});
+  };
+  ASSIGN_OR_RETURN(const int attn_norm,
+                   LayerSlot(layer, {"attn_norm.weight", "input_layernorm.weight"}, {d}));
+  const int normed = Norm(layer, x_, attn_norm, "attn_norm", "attn_normed", "attn_norm",
+                          Module(layer, "input_layernorm"));
+  ASSIGN_OR_RETURN(const int attention, Attention(layer, normed));
+  const int ffn_inp = add(attention, x_, "ffn_inp", "");
+  ASSIGN_OR_RETURN(const int ffn_norm,
+                   LayerSlot(layer, {"ffn_norm.weight", "post_attention_layernorm.weight"}, {d}));
+  const int fed = Norm(layer, ffn_inp, ffn_norm, "ffn_norm", "ffn_normed", "ffn_norm",
+                       Module(layer, "post_attention_layernorm"));
+  ASSIGN_OR_RETURN(const int gate_weight,
+                   LayerSlot(layer, {"ffn_gate.weight", "mlp.gate_proj.weight"}, {m, d}));
+  ASSIGN_OR_RETURN(const int up_weight,
+                   LayerSlot(layer, {"ffn_up.weight", "mlp.up_proj.weight"}, {m, d}));
+  ASSIGN_OR_RETURN(const int down_weight,
+                   LayerSlot(layer, {"ffn_down.weight", "mlp.down_proj.weight"}, {d, m}));
+  const int gate = MatMul(layer, fed, gate_weight, h_.intermediate, "ffn_gate", "ffn_gate",
+                          Module(layer, "mlp.gate_proj"));
+  const int up = MatMul(layer, fed, up_weight, h_.intermediate, "ffn_up", "ffn_up",
+                        Module(layer, "mlp.up_proj"));
+  const int act = Append({.op = OpKind::kSwiGlu,
+                          .site = "ffn_swiglu",
+                          .layer = layer,
+                          .inputs = {gate, up},
+                          .shape = {.width = h_.intermediate, .in_width = h_.intermediate},
+                          .group = {},
+                          .cache = {},
+                          .llama_name = "ffn_swiglu",
+                          .module = {}});
+  const int down = MatMul(layer, act, down_weight, h_.hidden, "ffn_out", "ffn_out",
+                          Module(layer, "mlp.down_proj"));
+  x_ = add(down, ffn_inp, "l_out", Module(layer, ""));
+  return {};
+}
+
+Result<int> Builder::Head(int x) {
+  const int64_t d = static_cast<int64_t>(h_.hidden), v = static_cast<int64_t>(h_.vocabulary);
+  ASSIGN_OR_RETURN(const int norm, Slot(-1, "output_norm.weight", "model.norm.weight", {d}));
+  const int normed = Norm(-1, x, norm, "result_norm", "result_normed", "result_norm", "model.norm");
+  const bool separate = checkpoint_.Find(gguf() ? "output.weight" : "lm_head.weight") != nullptr;
+  auto head = separate ? Slot(-1, "output.weight", "lm_head.weight", {v, d})
+                       : Slot(-1, "token_embd.weight", "model.embed_tokens.weight", {v, d});
+  if (!head) return head;
+  return MatMul(-1, normed, *head, h_.vocabulary, "result_output", "result_output", "lm_head");
+}
+
+// GGUF keeps Llama 3's frequency factors as a tensor, one a pair.
+Status Builder::ReadRopeFactors() {
+  if (!gguf() || checkpoint_.Find("rope_freqs.weight") == nullptr) return {};
+  const int64_t pairs = static_cast<int64_t>(graph_.rope.rotated / 2);
+  ASSIGN_OR_RETURN(const TensorView* tensor, checkpoint_.Get("rope_freqs.weight", {pairs}));
+  read_.insert("rope_freqs.weight");
+  std::vector<double> factors(static_cast<size_t>(pairs));
+  DecodeToDouble(tensor->type, tensor->data, factors);
+  for (const double f : factors)
+    if (!(f > 0))
+      return Fail("{}: tensor 'rope_freqs.weight': expected positive factors, found {}",
+                  checkpoint_.path, f);
+  graph_.rope.factors = std::move(factors);
+  return {};
+}
+
+// A tensor that no node reads would be silently ignored: another architecture under this one's
+// name.
+Status Builder::CheckAllRead() const {
+  for (const TensorView& tensor : checkpoint_.tensors) {
+    if (read_.contains(tensor.name) || GlobMatches("*.rotary_emb.inv_freq", tensor.name)) continue;
+    return Fail("{}: tensor '{}' has no place in architecture '{}'", checkpoint_.path, tensor.name,
+                h_.architecture);
+  }
+  return {};
+}
+
+Result<Graph> Builder::Build() {
+  graph_.architecture = h_.architecture;
+  graph_.layers = static_cast<int>(h_.layers);
+  graph_.vocabulary = h_.vocabulary;
+  graph_.hidden = h_.hidden;
+  graph_.context = h_.context;
+  graph_.rope = h_.rope;
+  graph_.rope.layout = gguf() ? traits_.gguf_layout : RopeLayout::kHalves;
+  RETURN_IF_ERROR(ReadRopeFactors());
+  const int64_t d = static_cast<int64_t>(h_.hidden), v = static_cast<int64_t>(h_.vocabulary);
+  ASSIGN_OR_RETURN(const int embedding,
+                   Slot(-1, "token_embd.weight", "model.embed_tokens.weight", {v, d}));
+  x_ = Append({.op = OpKind::kEmbed,
+               .site = "embd",
+               .layer = -1,
+               .inputs = {},
+               .weight = embedding,
+               .shape = {.width = h_.hidden},
+               .group = {},
+               .cache = {},
+               .llama_name = "embd",
+               .module = "model.embed_tokens"});
+  for (int layer = 0; layer < graph_.layers; ++layer) RETURN_IF_ERROR(Layer(layer));
+  RETURN_IF_ERROR(Head(x_));
+  RETURN_IF_ERROR(CheckAllRead());
+  graph_.sites = ListSites(graph_);
+  return std::move(graph_);
+}
+
+}  // namespace
+
+Result<Graph> BuildDecoder(const Checkpoint& checkpoint, const DecoderTraits& traits) {
+  ASSIGN_OR_RETURN(const Hyperparameters h, ReadHyperparameters(checkpoint));
+  return Builder(checkpoint, h, traits).Build();
+}
+
+}  // namespace vernier

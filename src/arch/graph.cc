@@ -1,0 +1,22 @@
+#include "arch/graph.h"
+
+namespace vernier {
+
+std::string Site::Label() const {
+  return layer < 0 ? name : name + "[" + std::to_string(layer) + "]";
+}
+
+std::vector<Site> ListSites(const Graph& graph) {
+  std::vector<Site> sites;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (node.op == OpKind::kAttention) {
+      sites.push_back({"kq", node.layer, static_cast<int>(i), InnerSite::kScores});
+      sites.push_back({"kq_soft_max", node.layer, static_cast<int>(i), InnerSite::kSoftmax});
+    }
+    sites.push_back({node.site, node.layer, static_cast<int>(i), InnerSite::kNone});
+  }
+  return sites;
+}
+
+}  // namespace vernier

@@ -1,0 +1,221 @@
+#include "arch/hyperparameters.h"
+
+#include <cmath>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
+
+namespace vernier {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int64_t kMost = int64_t{1}
+                          << 24;  // no width, count or vocabulary of a real model is larger
+
+// Typed reading of one JSON object, errors named "FILE: 'KEY': expected ...".
+class Config {
+ public:
+  Config(std::string path, Json json) : path_(std::move(path)), json_(std::move(json)) {}
+  bool Has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
+  Result<size_t> Count(const char* key) const {
+    if (!Has(key)) return Fail("{}: no '{}'", path_, key);
+    const Json& v = json_.at(key);
+    if (!v.is_number_integer() || v < 1 || v > kMost)
+      return Fail("{}: '{}': expected an integer from 1 to {}", path_, key, kMost);
+    return v.get<size_t>();
+  }
+  Result<double> Positive(const char* key) const {
+    if (!Has(key)) return Fail("{}: no '{}'", path_, key);
+    const Json& v = json_.at(key);
+    if (!v.is_number() || !(v.get<double>() > 0) || !std::isfinite(v.get<double>()))
+      return Fail("{}: '{}': expected a positive number", path_, key);
+    return v.get<double>();
+  }
+  Result<std::string> Text(const char* key) const {
+    if (!Has(key) || !json_.at(key).is_string())
+      return Fail("{}: '{}': expected a string", path_, key);
+    return json_.at(key).get<std::string>();
+  }
+  Result<Config> Object(const char* key) const {
+    if (!Has(key) || !json_.at(key).is_object())
+      return Fail("{}: '{}': expected an object", path_, key);
+    return Config(path_, json_.at(key));
+  }
+  bool Is(const char* key, bool value) const {
+    return Has(key) && json_.at(key).is_boolean() && json_.at(key).get<bool>() == value;
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  Json json_;
+};
+
+Result<Config> ParseConfig(const Checkpoint& checkpoint) {
+  const std::string path = checkpoint.path + "/config.json";
+  Json json = Json::parse(checkpoint.config_json, nullptr, false);
+  if (json.is_discarded() || !json.is_object()) return Fail("{}: expected a JSON object", path);
+  return Config(path, std::move(json));
+}
+
+Status ReadRopeScaling(const Config& config, Hyperparameters* h) {
+  if (!config.Has("rope_scaling")) return {};
+  ASSIGN_OR_RETURN(const Config scaling, config.Object("rope_scaling"));
+  ASSIGN_OR_RETURN(const std::string type,
+                   scaling.Text(scaling.Has("rope_type") ? "rope_type" : "type"));
+  if (type == "default") return {};
+  ASSIGN_OR_RETURN(const double factor, scaling.Positive("factor"));
+  if (type == "linear") {
+    h->rope.scale = factor;
+    return {};
+  }
+  if (type != "llama3")
+    return Fail("{}: 'rope_scaling': type '{}' is not known; expected default, linear or llama3",
+                config.path(), type);
+  ASSIGN_OR_RETURN(const double low, scaling.Positive("low_freq_factor"));
+  ASSIGN_OR_RETURN(const double high, scaling.Positive("high_freq_factor"));
+  ASSIGN_OR_RETURN(const double context, scaling.Positive("original_max_position_embeddings"));
+  if (!(high > low))
+    return Fail("{}: 'rope_scaling': expected high_freq_factor above low_freq_factor",
+                config.path());
+  h->rope.factors = Llama3RopeFactors(h->rope.rotated, h->rope.theta, factor, low, high, context);
+  return {};
+}
+
+Result<Hyperparameters> FromConfig(const Checkpoint& checkpoint, const std::string& architecture) {
+  ASSIGN_OR_RETURN(const Config config, ParseConfig(checkpoint));
+  Hyperparameters h;
+  h.architecture = architecture;
+  ASSIGN_OR_RETURN(h.layers, config.Count("num_hidden_layers"));
+  ASSIGN_OR_RETURN(h.hidden, config.Count("hidden_size"));
+  ASSIGN_OR_RETURN(h.intermediate, config.Count("intermediate_size"));
+  ASSIGN_OR_RETURN(h.heads, config.Count("num_attention_heads"));
+  h.kv_heads = h.heads;
+  if (config.Has("num_key_value_heads")) {
+    ASSIGN_OR_RETURN(h.kv_heads, config.Count("num_key_value_heads"));
+  }
+  h.head_dim = h.hidden / h.heads;
+  if (config.Has("head_dim")) {
+    ASSIGN_OR_RETURN(h.head_dim, config.Count("head_dim"));
+  }
+  ASSIGN_OR_RETURN(h.vocabulary, config.Count("vocab_size"));
+  ASSIGN_OR_RETURN(h.eps, config.Positive("rms_norm_eps"));
+  if (config.Has("max_position_embeddings")) {
+    ASSIGN_OR_RETURN(h.context, config.Count("max_position_embeddings"));
+  }
+  h.rope.rotated = h.head_dim;
+  if (config.Has("rope_theta")) {
+    ASSIGN_OR_RETURN(h.rope.theta, config.Positive("rope_theta"));
+  }
+  RETURN_IF_ERROR(ReadRopeScaling(config, &h));
+  if (config.Has("hidden_act")) {
+    ASSIGN_OR_RETURN(const std::string activation, config.Text("hidden_act"));
+    if (activation != "silu")
+      return Fail("{}: 'hidden_act' is '{}'; expected silu", config.path(), activation);
+  }
+  if (config.Is("use_sliding_window", true))
+    return Fail("{}: 'use_sliding_window': sliding windows are not supported", config.path());
+  if (config.Is("mlp_bias", true))
+    return Fail("{}: 'mlp_bias': biases of the MLP are not supported", config.path());
+  return h;
+}
+
+Result<size_t> MetaCount(const Metadata& m, const std::string& key) {
+  ASSIGN_OR_RETURN(const int64_t value, m.Int(key, 1, kMost));
+  return static_cast<size_t>(value);
+}
+
+Status ReadGgufRope(const Checkpoint& checkpoint, const std::string& prefix, Hyperparameters* h) {
+  const Metadata& m = checkpoint.metadata;
+  h->rope.rotated = h->head_dim;
+  if (m.Has(prefix + "rope.dimension_count")) {
+    ASSIGN_OR_RETURN(h->rope.rotated, MetaCount(m, prefix + "rope.dimension_count"));
+  }
+  if (m.Has(prefix + "rope.freq_base")) {
+    ASSIGN_OR_RETURN(h->rope.theta, m.Float(prefix + "rope.freq_base"));
+  }
+  std::string type = "none";
+  if (m.Has(prefix + "rope.scaling.type")) {
+    ASSIGN_OR_RETURN(type, m.String(prefix + "rope.scaling.type"));
+  }
+  if (type != "none" && type != "linear")
+    return Fail("{}: '{}rope.scaling.type' is '{}'; expected none or linear", checkpoint.path,
+                prefix, type);
+  const std::string factor =
+      m.Has(prefix + "rope.scaling.factor") ? "rope.scaling.factor" : "rope.scale_linear";
+  if (type == "linear" || m.Has(prefix + "rope.scale_linear")) {
+    ASSIGN_OR_RETURN(h->rope.scale, m.Float(prefix + factor));
+  }
+  if (!(h->rope.theta > 0) || !(h->rope.scale > 0))
+    return Fail("{}: '{}rope.*': expected a positive base and scale", checkpoint.path, prefix);
+  return {};
+}
+
+Result<Hyperparameters> FromMetadata(const Checkpoint& checkpoint,
+                                     const std::string& architecture) {
+  const Metadata& m = checkpoint.metadata;
+  const std::string prefix = architecture + ".";
+  Hyperparameters h;
+  h.architecture = architecture;
+  ASSIGN_OR_RETURN(h.layers, MetaCount(m, prefix + "block_count"));
+  ASSIGN_OR_RETURN(h.hidden, MetaCount(m, prefix + "embedding_length"));
+  ASSIGN_OR_RETURN(h.intermediate, MetaCount(m, prefix + "feed_forward_length"));
+  ASSIGN_OR_RETURN(h.heads, MetaCount(m, prefix + "attention.head_count"));
+  h.kv_heads = h.heads;
+  if (m.Has(prefix + "attention.head_count_kv")) {
+    ASSIGN_OR_RETURN(h.kv_heads, MetaCount(m, prefix + "attention.head_count_kv"));
+  }
+  h.head_dim = h.hidden / h.heads;
+  if (m.Has(prefix + "attention.key_length")) {
+    ASSIGN_OR_RETURN(h.head_dim, MetaCount(m, prefix + "attention.key_length"));
+  }
+  if (m.Has(prefix + "attention.value_length")) {
+    ASSIGN_OR_RETURN(const size_t value_length, MetaCount(m, prefix + "attention.value_length"));
+    if (value_length != h.head_dim)
+      return Fail("{}: '{}attention.value_length' is {}; expected the key length, {}",
+                  checkpoint.path, prefix, value_length, h.head_dim);
+  }
+  ASSIGN_OR_RETURN(h.eps, m.Float(prefix + "attention.layer_norm_rms_epsilon"));
+  if (!(h.eps > 0))
+    return Fail("{}: '{}attention.layer_norm_rms_epsilon': expected a positive number",
+                checkpoint.path, prefix);
+  if (m.Has(prefix + "context_length")) {
+    ASSIGN_OR_RETURN(h.context, MetaCount(m, prefix + "context_length"));
+  }
+  for (const char* key : {"expert_count", "attention.sliding_window"}) {
+    if (!m.Has(prefix + key)) continue;
+    ASSIGN_OR_RETURN(const int64_t value, m.Int(prefix + key));
+    if (value != 0)
+      return Fail("{}: '{}{}' is {}: not supported", checkpoint.path, prefix, key, value);
+  }
+  RETURN_IF_ERROR(ReadGgufRope(checkpoint, prefix, &h));
+  const TensorView* embedding = checkpoint.Find("token_embd.weight");
+  if (embedding == nullptr) return Fail("{}: no tensor 'token_embd.weight'", checkpoint.path);
+  h.vocabulary = static_cast<size_t>(embedding->Rows());
+  return h;
+}
+
+}  // namespace
+
+Result<std::string> ArchitectureName(const Checkpoint& checkpoint) {
+  if (checkpoint.kind == CheckpointKind::kGguf)
+    return checkpoint.metadata.String("general.architecture");
+  ASSIGN_OR_RETURN(const Config config, ParseConfig(checkpoint));
+  return config.Text("model_type");
+}
+
+Result<Hyperparameters> ReadHyperparameters(const Checkpoint& checkpoint) {
+  ASSIGN_OR_RETURN(const std::string architecture, ArchitectureName(checkpoint));
+  auto h = checkpoint.kind == CheckpointKind::kGguf ? FromMetadata(checkpoint, architecture)
+                                                    : FromConfig(checkpoint, architecture);
+  if (!h) return h;
+  if (h->heads % h->kv_heads != 0)
+    return Fail("{}: {} heads on {} KV heads: expected a multiple", checkpoint.path, h->heads,
+                h->kv_heads);
+  if (h->rope.rotated % 2 != 0 || h->rope.rotated > h->head_dim)
+    return Fail("{}: {} rotated elements of a head of {}: expected an even number up to it",
+                checkpoint.path, h->rope.rotated, h->head_dim);
+  return h;
+}
+
+}  // namespace vernier

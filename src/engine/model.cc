@@ -1,0 +1,36 @@
+#include "engine/model.h"
+
+#include "arch/architecture.h"
+
+namespace vernier {
+
+Model::Model(Checkpoint checkpoint, const ModelOptions& options)
+    : checkpoint_(std::move(checkpoint)),
+      workers_(options.threads),
+      kernels_(options.kernels != nullptr ? options.kernels : &BestKernels()) {}
+
+Result<std::unique_ptr<Model>> Model::Open(const std::string& path, const ModelOptions& options) {
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(path));
+  std::unique_ptr<Model> model(new Model(std::move(checkpoint), options));
+  ASSIGN_OR_RETURN(model->graph_, BuildGraph(model->checkpoint_));
+  model->weights_ = std::make_unique<WeightStore>(model->graph_, model->workers_);
+  model->rope_ = std::make_unique<RopeTable>(model->graph_.rope);
+  return model;
+}
+
+Result<const Tokenizer*> Model::tokenizer() {
+  if (tokenizer_ == nullptr) {
+    ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> made, MakeTokenizer(checkpoint_));
+    if (made->size() > static_cast<int64_t>(graph_.vocabulary))
+      return Fail("{}: the tokenizer has {} tokens, the model {}", path(), made->size(), graph_.vocabulary);
+    tokenizer_ = std::move(made);
+  }
+  return tokenizer_.get();
+}
+
+Hash128 Model::hash() {
+  if (!hash_) hash_ = ContentHash(checkpoint_);
+  return *hash_;
+}
+
+}  // namespace vernier

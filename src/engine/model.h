@@ -1,0 +1,56 @@
+// A model ready to be evaluated: checkpoint, graph, weights, tokenizer.
+#ifndef VERNIER_ENGINE_MODEL_H_
+#define VERNIER_ENGINE_MODEL_H_
+
+#include <memory>
+#include <string>
+
+#include "arch/graph.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "engine/weights.h"
+#include "kernels/kernels.h"
+#include "model/checkpoint.h"
+#include "model/tokenizer.h"
+#include "ops/evaluate_rows.h"
+
+namespace vernier {
+
+struct ModelOptions {
+  int threads = 0;                    // 0: as many as the machine runs at once
+  const Kernels* kernels = nullptr;   // null: the best this machine has
+};
+
+class Model {
+ public:
+  // Opens and checks everything; weights are read when first used.
+  static Result<std::unique_ptr<Model>> Open(const std::string& path, const ModelOptions& options = {});
+
+  const std::string& path() const { return checkpoint_.path; }
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  const Graph& graph() const { return graph_; }
+  WeightStore& weights() { return *weights_; }
+  RopeTable& rope() { return *rope_; }
+  Workers& workers() { return workers_; }
+  Machine machine() { return {kernels_, &workers_}; }
+  // Error when the checkpoint has none that is understood, or one with more tokens than the model.
+  Result<const Tokenizer*> tokenizer();
+  // ContentHash of the checkpoint, made on first use.
+  Hash128 hash();
+
+ private:
+  Model(Checkpoint checkpoint, const ModelOptions& options);
+  Checkpoint checkpoint_;
+  Workers workers_;
+  const Kernels* kernels_;
+  Graph graph_;
+  std::unique_ptr<WeightStore> weights_;
+  std::unique_ptr<RopeTable> rope_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::optional<Hash128> hash_;
+};
+
+}  // namespace vernier
+
+#endif  // VERNIER_ENGINE_MODEL_H_

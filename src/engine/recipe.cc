@@ -1,0 +1,128 @@
+#include "engine/recipe.h"
+
+#include <charconv>
+
+#include "base/file.h"
+#include "base/names.h"
+
+namespace vernier {
+namespace {
+
+struct PartName {
+  const char* name;
+  Part part;
+};
+constexpr PartName kParts[] = {
+    {"out", Part::kOut}, {"in", Part::kIn}, {"weight", Part::kWeight}, {"math", Part::kMath}, {"eps", Part::kEps}};
+
+std::optional<int> Integer(std::string_view text) {
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// "3", "0:5", "-5:", ":"; nullopt when it is none of them.
+std::optional<LayerRange> ParseRange(std::string_view text) {
+  const size_t colon = text.find(':');
+  LayerRange range;
+  if (colon == std::string_view::npos) {
+    range.single = Integer(text);
+    if (!range.single) return std::nullopt;
+    return range;
+  }
+  const std::string_view first = text.substr(0, colon), last = text.substr(colon + 1);
+  if (!first.empty() && !(range.first = Integer(first))) return std::nullopt;
+  if (!last.empty() && !(range.last = Integer(last))) return std::nullopt;
+  return range;
+}
+
+std::string WithoutSpaces(std::string_view text) {
+  std::string out;
+  for (const char c : text)
+    if (c != ' ' && c != '\t') out += c;
+  return out;
+}
+
+}  // namespace
+
+bool LayerSelection::Contains(int layer, int layers) const {
+  if (ranges.empty()) return true;
+  if (layer < 0) return false;
+  const auto from_end = [layers](int i) { return i < 0 ? i + layers : i; };
+  for (const LayerRange& r : ranges) {
+    if (r.single) {
+      if (from_end(*r.single) == layer) return true;
+    } else if (layer >= from_end(r.first.value_or(0)) && layer < (r.last ? from_end(*r.last) : layers)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+Result<Rule> ParseRule(std::string_view text) {
+  Rule rule;
+  rule.text = WithoutSpaces(text);
+  const size_t equals = rule.text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == rule.text.size())
+    return Fail("rule '{}': expected SELECTOR=VALUE, as in ffn_norm[0:5]=bf16", text);
+  std::string selector = rule.text.substr(0, equals);
+  rule.value = rule.text.substr(equals + 1);
+  // The part stands last; a selector with a dot left over names weights.
+  const size_t dot = selector.rfind('.');
+  if (dot != std::string::npos) {
+    const std::string tail = selector.substr(dot + 1);
+    const std::string head = selector.substr(0, dot);
+    const size_t bracket = head.rfind('[');
+    const bool plain = head.substr(0, bracket).find('.') == std::string::npos;
+    for (const PartName& p : kParts) {
+      if (tail != p.name || !plain) continue;
+      rule.part = p.part;
+      selector = head;
+    }
+  }
+  if (!selector.empty() && selector.back() == ']') {
+    const size_t open = selector.rfind('[');
+    if (open == std::string::npos) return Fail("rule '{}': ']' without '['", text);
+    rule.layers.text = selector.substr(open + 1, selector.size() - open - 2);
+    for (const std::string& item : Split(rule.layers.text, ',')) {
+      const auto range = ParseRange(item);
+      if (!range) return Fail("rule '{}': layers '{}': expected N, A:B or a list of them, as in [0:5] or [0,2,7]", text, rule.layers.text);
+      rule.layers.ranges.push_back(*range);
+    }
+    selector.resize(open);
+  }
+  if (selector.empty()) return Fail("rule '{}': expected a site before '='", text);
+  rule.glob = selector;
+  rule.weight_name = selector.find('.') != std::string::npos;
+  if (rule.weight_name) rule.part = Part::kWeight;
+  return rule;
+}
+
+Result<Recipe> ParseRecipe(const std::vector<std::string>& rules) {
+  Recipe recipe;
+  for (const std::string& text : rules) {
+    ASSIGN_OR_RETURN(Rule rule, ParseRule(text));
+    recipe.rules.push_back(std::move(rule));
+  }
+  return recipe;
+}
+
+Result<Recipe> ReadRecipe(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadText(path, 1 << 20));
+  Recipe recipe;
+  int number = 0;
+  for (const std::string& raw : Split(text, '\n')) {
+    ++number;
+    std::string_view line = raw;
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    line = Trim(line);
+    if (line.empty() || line.front() == '#') continue;
+    auto rule = ParseRule(line);
+    if (!rule) return Fail("{}:{}: {}", path, number, rule.error().message);
+    recipe.rules.push_back(std::move(*rule));
+  }
+  return recipe;
+}
+
+}  // namespace vernier

@@ -1,0 +1,55 @@
+// Rules and recipes: the text of what is changed where (see docs/rules.md).
+//
+//   rule     = selector "=" value
+//   selector = site-glob [ "[" layers "]" ] [ "." part ]  |  weight-name glob ("blk.*.ffn_*.weight")
+//   layers   = item { "," item }, item = N | [A] ":" [B]      as in Python: 0:5  -5:  3  0,2,7
+//   part     = out (default) | in | weight | math | eps
+//   value    = a treatment (formats/treatment.h); for math: f32 | f64; for eps: a positive number
+#ifndef VERNIER_ENGINE_RECIPE_H_
+#define VERNIER_ENGINE_RECIPE_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace vernier {
+
+enum class Part { kOut, kIn, kWeight, kMath, kEps };
+
+struct LayerRange {
+  std::optional<int> first, last;  // [first, last), negative from the end; a single layer N has single = N
+  std::optional<int> single;
+};
+
+struct LayerSelection {
+  std::string text;                // "0:5"
+  std::vector<LayerRange> ranges;  // empty: every layer, and what is in none
+  bool Contains(int layer, int layers) const;
+};
+
+struct Rule {
+  std::string text;       // as written, without spaces
+  std::string glob;       // of a site or a weight's name
+  LayerSelection layers;
+  Part part = Part::kOut;
+  bool weight_name = false;  // the glob contains a dot: it names weights ("blk.*.attn_q.weight")
+  std::string value;
+};
+
+// Later rules win over earlier ones at the same part of the same site.
+struct Recipe {
+  std::vector<Rule> rules;
+};
+
+// Errors name the rule: "rule 'ffn_norm': expected SELECTOR=VALUE".
+Result<Rule> ParseRule(std::string_view text);
+Result<Recipe> ParseRecipe(const std::vector<std::string>& rules);
+// A recipe file: one rule a line, empty lines and lines that start with # apart.
+Result<Recipe> ReadRecipe(const std::string& path);
+
+}  // namespace vernier
+
+#endif  // VERNIER_ENGINE_RECIPE_H_

@@ -1,0 +1,185 @@
+#include "engine/weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/result.h"
+#include "formats/decode.h"
+
+namespace vernier {
+namespace {
+
+size_t Bytes(const LoadedWeight& w) {
+  return w.matrix.data.size() * sizeof(float) + w.wide_matrix.data.size() * sizeof(double) + w.vector.size() * sizeof(float) +
+         w.vector_f64.size() * sizeof(double) + (w.rows ? w.rows->f32.size() * sizeof(float) + w.rows->f64.size() * sizeof(double) : 0);
+}
+
+std::string TreatmentKey(const Treatment& treatment, uint64_t seed) {
+  return treatment.rounding == Rounding::kStochastic ? fmt::format("{} seed {}", TreatmentText(treatment), seed) : TreatmentText(treatment);
+}
+
+bool NeedsDoubles(std::span<const double> values) {
+  return std::any_of(values.begin(), values.end(), [](double v) { return static_cast<double>(static_cast<float>(v)) != v && v == v; });
+}
+
+}  // namespace
+
+WeightStore::WeightStore(const Graph& graph, Workers& workers)
+    : graph_(graph),
+      workers_(workers),
+      is_matrix_(graph.weights.size()),
+      is_vector_(graph.weights.size()),
+      is_embedding_(graph.weights.size()),
+      originals_(graph.weights.size()) {
+  for (const Node& node : graph.nodes) {
+    if (node.weight < 0) continue;
+    const size_t slot = static_cast<size_t>(node.weight);
+    if (node.op == OpKind::kMatMul) is_matrix_[slot] = true;
+    if (node.op == OpKind::kMultiply || node.op == OpKind::kBias) is_vector_[slot] = true;
+    if (node.op == OpKind::kEmbed) is_embedding_[slot] = true;
+  }
+}
+
+Hash128 WeightStore::Identity(int slot) const { return Combine(HashText("weight"), static_cast<uint64_t>(slot)); }
+
+WeightValues WeightStore::Decode(int slot) const {
+  const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
+  const size_t rows = static_cast<size_t>(tensor.Rows()), columns = static_cast<size_t>(tensor.Columns());
+  WeightValues values;
+  if (tensor.type == TensorType::kF64) {
+    values.f64.resize(rows * columns);
+    DecodeToDouble(tensor.type, tensor.data, values.f64);
+    if (NeedsDoubles(values.f64)) return values;
+    values.f64.clear();
+  }
+  values.f32.resize(rows * columns);
+  workers_.For(rows, std::max<size_t>(1, 65536 / columns), [&](size_t first, size_t last) {
+    for (size_t r = first; r < last; ++r)
+      DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(r)), std::span(values.f32).subspan(r * columns, columns));
+  });
+  return values;
+}
+
+TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_t seed, WeightValues* values) const {
+  const WeightSlot& weight = graph_.weights[static_cast<size_t>(slot)];
+  const size_t rows = static_cast<size_t>(weight.tensor.Rows()), columns = static_cast<size_t>(weight.tensor.Columns());
+  const uint64_t key = Combine(HashText(weight.name), seed).low;
+  if (!values->f64.empty()) return TreatTensor(treatment, values->f64.data(), rows, columns, key);
+  return TreatTensor(treatment, values->f32.data(), rows, columns, key);
+}
+
+template <class W, class Row>
+static Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const Row& rows) {
+  Panels<W> panels = MakePanels<W>(outputs, k);
+  workers.For(panels.Count(), 1, [&](size_t first, size_t last) {
+    std::vector<W> buffer(kLanes * k);
+    for (size_t p = first; p < last; ++p) {
+      const size_t count = std::min(kLanes, outputs - p * kLanes);
+      for (size_t r = 0; r < count; ++r) rows(p * kLanes + r, std::span<W>(buffer).subspan(r * k, k));
+      FillPanel(&panels, p, buffer.data(), count);
+    }
+  });
+  return panels;
+}
+
+void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const {
+  const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
+  const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
+  const auto copy_from = [k](const auto& values) {
+    return [&values, k](size_t row, auto out) { std::copy_n(values.data() + row * k, k, out.data()); };
+  };
+  if (treated != nullptr || tensor.type == TensorType::kF64) {
+    const WeightValues decoded = treated != nullptr ? WeightValues{} : Decode(slot);
+    const WeightValues& values = treated != nullptr ? *treated : decoded;
+    if (values.f64.empty()) {
+      loaded->matrix = BuildPanels<float>(rows, k, workers_, copy_from(values.f32));
+      return;
+    }
+    loaded->wide_matrix = BuildPanels<double>(rows, k, workers_, copy_from(values.f64));
+    const std::vector<float> rounded(values.f64.begin(), values.f64.end());
+    loaded->matrix = BuildPanels<float>(rows, k, workers_, copy_from(rounded));
+    return;
+  }
+  // Straight from the file, sixteen rows at a time.
+  loaded->matrix = BuildPanels<float>(rows, k, workers_, [&](size_t row, std::span<float> out) {
+    DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(row)), out);
+  });
+}
+
+std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment* treatment, uint64_t seed) const {
+  auto loaded = std::make_shared<LoadedWeight>();
+  const size_t s = static_cast<size_t>(slot);
+  std::optional<WeightValues> values;
+  if (treatment != nullptr || is_vector_[s]) values = Decode(slot);
+  if (treatment != nullptr) Treat(slot, *treatment, seed, &*values);
+  if (is_matrix_[s]) LoadPanels(slot, treatment != nullptr ? &*values : nullptr, loaded.get());
+  if (is_vector_[s]) {
+    if (values->f64.empty()) {
+      loaded->vector = values->f32;
+      loaded->vector_f64.assign(values->f32.begin(), values->f32.end());
+    } else {
+      loaded->vector_f64 = values->f64;
+      loaded->vector.assign(values->f64.begin(), values->f64.end());
+    }
+  }
+  if (is_embedding_[s] && treatment != nullptr) loaded->rows = std::move(values);
+  return loaded;
+}
+
+std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const Treatment* treatment, uint64_t seed) {
+  const size_t s = static_cast<size_t>(slot);
+  if (treatment == nullptr) {
+    if (originals_[s] == nullptr) originals_[s] = Load(slot, nullptr, 0);
+    return originals_[s];
+  }
+  const Key key{slot, TreatmentKey(*treatment, seed)};
+  Cached& cached = treated_[key];
+  cached.used = ++clock_;
+  if (cached.weight == nullptr) {
+    cached.weight = Load(slot, treatment, seed);
+    cached.bytes = Bytes(*cached.weight);
+  }
+  const std::shared_ptr<const LoadedWeight> weight = cached.weight;
+  size_t total = 0;
+  for (const auto& [k, c] : treated_) total += c.bytes;
+  while (total > cache_budget && treated_.size() > 1) {  // the longest unused goes first
+    const auto oldest = std::min_element(treated_.begin(), treated_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    total -= oldest->second.bytes;
+    treated_.erase(oldest);
+  }
+  return weight;
+}
+
+const WeightTreatment& WeightStore::Measure(int slot, const Treatment& treatment, uint64_t seed) {
+  const Key key{slot, TreatmentKey(treatment, seed)};
+  const auto found = measured_.find(key);
+  if (found != measured_.end()) return found->second;
+  WeightValues values = Decode(slot);
+  WeightTreatment result;
+  result.counts = Treat(slot, treatment, seed, &values);
+  const Hash128 content = values.f64.empty() ? HashBytes(values.f32.data(), values.f32.size() * sizeof(float))
+                                             : HashBytes(values.f64.data(), values.f64.size() * sizeof(double));
+  result.identity = result.counts.changed == 0 ? Identity(slot) : Combine(Identity(slot), content);
+  return measured_.emplace(key, result).first->second;
+}
+
+template <class T>
+void WeightStore::EmbeddingRow(int slot, const LoadedWeight& loaded, size_t token, T* out) const {
+  const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
+  const size_t k = static_cast<size_t>(tensor.Columns());
+  if (loaded.rows && !loaded.rows->f64.empty()) {
+    std::transform(loaded.rows->f64.data() + token * k, loaded.rows->f64.data() + (token + 1) * k, out,
+                   [](double v) { return static_cast<T>(v); });
+  } else if (loaded.rows) {
+    std::copy_n(loaded.rows->f32.data() + token * k, k, out);
+  } else if constexpr (sizeof(T) == 4) {
+    DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(token)), std::span(out, k));
+  } else {
+    DecodeToDouble(tensor.type, tensor.Row(static_cast<int64_t>(token)), std::span(out, k));
+  }
+}
+
+template void WeightStore::EmbeddingRow(int, const LoadedWeight&, size_t, float*) const;
+template void WeightStore::EmbeddingRow(int, const LoadedWeight&, size_t, double*) const;
+
+}  // namespace vernier

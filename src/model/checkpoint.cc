@@ -189,6 +189,10 @@ Status OpenFolder(Checkpoint* out) {
   if (fs::exists(tokenizer, error)) {
     ASSIGN_OR_RETURN(out->tokenizer_json, ReadText(tokenizer, kLongestJson));
   }
+  const std::string tokenizer_config = (folder / "tokenizer_config.json").string();
+  if (fs::exists(tokenizer_config, error)) {
+    ASSIGN_OR_RETURN(out->tokenizer_config_json, ReadText(tokenizer_config, kLongestJson));
+  }
   return OpenSafetensorsOf(folder, out);
 }
 
@@ -259,6 +263,7 @@ Hash128 ContentHash(const Checkpoint& checkpoint) {
   }
   hash = Combine(hash, HashText(checkpoint.config_json));
   hash = Combine(hash, HashText(checkpoint.tokenizer_json));
+  hash = Combine(hash, HashText(checkpoint.tokenizer_config_json));
   for (const auto& [name, position] : checkpoint.index)
     hash = Combine(hash, HashOfTensor(checkpoint.tensors[position]));
   return hash;

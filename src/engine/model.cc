@@ -22,7 +22,8 @@ Result<const Tokenizer*> Model::tokenizer() {
   if (tokenizer_ == nullptr) {
     ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> made, MakeTokenizer(checkpoint_));
     if (made->size() > static_cast<int64_t>(graph_.vocabulary))
-      return Fail("{}: the tokenizer has {} tokens, the model {}", path(), made->size(), graph_.vocabulary);
+      return Fail("{}: the tokenizer has {} tokens, the model {}", path(), made->size(),
+                  graph_.vocabulary);
     tokenizer_ = std::move(made);
   }
   return tokenizer_.get();

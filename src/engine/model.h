@@ -18,14 +18,15 @@
 namespace vernier {
 
 struct ModelOptions {
-  int threads = 0;                    // 0: as many as the machine runs at once
-  const Kernels* kernels = nullptr;   // null: the best this machine has
+  int threads = 0;                   // 0: as many as the machine runs at once
+  const Kernels* kernels = nullptr;  // null: the best this machine has
 };
 
 class Model {
  public:
   // Opens and checks everything; weights are read when first used.
-  static Result<std::unique_ptr<Model>> Open(const std::string& path, const ModelOptions& options = {});
+  static Result<std::unique_ptr<Model>> Open(const std::string& path,
+                                             const ModelOptions& options = {});
 
   const std::string& path() const { return checkpoint_.path; }
   const Checkpoint& checkpoint() const { return checkpoint_; }

@@ -12,8 +12,11 @@ struct PartName {
   const char* name;
   Part part;
 };
-constexpr PartName kParts[] = {
-    {"out", Part::kOut}, {"in", Part::kIn}, {"weight", Part::kWeight}, {"math", Part::kMath}, {"eps", Part::kEps}};
+constexpr PartName kParts[] = {{"out", Part::kOut},
+                               {"in", Part::kIn},
+                               {"weight", Part::kWeight},
+                               {"math", Part::kMath},
+                               {"eps", Part::kEps}};
 
 std::optional<int> Integer(std::string_view text) {
   int value = 0;
@@ -53,7 +56,8 @@ bool LayerSelection::Contains(int layer, int layers) const {
   for (const LayerRange& r : ranges) {
     if (r.single) {
       if (from_end(*r.single) == layer) return true;
-    } else if (layer >= from_end(r.first.value_or(0)) && layer < (r.last ? from_end(*r.last) : layers)) {
+    } else if (layer >= from_end(r.first.value_or(0)) &&
+               layer < (r.last ? from_end(*r.last) : layers)) {
       return true;
     }
   }
@@ -87,7 +91,10 @@ Result<Rule> ParseRule(std::string_view text) {
     rule.layers.text = selector.substr(open + 1, selector.size() - open - 2);
     for (const std::string& item : Split(rule.layers.text, ',')) {
       const auto range = ParseRange(item);
-      if (!range) return Fail("rule '{}': layers '{}': expected N, A:B or a list of them, as in [0:5] or [0,2,7]", text, rule.layers.text);
+      if (!range)
+        return Fail(
+            "rule '{}': layers '{}': expected N, A:B or a list of them, as in [0:5] or [0,2,7]",
+            text, rule.layers.text);
       rule.layers.ranges.push_back(*range);
     }
     selector.resize(open);

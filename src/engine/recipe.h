@@ -1,10 +1,10 @@
 // Rules and recipes: the text of what is changed where (see docs/rules.md).
 //
 //   rule     = selector "=" value
-//   selector = site-glob [ "[" layers "]" ] [ "." part ]  |  weight-name glob ("blk.*.ffn_*.weight")
-//   layers   = item { "," item }, item = N | [A] ":" [B]      as in Python: 0:5  -5:  3  0,2,7
-//   part     = out (default) | in | weight | math | eps
-//   value    = a treatment (formats/treatment.h); for math: f32 | f64; for eps: a positive number
+//   selector = site-glob [ "[" layers "]" ] [ "." part ]  |  weight-name glob
+//   ("blk.*.ffn_*.weight") layers   = item { "," item }, item = N | [A] ":" [B]      as in Python:
+//   0:5  -5:  3  0,2,7 part     = out (default) | in | weight | math | eps value    = a treatment
+//   (formats/treatment.h); for math: f32 | f64; for eps: a positive number
 #ifndef VERNIER_ENGINE_RECIPE_H_
 #define VERNIER_ENGINE_RECIPE_H_
 
@@ -20,7 +20,8 @@ namespace vernier {
 enum class Part { kOut, kIn, kWeight, kMath, kEps };
 
 struct LayerRange {
-  std::optional<int> first, last;  // [first, last), negative from the end; a single layer N has single = N
+  std::optional<int> first,
+      last;  // [first, last), negative from the end; a single layer N has single = N
   std::optional<int> single;
 };
 
@@ -31,8 +32,8 @@ struct LayerSelection {
 };
 
 struct Rule {
-  std::string text;       // as written, without spaces
-  std::string glob;       // of a site or a weight's name
+  std::string text;  // as written, without spaces
+  std::string glob;  // of a site or a weight's name
   LayerSelection layers;
   Part part = Part::kOut;
   bool weight_name = false;  // the glob contains a dot: it names weights ("blk.*.attn_q.weight")

@@ -10,16 +10,21 @@ namespace vernier {
 namespace {
 
 size_t Bytes(const LoadedWeight& w) {
-  return w.matrix.data.size() * sizeof(float) + w.wide_matrix.data.size() * sizeof(double) + w.vector.size() * sizeof(float) +
-         w.vector_f64.size() * sizeof(double) + (w.rows ? w.rows->f32.size() * sizeof(float) + w.rows->f64.size() * sizeof(double) : 0);
+  return w.matrix.data.size() * sizeof(float) + w.wide_matrix.data.size() * sizeof(double) +
+         w.vector.size() * sizeof(float) + w.vector_f64.size() * sizeof(double) +
+         (w.rows ? w.rows->f32.size() * sizeof(float) + w.rows->f64.size() * sizeof(double) : 0);
 }
 
 std::string TreatmentKey(const Treatment& treatment, uint64_t seed) {
-  return treatment.rounding == Rounding::kStochastic ? fmt::format("{} seed {}", TreatmentText(treatment), seed) : TreatmentText(treatment);
+  return treatment.rounding == Rounding::kStochastic
+             ? fmt::format("{} seed {}", TreatmentText(treatment), seed)
+             : TreatmentText(treatment);
 }
 
 bool NeedsDoubles(std::span<const double> values) {
-  return std::any_of(values.begin(), values.end(), [](double v) { return static_cast<double>(static_cast<float>(v)) != v && v == v; });
+  return std::any_of(values.begin(), values.end(), [](double v) {
+    return static_cast<double>(static_cast<float>(v)) != v && v == v;
+  });
 }
 
 }  // namespace
@@ -40,11 +45,14 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers)
   }
 }
 
-Hash128 WeightStore::Identity(int slot) const { return Combine(HashText("weight"), static_cast<uint64_t>(slot)); }
+Hash128 WeightStore::Identity(int slot) const {
+  return Combine(HashText("weight"), static_cast<uint64_t>(slot));
+}
 
 WeightValues WeightStore::Decode(int slot) const {
   const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
-  const size_t rows = static_cast<size_t>(tensor.Rows()), columns = static_cast<size_t>(tensor.Columns());
+  const size_t rows = static_cast<size_t>(tensor.Rows()),
+               columns = static_cast<size_t>(tensor.Columns());
   WeightValues values;
   if (tensor.type == TensorType::kF64) {
     values.f64.resize(rows * columns);
@@ -55,14 +63,17 @@ WeightValues WeightStore::Decode(int slot) const {
   values.f32.resize(rows * columns);
   workers_.For(rows, std::max<size_t>(1, 65536 / columns), [&](size_t first, size_t last) {
     for (size_t r = first; r < last; ++r)
-      DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(r)), std::span(values.f32).subspan(r * columns, columns));
+      DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(r)),
+                    std::span(values.f32).subspan(r * columns, columns));
   });
   return values;
 }
 
-TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_t seed, WeightValues* values) const {
+TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_t seed,
+                                   WeightValues* values) const {
   const WeightSlot& weight = graph_.weights[static_cast<size_t>(slot)];
-  const size_t rows = static_cast<size_t>(weight.tensor.Rows()), columns = static_cast<size_t>(weight.tensor.Columns());
+  const size_t rows = static_cast<size_t>(weight.tensor.Rows()),
+               columns = static_cast<size_t>(weight.tensor.Columns());
   const uint64_t key = Combine(HashText(weight.name), seed).low;
   if (!values->f64.empty()) return TreatTensor(treatment, values->f64.data(), rows, columns, key);
   return TreatTensor(treatment, values->f32.data(), rows, columns, key);
@@ -75,7 +86,8 @@ static Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const R
     std::vector<W> buffer(kLanes * k);
     for (size_t p = first; p < last; ++p) {
       const size_t count = std::min(kLanes, outputs - p * kLanes);
-      for (size_t r = 0; r < count; ++r) rows(p * kLanes + r, std::span<W>(buffer).subspan(r * k, k));
+      for (size_t r = 0; r < count; ++r)
+        rows(p * kLanes + r, std::span<W>(buffer).subspan(r * k, k));
       FillPanel(&panels, p, buffer.data(), count);
     }
   });
@@ -86,7 +98,8 @@ void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight
   const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
   const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
   const auto copy_from = [k](const auto& values) {
-    return [&values, k](size_t row, auto out) { std::copy_n(values.data() + row * k, k, out.data()); };
+    return
+        [&values, k](size_t row, auto out) { std::copy_n(values.data() + row * k, k, out.data()); };
   };
   if (treated != nullptr || tensor.type == TensorType::kF64) {
     const WeightValues decoded = treated != nullptr ? WeightValues{} : Decode(slot);
@@ -106,7 +119,8 @@ void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight
   });
 }
 
-std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment* treatment, uint64_t seed) const {
+std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment* treatment,
+                                                      uint64_t seed) const {
   auto loaded = std::make_shared<LoadedWeight>();
   const size_t s = static_cast<size_t>(slot);
   std::optional<WeightValues> values;
@@ -126,7 +140,8 @@ std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment*
   return loaded;
 }
 
-std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const Treatment* treatment, uint64_t seed) {
+std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const Treatment* treatment,
+                                                     uint64_t seed) {
   const size_t s = static_cast<size_t>(slot);
   if (treatment == nullptr) {
     if (originals_[s] == nullptr) originals_[s] = Load(slot, nullptr, 0);
@@ -143,7 +158,9 @@ std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const Treatment* 
   size_t total = 0;
   for (const auto& [k, c] : treated_) total += c.bytes;
   while (total > cache_budget && treated_.size() > 1) {  // the longest unused goes first
-    const auto oldest = std::min_element(treated_.begin(), treated_.end(), [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    const auto oldest = std::min_element(
+        treated_.begin(), treated_.end(),
+        [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
     total -= oldest->second.bytes;
     treated_.erase(oldest);
   }
@@ -157,8 +174,9 @@ const WeightTreatment& WeightStore::Measure(int slot, const Treatment& treatment
   WeightValues values = Decode(slot);
   WeightTreatment result;
   result.counts = Treat(slot, treatment, seed, &values);
-  const Hash128 content = values.f64.empty() ? HashBytes(values.f32.data(), values.f32.size() * sizeof(float))
-                                             : HashBytes(values.f64.data(), values.f64.size() * sizeof(double));
+  const Hash128 content = values.f64.empty()
+                              ? HashBytes(values.f32.data(), values.f32.size() * sizeof(float))
+                              : HashBytes(values.f64.data(), values.f64.size() * sizeof(double));
   result.identity = result.counts.changed == 0 ? Identity(slot) : Combine(Identity(slot), content);
   return measured_.emplace(key, result).first->second;
 }
@@ -168,8 +186,8 @@ void WeightStore::EmbeddingRow(int slot, const LoadedWeight& loaded, size_t toke
   const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
   const size_t k = static_cast<size_t>(tensor.Columns());
   if (loaded.rows && !loaded.rows->f64.empty()) {
-    std::transform(loaded.rows->f64.data() + token * k, loaded.rows->f64.data() + (token + 1) * k, out,
-                   [](double v) { return static_cast<T>(v); });
+    std::transform(loaded.rows->f64.data() + token * k, loaded.rows->f64.data() + (token + 1) * k,
+                   out, [](double v) { return static_cast<T>(v); });
   } else if (loaded.rows) {
     std::copy_n(loaded.rows->f32.data() + token * k, k, out);
   } else if constexpr (sizeof(T) == 4) {

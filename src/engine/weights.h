@@ -1,5 +1,6 @@
-// The weights of a graph in the form its ops read: matrices as panels, vectors as float and double, embeddings row by row from the
-// file. A treated weight is another form of the same slot, made when asked for; the original is never changed.
+// The weights of a graph in the form its ops read: matrices as panels, vectors as float and double,
+// embeddings row by row from the file. A treated weight is another form of the same slot, made when
+// asked for; the original is never changed.
 #ifndef VERNIER_ENGINE_WEIGHTS_H_
 #define VERNIER_ENGINE_WEIGHTS_H_
 
@@ -18,16 +19,17 @@
 
 namespace vernier {
 
-// Decoded elements, row-major: float32 numbers, or doubles where the file has ones that are not (F64 tensors).
+// Decoded elements, row-major: float32 numbers, or doubles where the file has ones that are not
+// (F64 tensors).
 struct WeightValues {
   std::vector<float> f32;
   std::vector<double> f64;  // empty unless the values need it
 };
 
 struct LoadedWeight {
-  Panels<float> matrix;            // matrices that a kMatMul reads
-  Panels<double> wide_matrix;      // instead, where the values need doubles
-  std::vector<float> vector;       // weights of kMultiply and kBias
+  Panels<float> matrix;        // matrices that a kMatMul reads
+  Panels<double> wide_matrix;  // instead, where the values need doubles
+  std::vector<float> vector;   // weights of kMultiply and kBias
   std::vector<double> vector_f64;
   std::optional<WeightValues> rows;  // treated embeddings
 };
@@ -44,7 +46,8 @@ class WeightStore {
 
   // The identity of a slot's untreated values (its place in this model).
   Hash128 Identity(int slot) const;
-  // The slot as its ops read it, treated or not; loaded on first use. Safe from one thread at a time.
+  // The slot as its ops read it, treated or not; loaded on first use. Safe from one thread at a
+  // time.
   std::shared_ptr<const LoadedWeight> Get(int slot, const Treatment* treatment, uint64_t seed);
   // Counts and identity of a treatment, remembered.
   const WeightTreatment& Measure(int slot, const Treatment& treatment, uint64_t seed);
@@ -62,8 +65,10 @@ class WeightStore {
     uint64_t used = 0;
   };
   WeightValues Decode(int slot) const;
-  TreatmentCounts Treat(int slot, const Treatment& treatment, uint64_t seed, WeightValues* values) const;
-  std::shared_ptr<const LoadedWeight> Load(int slot, const Treatment* treatment, uint64_t seed) const;
+  TreatmentCounts Treat(int slot, const Treatment& treatment, uint64_t seed,
+                        WeightValues* values) const;
+  std::shared_ptr<const LoadedWeight> Load(int slot, const Treatment* treatment,
+                                           uint64_t seed) const;
   void LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const;
 
   const Graph& graph_;

@@ -1,0 +1,258 @@
+#include "engine/plan.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "base/names.h"
+
+namespace vernier {
+namespace {
+
+const char* ArithmeticName(Arithmetic math) { return math == Arithmetic::kF32 ? "f32" : "f64"; }
+
+Result<Arithmetic> ParseArithmetic(const std::string& text) {
+  if (text == "f32") return Arithmetic::kF32;
+  if (text == "f64") return Arithmetic::kF64;
+  return Fail("unknown arithmetic '{}'; expected f32 or f64", text);
+}
+
+class Compiler {
+ public:
+  Compiler(Model& model, const Recipe& recipe, uint64_t seed)
+      : model_(model), graph_(model.graph()), recipe_(recipe), seed_(seed) {}
+  Result<Plan> Compile();
+
+ private:
+  Status Apply(const Rule& rule, int index);
+  Status ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots);
+  Status ApplyToSite(const Rule& rule, int index, const Site& site);
+  PlacedTreatment Place(const Treatment& treatment, int rule, const std::string& where) const;
+  void AddSite(int rule, std::string label) {
+    auto& sites = plan_.rules[static_cast<size_t>(rule)].sites;
+    if (std::find(sites.begin(), sites.end(), label) == sites.end())
+      sites.push_back(std::move(label));
+  }
+  bool Matches(const Rule& rule, const Site& site) const;
+  bool HasPart(const Site& site, Part part) const;
+  Error NothingMatches(const Rule& rule) const;
+  Error NoSuchLayer(const Rule& rule, const std::set<int>& layers) const;
+  void CountWeights();
+  void MakeIdentities();
+
+  Model& model_;
+  const Graph& graph_;
+  const Recipe& recipe_;
+  uint64_t seed_;
+  Plan plan_;
+};
+
+// Whether the rule's name means this site, layers apart.
+bool Compiler::Matches(const Rule& rule, const Site& site) const {
+  const Node& node = graph_.nodes[static_cast<size_t>(site.node)];
+  if (GlobMatches(rule.glob, site.name)) return true;
+  if (site.inner != InnerSite::kNone) return false;
+  if (!node.cache.empty() && rule.glob == node.cache) return true;
+  const bool of_node =
+      rule.part == Part::kMath || rule.part == Part::kEps || rule.part == Part::kIn;
+  return of_node && !node.group.empty() && GlobMatches(rule.glob, node.group);
+}
+
+bool Compiler::HasPart(const Site& site, Part part) const {
+  const Node& node = graph_.nodes[static_cast<size_t>(site.node)];
+  switch (part) {
+    case Part::kOut:
+      return true;
+    case Part::kIn:
+      return site.inner == InnerSite::kNone && node.op != OpKind::kEmbed &&
+             node.op != OpKind::kStore;
+    case Part::kMath:
+      return site.inner == InnerSite::kNone;
+    case Part::kWeight:
+      return site.inner == InnerSite::kNone && node.weight >= 0;
+    case Part::kEps:
+      return node.op == OpKind::kNormalise;
+  }
+  return false;
+}
+
+PlacedTreatment Compiler::Place(const Treatment& treatment, int rule,
+                                const std::string& where) const {
+  PlacedTreatment placed{treatment, rule, Combine(HashText(where), seed_).low, {}};
+  placed.identity = HashText(TreatmentText(treatment));
+  if (treatment.rounding == Rounding::kStochastic)
+    placed.identity = Combine(placed.identity, placed.seed);
+  return placed;
+}
+
+Status Compiler::ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots) {
+  auto treatment = ParseTreatment(rule.value, TreatedThing::kWeight);
+  if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
+  for (const int slot : slots) {
+    const std::string& name = graph_.weights[static_cast<size_t>(slot)].name;
+    AddSite(index, name);
+    for (size_t i = 0; i < graph_.nodes.size(); ++i)
+      if (graph_.nodes[i].weight == slot) plan_.nodes[i].weight = Place(*treatment, index, name);
+  }
+  return {};
+}
+
+Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
+  NodePlan& node = plan_.nodes[static_cast<size_t>(site.node)];
+  if (rule.part == Part::kMath) {
+    auto math = ParseArithmetic(rule.value);
+    if (!math) return Fail("rule '{}': {}", rule.text, math.error().message);
+    node.math = *math;
+  } else if (rule.part == Part::kEps) {
+    double eps = 0;
+    const char* end = rule.value.data() + rule.value.size();
+    const auto [at, error] = std::from_chars(rule.value.data(), end, eps);
+    if (error != std::errc() || at != end || !(eps >= 0) || !std::isfinite(eps))
+      return Fail("rule '{}': expected a number that is not negative, found '{}'", rule.text,
+                  rule.value);
+    node.eps = eps;
+  } else {
+    auto treatment = ParseTreatment(rule.value, TreatedThing::kActivation);
+    if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
+    const PlacedTreatment placed =
+        Place(*treatment, index, site.Label() + (rule.part == Part::kIn ? ".in" : ""));
+    std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
+                                            : site.inner == InnerSite::kScores  ? node.scores
+                                            : site.inner == InnerSite::kSoftmax ? node.softmax
+                                                                                : node.out;
+    place = placed;
+  }
+  AddSite(index, site.Label());
+  return {};
+}
+
+Error Compiler::NothingMatches(const Rule& rule) const {
+  std::vector<std::string> names;
+  if (rule.weight_name) {
+    for (const WeightSlot& w : graph_.weights) names.push_back(w.name);
+    return {fmt::format("rule '{}': no weight is named '{}'{}", rule.text, rule.glob,
+                        DidYouMean(rule.glob, names))};
+  }
+  for (const Site& site : graph_.sites)
+    if (std::find(names.begin(), names.end(), site.name) == names.end()) names.push_back(site.name);
+  names.push_back("kv");
+  return {fmt::format("rule '{}': no site is named '{}'{}", rule.text, rule.glob,
+                      DidYouMean(rule.glob, names))};
+}
+
+Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const {
+  if (layers.empty() || *layers.rbegin() < 0)
+    return {fmt::format("rule '{}': '{}' is in no layer; did you mean '{}' without [{}]?",
+                        rule.text, rule.glob, rule.glob, rule.layers.text)};
+  const int last = *layers.rbegin();
+  return {fmt::format(
+      "rule '{}': no layer of '{}' is in [{}]; layers are 0 to {}; did you mean '{}[{}]'?",
+      rule.text, rule.glob, rule.layers.text, last, rule.glob, last)};
+}
+
+Status Compiler::Apply(const Rule& rule, int index) {
+  plan_.rules.push_back({rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps});
+  std::set<int> layers;  // of what the name matches, whatever its layer
+  bool has_part = false, named = false;
+  if (rule.weight_name) {
+    std::vector<int> slots;
+    for (size_t i = 0; i < graph_.weights.size(); ++i) {
+      if (!GlobMatches(rule.glob, graph_.weights[i].name)) continue;
+      named = has_part = true;
+      layers.insert(graph_.weights[i].layer);
+      if (rule.layers.Contains(graph_.weights[i].layer, graph_.layers))
+        slots.push_back(static_cast<int>(i));
+    }
+    RETURN_IF_ERROR(ApplyToWeights(rule, index, slots));
+  } else {
+    for (const Site& site : graph_.sites) {
+      if (!Matches(rule, site)) continue;
+      named = true;
+      if (!HasPart(site, rule.part)) continue;
+      has_part = true;
+      layers.insert(site.layer);
+      if (!rule.layers.Contains(site.layer, graph_.layers)) continue;
+      if (rule.part == Part::kWeight) {
+        RETURN_IF_ERROR(
+            ApplyToWeights(rule, index, {graph_.nodes[static_cast<size_t>(site.node)].weight}));
+      } else {
+        RETURN_IF_ERROR(ApplyToSite(rule, index, site));
+      }
+    }
+  }
+  if (!named) return tl::unexpected(NothingMatches(rule));
+  if (!has_part) return Fail("rule '{}': '{}' has no such part", rule.text, rule.glob);
+  if (plan_.rules.back().sites.empty()) return tl::unexpected(NoSuchLayer(rule, layers));
+  return {};
+}
+
+// The effect of rules on weights is known here, once a weight.
+void Compiler::CountWeights() {
+  std::set<int> counted;
+  plan_.weights_only = !plan_.nodes.empty();
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    const NodePlan& node = plan_.nodes[i];
+    const Node& of = graph_.nodes[i];
+    if (node.in || node.out || node.scores || node.softmax || node.math != Arithmetic::kF32 ||
+        node.eps != of.shape.eps)
+      plan_.weights_only = false;
+    if (!node.weight || !counted.insert(of.weight).second) continue;
+    const WeightTreatment& w =
+        model_.weights().Measure(of.weight, node.weight->treatment, node.weight->seed);
+    plan_.rules[static_cast<size_t>(node.weight->rule)].counts += w.counts;
+  }
+}
+
+void Compiler::MakeIdentities() {
+  Hash128 whole = HashText("plan");
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    NodePlan& node = plan_.nodes[i];
+    const Node& of = graph_.nodes[i];
+    Hash128 id = Combine(HashText(ArithmeticName(node.math)), static_cast<uint64_t>(i));
+    uint64_t eps = 0;
+    std::memcpy(&eps, &node.eps, sizeof eps);
+    id = Combine(id, eps);
+    if (of.weight >= 0) {
+      id = Combine(id, node.weight
+                           ? model_.weights()
+                                 .Measure(of.weight, node.weight->treatment, node.weight->seed)
+                                 .identity
+                           : model_.weights().Identity(of.weight));
+    }
+    for (const auto* inner : {&node.scores, &node.softmax})
+      id = Combine(id, *inner ? (*inner)->identity : Hash128{});
+    node.identity = id;
+    whole = Combine(whole, id);
+    for (const auto* place : {&node.in, &node.out})
+      whole = Combine(whole, *place ? (*place)->identity : Hash128{});
+  }
+  plan_.identity = whole;
+}
+
+Result<Plan> Compiler::Compile() {
+  plan_.recipe = recipe_;
+  plan_.seed = seed_;
+  plan_.nodes.resize(graph_.nodes.size());
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
+  int index = 0;
+  for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
+  CountWeights();
+  MakeIdentities();
+  return std::move(plan_);
+}
+
+}  // namespace
+
+bool Plan::ForetoldVacuous() const {
+  return !recipe.rules.empty() && weights_only &&
+         std::all_of(rules.begin(), rules.end(),
+                     [](const RuleEffect& r) { return r.counts.changed == 0; });
+}
+
+Result<Plan> MakePlan(Model& model, const Recipe& recipe, uint64_t seed) {
+  return Compiler(model, recipe, seed).Compile();
+}
+
+}  // namespace vernier

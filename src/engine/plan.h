@@ -1,0 +1,60 @@
+// A recipe compiled against a model: for each node, the arithmetic it runs in and what is done to
+// its operands, its weight and its result. Two plans with equal identities give equal values.
+#ifndef VERNIER_ENGINE_PLAN_H_
+#define VERNIER_ENGINE_PLAN_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/hash.h"
+#include "engine/model.h"
+#include "engine/recipe.h"
+#include "formats/treatment.h"
+
+namespace vernier {
+
+// A treatment at one place, and the rule (index into the recipe) that put it there.
+struct PlacedTreatment {
+  Treatment treatment;
+  int rule = 0;
+  uint64_t seed = 0;  // of this place, for stochastic rounding
+  Hash128 identity;   // of treatment and seed
+};
+
+struct NodePlan {
+  Arithmetic math = Arithmetic::kF32;
+  double eps = 0;
+  std::optional<PlacedTreatment> in, out, weight, scores, softmax;
+  Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
+};
+
+// What a rule did in a lane. Weights are counted once; activations over all rows evaluated.
+struct RuleEffect {
+  std::string rule;
+  std::vector<std::string> sites;  // "ffn_norm[3]", "blk.3.attn_q.weight"
+  TreatmentCounts counts;
+  bool rounds = true;  // false: it changes arithmetic or a constant, and counts nothing
+  bool vacuous() const { return rounds ? counts.changed == 0 : sites.empty(); }
+};
+
+struct Plan {
+  Recipe recipe;
+  uint64_t seed = 0;
+  std::vector<NodePlan> nodes;
+  std::vector<RuleEffect>
+      rules;  // in recipe order; counts of weights filled in, of activations zero
+  Hash128 identity;
+  bool weights_only = false;  // no rule touches an activation, arithmetic or constant
+  // Whether it is known, without running, that this recipe computes what the model as it is does:
+  // every treated weight is held exactly by its format, and there is no other rule.
+  bool ForetoldVacuous() const;
+};
+
+// Errors: a rule that matches no site (with the nearest name), a layer that is not there, an
+// unknown format, option or arithmetic, a part the site has not.
+Result<Plan> MakePlan(Model& model, const Recipe& recipe, uint64_t seed = 0);
+
+}  // namespace vernier
+
+#endif  // VERNIER_ENGINE_PLAN_H_

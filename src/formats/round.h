@@ -1,0 +1,103 @@
+// Rounding into a floating-point format. The result is a value of the host type (float or double)
+// that the format holds; codes exist only where something is stored.
+//
+// Rounding of x, in this order (docs/formats.md says the same at length):
+//   1. NaN stays as it is, bit for bit, in every format. An infinity stays where the format has
+//      infinities; elsewhere it goes by the overflow policy, whatever the rounding mode.
+//   2. x is rounded in the given mode to the grid of the format as if its exponents had no upper
+//      bound: the multiples of 2^(max(E, emin) - p + 1), E = floor(log2 |x|).
+//   3. The result overflows when its magnitude exceeds max_finite (IEEE 754-2019, section 7.4; for
+//      formats with a cut top binade the same test: e4m3 overflows from 480 on, so 464, halfway
+//      between 448 and 480, does not in nearest-even). Then the sign stays and the magnitude is
+//        max_finite            under kSaturate, and under every policy in modes that round towards
+//                              zero on that side (toward-zero; up for x < 0; down for x > 0) and
+//                              in odd;
+//        infinity, quiet NaN   under kInfinity, kNan in the other modes.
+//   4. With flush, or where the format has no subnormals, a result below 2^emin becomes zero.
+//   Zeros and results that become zero keep the sign of x.
+//
+// A host type cannot hold more than its own numbers: p, emax and max_finite act as if the format
+// were cut to the host's precision and range (`f64` on a float row changes nothing; max_finite of
+// e5m30 on a float row is the float below 65536).
+//
+// Nothing here depends on the dynamic rounding mode except the fast rows, which need the default
+// one (to nearest even); nothing allocates or throws.
+#ifndef VERNIER_FORMATS_ROUND_H_
+#define VERNIER_FORMATS_ROUND_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "formats/format.h"
+
+namespace vernier {
+
+enum class Rounding {
+  kNearestEven,  // to the nearest number; halfway to the one with even significand m
+  kNearestAway,  // to the nearest; halfway to the larger magnitude
+  kTowardZero,
+  kUp,    // towards +infinity
+  kDown,  // towards -infinity
+  kOdd,   // a number of the grid stays, all else goes to the neighbour with odd m (von Neumann)
+  kStochastic,  // away from zero with probability (|x| - below) / gap, see RandomBits
+};
+enum class Overflow { kSaturate, kInfinity, kNan };
+
+// What rounding or treating elements did.
+struct TreatmentCounts {
+  uint64_t touched = 0;    // elements seen
+  uint64_t changed = 0;    // whose bits are different afterwards (a NaN that stays NaN is not)
+  uint64_t saturated = 0;  // beyond the largest finite number or the integer range after rounding
+                           // (step 3), and infinities that could not stay: clamped, made infinite
+                           // or NaN
+  uint64_t flushed = 0;    // nonzero before, zero afterwards
+  TreatmentCounts& operator+=(const TreatmentCounts& other);
+  friend bool operator==(const TreatmentCounts&, const TreatmentCounts&) = default;
+};
+
+// 64 random bits for element `index` of the stream `key`: a pure function of the two, so it does
+// not matter who asks, when, or in which order. With all arithmetic modulo 2^64,
+//   RandomBits(key, index) = mix(mix(key ^ 0x9e3779b97f4a7c15) + index * 0x9e3779b97f4a7c15),
+//   mix(z): z ^= z >> 30, z *= 0xbf58476d1ce4e5b9, z ^= z >> 27, z *= 0x94d049bb133111eb,
+//           z ^= z >> 31,
+// which is SplitMix64 (Steele, Lea, Flood, OOPSLA 2014) started at a mixed key.
+//
+// Stochastic rounding takes the number whose magnitude is next above |x| exactly when
+// RandomBits(key, index) < floor(2^64 * f), f = (|x| - below) / gap: N = 64 random bits. The
+// probability is f exactly unless more than 64 bits are dropped, and then less than 2^-64 under it.
+// Numbers of the grid never move.
+uint64_t RandomBits(uint64_t key, uint64_t index);
+
+// A format and how to round into it, in the form the loops want. Make it once for many rows.
+struct RoundSpec {
+  int precision, emin;
+  float max_float;  // the largest number that both the format and the host hold, for either host
+  double max_double;
+  bool has_infinity, flush;
+  Rounding rounding;
+  Overflow overflow;
+};
+// CHECK: a kFloat format. Whether the format has what `overflow` asks for is not asked here.
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding = Rounding::kNearestEven,
+                        Overflow overflow = Overflow::kInfinity, bool flush = false);
+
+// The scalar reference: rounds one value in integer arithmetic. `random` is used by kStochastic
+// only. `overflowed` (may be null) is set to whether the value counts as saturated.
+float RoundValue(const RoundSpec& spec, float x, uint64_t random = 0, bool* overflowed = nullptr);
+double RoundValue(const RoundSpec& spec, double x, uint64_t random = 0, bool* overflowed = nullptr);
+
+// |x| rounded to a multiple of 2^quantum, the sign kept; no overflow, no flush. x finite, quantum
+// in [-1074, 971]. The heart of RoundValue, also used for the integer formats (quantum 0).
+double RoundToMultiple(double x, int quantum, Rounding rounding, uint64_t random = 0);
+
+// Rounds row[0 .. n) in place, equal to RoundValue bit for bit; element i uses
+// RandomBits(key, first + i). Nearest-even is a branch-free loop that the compiler vectorises (see
+// round-inl.h); the other modes go through RoundValue.
+TreatmentCounts RoundRow(const RoundSpec& spec, float* row, size_t n, uint64_t key = 0,
+                         uint64_t first = 0);
+TreatmentCounts RoundRow(const RoundSpec& spec, double* row, size_t n, uint64_t key = 0,
+                         uint64_t first = 0);
+
+}  // namespace vernier
+
+#endif  // VERNIER_FORMATS_ROUND_H_

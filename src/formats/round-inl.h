@@ -95,7 +95,8 @@ struct FastRow {
 
   // Whether every number of the host stays.
   bool HoldsHost() const {
-    return shift == 0 && normal == 0 && smallest_kept == 0 && untouched < H::kInfinity;
+    return shift == 0 && normal == 0 && smallest_kept == 0 && untouched < H::kInfinity &&
+           max == H::kInfinity - 1;
   }
 
   int shift;           // host bits below the format's last one

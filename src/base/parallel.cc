@@ -1,6 +1,7 @@
 #include "base/parallel.h"
 
 #include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 
@@ -10,7 +11,12 @@
 namespace vernier {
 
 struct Workers::Arena {
-  explicit Arena(int threads) : arena(threads) {}
+  explicit Arena(int threads)
+      : control(tbb::global_control::max_allowed_parallelism,
+                std::max<size_t>(static_cast<size_t>(threads),
+                                 std::max(1u, std::thread::hardware_concurrency()))),
+        arena(threads) {}
+  tbb::global_control control;  // more workers than cores only when asked for
   tbb::task_arena arena;
 };
 

@@ -88,6 +88,7 @@ PlacedTreatment Compiler::Place(const Treatment& treatment, int rule,
 }
 
 Status Compiler::ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots) {
+  if (slots.empty()) return {};
   auto treatment = ParseTreatment(rule.value, TreatedThing::kWeight);
   if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
   for (const int slot : slots) {
@@ -156,32 +157,32 @@ Status Compiler::Apply(const Rule& rule, int index) {
   plan_.rules.push_back({rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps});
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
-  if (rule.weight_name) {
-    std::vector<int> slots;
-    for (size_t i = 0; i < graph_.weights.size(); ++i) {
-      if (!GlobMatches(rule.glob, graph_.weights[i].name)) continue;
-      named = has_part = true;
-      layers.insert(graph_.weights[i].layer);
-      if (rule.layers.Contains(graph_.weights[i].layer, graph_.layers))
-        slots.push_back(static_cast<int>(i));
-    }
-    RETURN_IF_ERROR(ApplyToWeights(rule, index, slots));
-  } else {
-    for (const Site& site : graph_.sites) {
-      if (!Matches(rule, site)) continue;
-      named = true;
-      if (!HasPart(site, rule.part)) continue;
-      has_part = true;
-      layers.insert(site.layer);
-      if (!rule.layers.Contains(site.layer, graph_.layers)) continue;
-      if (rule.part == Part::kWeight) {
-        RETURN_IF_ERROR(
-            ApplyToWeights(rule, index, {graph_.nodes[static_cast<size_t>(site.node)].weight}));
-      } else {
-        RETURN_IF_ERROR(ApplyToSite(rule, index, site));
-      }
+  std::vector<int> slots;
+  // Weights by their own name; "output.weight" reads as a site's part, and is one too.
+  const std::string weight_name = rule.weight_name             ? rule.glob
+                                  : rule.part == Part::kWeight ? rule.glob + ".weight"
+                                                               : "";
+  for (size_t i = 0; i < graph_.weights.size() && !weight_name.empty(); ++i) {
+    if (!GlobMatches(weight_name, graph_.weights[i].name)) continue;
+    named = has_part = true;
+    layers.insert(graph_.weights[i].layer);
+    if (rule.layers.Contains(graph_.weights[i].layer, graph_.layers))
+      slots.push_back(static_cast<int>(i));
+  }
+  for (const Site& site : graph_.sites) {
+    if (rule.weight_name || !Matches(rule, site)) continue;
+    named = true;
+    if (!HasPart(site, rule.part)) continue;
+    has_part = true;
+    layers.insert(site.layer);
+    if (!rule.layers.Contains(site.layer, graph_.layers)) continue;
+    if (rule.part == Part::kWeight) {
+      slots.push_back(graph_.nodes[static_cast<size_t>(site.node)].weight);
+    } else {
+      RETURN_IF_ERROR(ApplyToSite(rule, index, site));
     }
   }
+  RETURN_IF_ERROR(ApplyToWeights(rule, index, slots));
   if (!named) return tl::unexpected(NothingMatches(rule));
   if (!has_part) return Fail("rule '{}': '{}' has no such part", rule.text, rule.glob);
   if (plan_.rules.back().sites.empty()) return tl::unexpected(NoSuchLayer(rule, layers));

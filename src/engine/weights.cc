@@ -27,6 +27,22 @@ bool NeedsDoubles(std::span<const double> values) {
   });
 }
 
+// Panels of a matrix whose row r is written by rows(r, out).
+template <class W, class Row>
+Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const Row& rows) {
+  Panels<W> panels = MakePanels<W>(outputs, k);
+  workers.For(panels.Count(), 1, [&](size_t first, size_t last) {
+    std::vector<W> buffer(kLanes * k);
+    for (size_t p = first; p < last; ++p) {
+      const size_t count = std::min(kLanes, outputs - p * kLanes);
+      for (size_t r = 0; r < count; ++r)
+        rows(p * kLanes + r, std::span<W>(buffer).subspan(r * k, k));
+      FillPanel(&panels, p, buffer.data(), count);
+    }
+  });
+  return panels;
+}
+
 }  // namespace
 
 WeightStore::WeightStore(const Graph& graph, Workers& workers)
@@ -77,21 +93,6 @@ TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_
   const uint64_t key = Combine(HashText(weight.name), seed).low;
   if (!values->f64.empty()) return TreatTensor(treatment, values->f64.data(), rows, columns, key);
   return TreatTensor(treatment, values->f32.data(), rows, columns, key);
-}
-
-template <class W, class Row>
-static Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const Row& rows) {
-  Panels<W> panels = MakePanels<W>(outputs, k);
-  workers.For(panels.Count(), 1, [&](size_t first, size_t last) {
-    std::vector<W> buffer(kLanes * k);
-    for (size_t p = first; p < last; ++p) {
-      const size_t count = std::min(kLanes, outputs - p * kLanes);
-      for (size_t r = 0; r < count; ++r)
-        rows(p * kLanes + r, std::span<W>(buffer).subspan(r * k, k));
-      FillPanel(&panels, p, buffer.data(), count);
-    }
-  });
-  return panels;
 }
 
 void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const {

@@ -1,0 +1,251 @@
+#include "engine/evaluate.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <unordered_map>
+
+#include "base/result.h"
+#include "engine/node_evaluation.h"
+
+namespace vernier {
+namespace {
+
+// Which nodes must have a row for every token: those that K or V of some attention is made from.
+// The others only serve the logits, and run for wanted tokens alone.
+std::vector<bool> NodesForEveryToken(const Graph& graph) {
+  std::vector<bool> every(graph.nodes.size());
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    for (size_t operand = 0; operand < node.inputs.size(); ++operand) {
+      const bool kept = node.op == OpKind::kAttention && operand > 0;
+      if (kept || every[i]) every[static_cast<size_t>(node.inputs[operand])] = true;
+    }
+  }
+  return every;
+}
+
+std::vector<int> LastReaders(const Graph& graph) {
+  std::vector<int> last(graph.nodes.size(), -1);
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const int input : graph.nodes[i].inputs)
+      last[static_cast<size_t>(input)] = static_cast<int>(i);
+  return last;
+}
+
+class Evaluator {
+ public:
+  Evaluator(Model& model, std::span<const Stream> streams,
+            const std::function<void(std::span<const LogitsRow>)>& logits, const Tap* tap)
+      : model_(model),
+        graph_(model.graph()),
+        streams_(streams),
+        logits_(logits),
+        tap_(tap),
+        values_(graph_.nodes.size()) {}
+
+  Evaluation Run();
+
+ private:
+  void Prepare();
+  void RunNode(size_t node);
+  void RunLogits(size_t node);
+  void Report(size_t node, const std::vector<NodeOutput>& outputs,
+              const std::vector<StreamRows>& rows);
+  void Account(size_t node, const std::vector<NodeOutput>& outputs);
+  bool TapWants(const Site& site) const { return tap_ != nullptr && tap_->wants(site); }
+  NodeRequest Request(size_t node);
+
+  Model& model_;
+  const Graph& graph_;
+  std::span<const Stream> streams_;
+  const std::function<void(std::span<const LogitsRow>)>& logits_;
+  const Tap* tap_;
+  std::vector<bool> every_token_;
+  std::vector<StreamContext> contexts_;
+  std::vector<std::vector<ValuePtr>> values_;  // [node][stream]
+  Evaluation result_;
+};
+
+void Evaluator::Prepare() {
+  every_token_ = NodesForEveryToken(graph_);
+  size_t longest = 0, attention_nodes = 0;
+  for (const Node& node : graph_.nodes) attention_nodes += node.op == OpKind::kAttention;
+  for (const Stream& s : streams_) {
+    CHECK(s.plan != nullptr && s.plan->nodes.size() == graph_.nodes.size());
+    StreamContext context;
+    context.start = s.cache ? s.cache->tokens : 0;
+    Hash128 history = s.cache ? s.cache->context : Hash128{};
+    for (const int32_t token : s.tokens) {
+      CHECK(token >= 0 && static_cast<size_t>(token) < graph_.vocabulary);
+      history = Combine(history, static_cast<uint64_t>(token) + 1);
+      context.rows.push_back(history);
+    }
+    context.tokens = s.tokens;
+    context.wanted = s.wanted;
+    if (s.cache) {
+      s.cache->layers.resize(attention_nodes);
+      context.cache = s.cache;
+    }
+    context.MakeIdentity();
+    contexts_.push_back(std::move(context));
+    longest = std::max(longest, contexts_.back().start + s.tokens.size());
+    result_.effects.emplace_back(s.plan->rules.size());
+  }
+  model_.rope().Extend(longest, model_.workers());
+}
+
+NodeRequest Evaluator::Request(size_t node) {
+  NodeRequest request{model_, node, {}, {}, {}, false};
+  for (size_t s = 0; s < streams_.size(); ++s) {
+    request.plans.push_back(&streams_[s].plan->nodes[node]);
+    request.contexts.push_back(&contexts_[s]);
+    std::vector<ValuePtr> inputs;
+    for (const int input : graph_.nodes[node].inputs)
+      inputs.push_back(values_[static_cast<size_t>(input)][s]);
+    request.inputs.push_back(std::move(inputs));
+  }
+  for (const Site& site : graph_.sites)
+    if (static_cast<size_t>(site.node) == node && site.inner != InnerSite::kNone && TapWants(site))
+      request.keep_inner = true;
+  return request;
+}
+
+void Evaluator::Account(size_t node, const std::vector<NodeOutput>& outputs) {
+  for (size_t s = 0; s < streams_.size(); ++s) {
+    const NodePlan& plan = streams_[s].plan->nodes[node];
+    const auto add = [&](const std::optional<PlacedTreatment>& place,
+                         const TreatmentCounts& counts) {
+      if (place) result_.effects[s][static_cast<size_t>(place->rule)] += counts;
+    };
+    add(plan.in, outputs[s].in);
+    add(plan.out, outputs[s].out);
+    add(plan.scores, outputs[s].scores);
+    add(plan.softmax, outputs[s].softmax);
+  }
+}
+
+// Hands the node's sites to the tap: the inner ones first.
+void Evaluator::Report(size_t node, const std::vector<NodeOutput>& outputs,
+                       const std::vector<StreamRows>& rows) {
+  for (const Site& site : graph_.sites) {
+    if (static_cast<size_t>(site.node) != node || !TapWants(site)) continue;
+    for (size_t s = 0; s < streams_.size(); ++s) {
+      const NodeOutput& output = outputs[s];
+      SiteTensor tensor{&site, s, output.value->type, {}, {}, rows[s].tokens};
+      const size_t width = graph_.nodes[node].shape.width;
+      for (size_t r = 0; r < rows[s].tokens.size(); ++r) {
+        if (site.inner == InnerSite::kNone) {
+          tensor.rows.push_back(output.value->rows[r].data);
+          tensor.widths.push_back(width);
+        } else {
+          const InnerRow& inner = *output.inner[r];
+          tensor.rows.push_back(site.inner == InnerSite::kScores ? inner.scores.get()
+                                                                 : inner.softmax.get());
+          tensor.widths.push_back(inner.width);
+        }
+      }
+      tap_->receive(tensor);
+    }
+  }
+}
+
+void Evaluator::RunNode(size_t node) {
+  NodeRequest request = Request(node);
+  std::vector<StreamRows> rows;
+  for (const StreamContext& context : contexts_)
+    rows.push_back(every_token_[node] ? context.AllRows() : context.WantedRows());
+  const std::vector<NodeOutput> outputs = EvaluateNode(request, rows, &result_.cost);
+  Account(node, outputs);
+  Report(node, outputs, rows);
+  for (const NodeOutput& output : outputs) values_[node].push_back(output.value);
+}
+
+// The last node, whose rows are long: in blocks of indices into `wanted`, each dropped when it has
+// been handed over.
+void Evaluator::RunLogits(size_t node) {
+  constexpr size_t kBlockBytes = size_t{64} << 20;
+  size_t most = 0, total = 0;
+  for (const Stream& s : streams_) {
+    most = std::max(most, s.wanted.size());
+    total += s.wanted.size();
+  }
+  const size_t row_bytes =
+      graph_.nodes[node].shape.width * sizeof(double) * std::max<size_t>(1, streams_.size());
+  const bool whole = std::any_of(graph_.sites.begin(), graph_.sites.end(), [&](const Site& s) {
+    return static_cast<size_t>(s.node) == node && TapWants(s);
+  });
+  const size_t block =
+      whole ? std::max<size_t>(most, 1) : std::max<size_t>(1, kBlockBytes / row_bytes);
+  const NodeRequest request = Request(node);
+  for (size_t first = 0; first < most; first += block) {
+    std::vector<StreamRows> rows;
+    for (const StreamContext& context : contexts_)
+      rows.push_back(context.WantedRows(first, first + block));
+    EvaluationCost cost;
+    const std::vector<NodeOutput> outputs = EvaluateNode(request, rows, &cost);
+    if (first > 0)
+      cost.tensors_naive = cost.tensors_evaluated = 0;  // one tensor, however many blocks
+    result_.cost += cost;
+    Account(node, outputs);
+    Report(node, outputs, rows);
+    std::vector<LogitsRow> out;
+    for (size_t s = 0; s < streams_.size(); ++s)
+      for (size_t r = 0; r < outputs[s].value->rows.size(); ++r)
+        out.push_back({s, first + r, outputs[s].value->type, outputs[s].value->rows[r].data,
+                       outputs[s].value->rows[r].id});
+    if (logits_) logits_(out);
+  }
+}
+
+Evaluation Evaluator::Run() {
+  Prepare();
+  const std::vector<int> last_reader = LastReaders(graph_);
+  for (size_t node = 0; node < graph_.nodes.size(); ++node) {
+    if (node + 1 == graph_.nodes.size()) {
+      RunLogits(node);
+    } else {
+      RunNode(node);
+    }
+    for (const int input : graph_.nodes[node].inputs)
+      if (last_reader[static_cast<size_t>(input)] == static_cast<int>(node))
+        values_[static_cast<size_t>(input)].clear();
+  }
+  for (size_t s = 0; s < streams_.size(); ++s) {
+    if (streams_[s].cache == nullptr) continue;
+    streams_[s].cache->tokens += streams_[s].tokens.size();
+    if (!contexts_[s].rows.empty()) streams_[s].cache->context = contexts_[s].rows.back();
+  }
+  return std::move(result_);
+}
+
+}  // namespace
+
+EvaluationCost& EvaluationCost::operator+=(const EvaluationCost& other) {
+  tensors_naive += other.tensors_naive;
+  tensors_evaluated += other.tensors_evaluated;
+  rows_naive += other.rows_naive;
+  rows_evaluated += other.rows_evaluated;
+  return *this;
+}
+
+Evaluation Evaluate(Model& model, std::span<const Stream> streams,
+                    const std::function<void(std::span<const LogitsRow>)>& logits, const Tap* tap) {
+  return Evaluator(model, streams, logits, tap).Run();
+}
+
+uint64_t EvaluationBytes(const Graph& graph, uint64_t rows) {
+  // The widest moment: all values alive at one node, each perhaps beside its treated form, in
+  // double.
+  const std::vector<int> last_reader = LastReaders(graph);
+  uint64_t most = 0;
+  for (size_t node = 0; node + 1 < graph.nodes.size(); ++node) {
+    uint64_t width = graph.nodes[node].shape.width;
+    for (size_t i = 0; i < node; ++i)
+      if (last_reader[i] >= static_cast<int>(node)) width += graph.nodes[i].shape.width;
+    most = std::max(most, width);
+  }
+  return rows * (most * 2 * sizeof(double) + 256);
+}
+
+}  // namespace vernier

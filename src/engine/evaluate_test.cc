@@ -1,0 +1,244 @@
+// The master test of the machine: numbers against PyTorch's, and the same bits whatever else is
+// computed.
+#include "engine/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "engine/generate.h"
+
+namespace vernier {
+namespace {
+
+const std::string kSource = VERNIER_SOURCE_DIR;
+
+std::unique_ptr<Model> OpenModel(const std::string& name, ModelOptions options = {}) {
+  auto model = Model::Open(kSource + "/models/" + name, options);
+  EXPECT_TRUE(model) << (model ? "" : model.error().message);
+  return model ? std::move(*model) : nullptr;
+}
+
+Plan PlanOf(Model& model, const std::vector<std::string>& rules, uint64_t seed = 0) {
+  auto plan = MakePlan(model, ParseRecipe(rules).value(), seed);
+  EXPECT_TRUE(plan) << (plan ? "" : plan.error().message);
+  return plan ? std::move(*plan) : Plan{};
+}
+
+nlohmann::json Reference(const std::string& name) {
+  std::ifstream in(kSource + "/tests/data/reference/" + name + ".json");
+  return nlohmann::json::parse(in);
+}
+
+std::vector<uint32_t> AllOf(size_t n) {
+  std::vector<uint32_t> all(n);
+  for (size_t i = 0; i < n; ++i) all[i] = static_cast<uint32_t>(i);
+  return all;
+}
+
+// Logits of every wanted token by stream, as bytes.
+std::vector<std::vector<std::string>> Bits(Model& model, const std::vector<Stream>& streams) {
+  std::vector<std::vector<std::string>> bits(streams.size());
+  Evaluate(model, streams, [&](std::span<const LogitsRow> rows) {
+    for (const LogitsRow& row : rows) {
+      const size_t size = model.graph().vocabulary * (row.type == Arithmetic::kF32 ? 4 : 8);
+      EXPECT_EQ(bits[row.stream].size(), row.index);
+      bits[row.stream].emplace_back(static_cast<const char*>(row.values), size);
+    }
+  });
+  return bits;
+}
+
+class ReferenceTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ReferenceTest, GreedyTokensAndLogits) {
+  auto model = OpenModel(GetParam());
+  ASSERT_NE(model, nullptr);
+  const Plan f32 = PlanOf(*model, {}), f64 = PlanOf(*model, {"*.math=f64"});
+  for (const auto& prompt : Reference(GetParam())) {
+    const std::vector<int32_t> ids = prompt.at("ids");
+    const std::vector<GenerateRequest> requests = {{&f32, ids}, {&f64, ids}};
+    GenerateOptions options;
+    options.tokens = 24;
+    options.keep_logits = true;
+    const std::vector<Generated> got = Generate(*model, requests, options);
+    const std::vector<int32_t> greedy = prompt.at("greedy");
+    for (const Generated& g : got) {
+      ASSERT_EQ(g.steps.size(), greedy.size());
+      for (size_t i = 0; i < greedy.size(); ++i)
+        EXPECT_EQ(g.steps[i].token, greedy[i]) << "step " << i;
+    }
+    const std::vector<double> right = prompt.at("logits_f64"), torch = prompt.at("logits_f32");
+    ASSERT_EQ(got[0].prompt_logits.size(), right.size());
+    for (size_t i = 0; i < right.size(); ++i) {
+      EXPECT_NEAR(got[1].prompt_logits[i], right[i], 1e-9);
+      EXPECT_NEAR(got[0].prompt_logits[i], right[i], 2e-5);
+      EXPECT_NEAR(got[0].prompt_logits[i], torch[i], 2e-5);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, ReferenceTest, ::testing::Values("tiny-llama", "tiny-qwen2"),
+                         [](const auto& test) { return std::string(test.param).substr(5); });
+
+class EvaluateTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    model_ = OpenModel("tiny-qwen2");
+    ASSERT_NE(model_, nullptr);
+    const Tokenizer* tokenizer = model_->tokenizer().value();
+    ids_ = tokenizer
+               ->Encode(
+                   "Question: A robe takes 2 bolts of blue fiber and half that much white fiber. "
+                   "How many bolts",
+                   {})
+               .value();
+    other_ = tokenizer->Encode("First Citizen:\nBefore we proceed any further, hear me speak.", {})
+                 .value();
+  }
+  std::unique_ptr<Model> model_;
+  std::vector<int32_t> ids_, other_;
+};
+
+// Recipes that touch every kind of place.
+std::vector<std::vector<std::string>> Recipes() {
+  return {{},
+          {"ffn_norm=bf16"},
+          {"ffn_norm[2:4]=e4m3"},
+          {"kq[1]=f16"},
+          {"kq_soft_max=bf16", "kv=e5m2"},
+          {"attn_out.in=int8"},
+          {"*.math=f64"},
+          {"ffn_*.math=f64"},
+          {"blk.3.ffn_down.weight=int4"},
+          {"attn_norm.weight=e4m3"},
+          {"ffn_norm.eps=1e-3"},
+          {"l_out=bf16,round=stochastic"},
+          {"token_embd.weight=int8"},
+          {"result_output=bf16"}};
+}
+
+TEST_F(EvaluateTest, TogetherEqualsAlone) {
+  std::vector<Plan> plans;
+  for (const auto& rules : Recipes()) plans.push_back(PlanOf(*model_, rules, 7));
+  std::vector<Stream> streams;
+  for (const Plan& plan : plans)
+    for (const auto* text : {&ids_, &other_})
+      streams.push_back({&plan, *text, nullptr, AllOf(text->size())});
+  const auto together = Bits(*model_, streams);
+  for (size_t s = 0; s < streams.size(); ++s)
+    EXPECT_EQ(Bits(*model_, {streams[s]})[0], together[s]) << "stream " << s;
+  for (size_t s = 2; s < streams.size(); s += 2)
+    EXPECT_NE(together[s], together[0]) << "the recipe should matter";
+}
+
+// Prefill in one piece, in two, and token by token through the cache; with rows wanted singly.
+TEST_F(EvaluateTest, ChunksAndDecodeEqualPrefill) {
+  for (const auto& rules : Recipes()) {
+    const Plan plan = PlanOf(*model_, rules, 7);
+    const auto whole = Bits(*model_, {{&plan, ids_, nullptr, AllOf(ids_.size())}})[0];
+    for (const size_t step : {size_t{1}, size_t{5}, ids_.size() - 1}) {
+      KvCache cache;
+      std::vector<std::string> got;
+      for (size_t at = 0; at < ids_.size(); at += step) {
+        const size_t end = std::min(ids_.size(), at + step);
+        const std::vector<int32_t> piece(ids_.begin() + static_cast<long>(at),
+                                         ids_.begin() + static_cast<long>(end));
+        const auto bits = Bits(*model_, {{&plan, piece, &cache, AllOf(piece.size())}})[0];
+        got.insert(got.end(), bits.begin(), bits.end());
+      }
+      EXPECT_EQ(got, whole) << (rules.empty() ? "baseline" : rules[0]) << " step " << step;
+    }
+    const auto some = Bits(*model_, {{&plan, ids_, nullptr, {3, 7}}})[0];
+    ASSERT_EQ(some.size(), 2u);
+    EXPECT_EQ(some[0], whole[3]);
+    EXPECT_EQ(some[1], whole[7]);
+  }
+}
+
+TEST_F(EvaluateTest, ThreadsAndInstructionSetsGiveTheSameBits) {
+  model_.reset();  // its workers would limit the others'
+  std::vector<std::string> first;
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+    if (KernelsFor(isa) == nullptr) continue;
+    for (const int threads : {1, 2, 5}) {
+      auto model = OpenModel("tiny-qwen2", {threads, KernelsFor(isa)});
+      std::vector<std::string> bits;
+      for (const auto& rules : {std::vector<std::string>{}, {"ffn_norm=bf16"}, {"*.math=f64"}}) {
+        const Plan plan = PlanOf(*model, rules);
+        const auto rows = Bits(*model, {{&plan, other_, nullptr, AllOf(other_.size())}})[0];
+        bits.insert(bits.end(), rows.begin(), rows.end());
+      }
+      if (first.empty()) first = bits;
+      EXPECT_EQ(bits, first) << KernelsFor(isa)->name << " " << threads;
+    }
+  }
+}
+
+TEST_F(EvaluateTest, SharesWhatIsEqual) {
+  const Plan base = PlanOf(*model_, {}), late = PlanOf(*model_, {"ffn_norm[-1]=bf16"}),
+             same = PlanOf(*model_, {"ffn_norm[-1]=e8m7"}),
+             idle = PlanOf(*model_, {"ffn_norm=f32"});
+  const auto run = [&](std::vector<const Plan*> plans) {
+    std::vector<Stream> streams;
+    for (const Plan* plan : plans) streams.push_back({plan, ids_, nullptr, AllOf(ids_.size())});
+    return Evaluate(*model_, streams, nullptr);
+  };
+  const uint64_t alone = run({&base}).cost.tensors_evaluated;
+  EXPECT_EQ(run({&base, &base, &idle}).cost.tensors_evaluated, alone)
+      << "equal lanes and vacuous ones cost nothing";
+  const uint64_t forked = run({&base, &late}).cost.tensors_evaluated;
+  EXPECT_LT(forked, alone + alone / 8)
+      << "a change in the last of six layers costs less than a layer";
+  EXPECT_EQ(run({&base, &late, &same}).cost.tensors_evaluated, forked)
+      << "the same rounding under another name";
+  const Evaluation e = run({&base, &idle, &late});
+  EXPECT_EQ(e.effects[1][0].changed, 0u);
+  EXPECT_EQ(e.effects[1][0].touched, 6 * ids_.size() * 224);
+  EXPECT_EQ(e.effects[2][0].touched, ids_.size() * 224);
+  EXPECT_GT(e.effects[2][0].changed, ids_.size() * 200);
+}
+
+// Rows before the first changed one are shared: embeddings of one token rounded change nothing
+// before it.
+TEST_F(EvaluateTest, RowsBeforeTheFirstChangeAreShared) {
+  std::vector<int32_t> changed = ids_;
+  changed.back() = changed.back() == 5 ? 6 : 5;
+  const Plan base = PlanOf(*model_, {});
+  const std::vector<Stream> streams = {{&base, ids_, nullptr, AllOf(ids_.size())},
+                                       {&base, changed, nullptr, AllOf(ids_.size())}};
+  const Evaluation both = Evaluate(*model_, streams, nullptr);
+  const Evaluation one = Evaluate(*model_, {streams.data(), 1}, nullptr);
+  const uint64_t nodes = model_->graph().nodes.size() - 2 * 6;  // without k_cache and v_cache
+  EXPECT_EQ(both.cost.rows_evaluated, one.cost.rows_evaluated + nodes);
+}
+
+TEST_F(EvaluateTest, TapsSeeEverySiteOnce) {
+  const Plan base = PlanOf(*model_, {}), rounded = PlanOf(*model_, {"kq[0]=bf16"});
+  std::map<std::pair<std::string, size_t>, int> seen;
+  const Tap tap{[](const Site&) { return true; },
+                [&](const SiteTensor& t) {
+                  ++seen[{t.site->Label(), t.stream}];
+                  EXPECT_EQ(t.rows.size(), ids_.size());
+                  if (t.site->name == "kq_soft_max") {
+                    for (size_t r = 0; r < t.rows.size(); ++r) {
+                      ASSERT_EQ(t.widths[r], 7 * (r + 1));
+                      double sum = 0;
+                      for (size_t i = 0; i < t.widths[r]; ++i)
+                        sum += static_cast<const float*>(t.rows[r])[i];
+                      EXPECT_NEAR(sum, 7.0, 1e-5);
+                    }
+                  }
+                }};
+  const std::vector<Stream> streams = {{&base, ids_, nullptr, AllOf(ids_.size())},
+                                       {&rounded, ids_, nullptr, AllOf(ids_.size())}};
+  const auto taps_on = Evaluate(*model_, streams, nullptr, &tap);
+  EXPECT_EQ(seen.size(), 2 * model_->graph().sites.size());
+  for (const auto& [site, count] : seen) EXPECT_EQ(count, 1) << site.first;
+  EXPECT_GT(taps_on.effects[1][0].changed, 0u);
+}
+
+}  // namespace
+}  // namespace vernier

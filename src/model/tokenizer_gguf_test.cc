@@ -201,7 +201,16 @@ TEST(GgufTokenizer, MissingKeysAreNamed) {
             "'tokenizer.ggml.bos_token_id'");
 }
 
-TEST(GgufTokenizer, ABytesWithoutTokenIsNamed) {
+TEST(GgufTokenizer, WithoutTypesBosAndEosAreSpecial) {
+  Metadata metadata = ByteMetadata();
+  std::erase_if(metadata.entries, [](const auto& e) { return e.first == Key("token_type"); });
+  const auto tokenizer = Make(metadata);
+  ASSERT_NE(tokenizer, nullptr);
+  EXPECT_EQ(tokenizer->Decode(Ids{259, 257}), "abc");
+  EXPECT_EQ(tokenizer->Decode(Ids{259, 257}, true), "<|end|>abc");
+}
+
+TEST(GgufTokenizer, AByteWithoutTokenIsNamed) {
   Metadata metadata = ByteMetadata();
   metadata.Set(Key("tokens"), MetaStrings({"a", "b", "ab"}));
   metadata.Set(Key("token_type"), MetaInt32s({1, 1, 1}));

@@ -269,6 +269,25 @@ TEST(Integers, AbsMaxEqualsExactFractions) {
   }
 }
 
+TEST(Integers, DoubleRowsFollowTheStatedOperations) {
+  std::mt19937 random(2);
+  std::normal_distribution<double> normal;
+  std::vector<double> x(5000);
+  for (double& v : x) v = normal(random);
+  double a = 0;
+  for (double v : x) a = std::max(a, std::abs(v));
+  std::vector<double> y = x;
+  TreatRow(Parse("int8"), y.data(), y.size(), 0);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double t = x[i] * 127 / a;
+    ASSERT_EQ(y[i], std::nearbyint(t) * a / 127);
+  }
+  y = x;
+  TreatRow(Parse("e4m3,scale=0.3"), y.data(), y.size(), 0);
+  const RoundSpec e4m3 = MakeRoundSpec(FindFormat("e4m3").value());
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], RoundValue(e4m3, x[i] / 0.3) * 0.3);
+}
+
 TEST(Integers, ConstantScale) {
   TreatmentCounts counts;
   const std::vector<float> x = {0.25f, 0.75f, -0.25f, 1.3f, 63.5f, 63.75f, -1000, HUGE_VALF};

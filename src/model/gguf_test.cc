@@ -116,6 +116,9 @@ TEST_F(GgufTest, Keys) {
             "offset 37: key 'k': expected a bool of 0 or 1, found 2");
   EXPECT_EQ(Why(Raw(0, 1, Key("k", MetaType::kString, BytesOf(kBig)), 0)),
             "offset 37: key 'k': string of 1152921504606846976 bytes, 19 left in the file");
+  EXPECT_EQ(Why(Raw(0, 1, Key("k", MetaType::kString, BytesOf<uint64_t>(20)), 0)),
+            "offset 37: key 'k': string of 20 bytes, 19 left in the file");
+  EXPECT_EQ(Why(Raw(0, 1, Key("k", MetaType::kString, BytesOf<uint64_t>(19)), 0)), "no error");
   EXPECT_EQ(
       Why(Raw(0, 1, Key("k", MetaType::kArray, BytesOf(MetaType::kString) + BytesOf(kBig)), 0)),
       "offset 41: key 'k': array of 1152921504606846976 string values, 15 bytes left in the "

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Shared by ./vernier and ./test: installing what is missing, and building quietly. Sourced by bash with
 # `root` set to the project's folder. Nothing here writes to standard output.
 

@@ -63,7 +63,7 @@ Status Converter::ReadSteps(const Json& step) {
       return Fail("{}: pre_tokenizer: GGUF has no name for this Split", source_);
     patterns_.push_back(regex);
   } else if (type == "Digits") {
-    patterns_.push_back(Flag(step, "individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
+    patterns_.emplace_back(Flag(step, "individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
   } else if (type == "ByteLevel") {
     byte_level_ = true;
     if (Flag(step, "add_prefix_space", true))
@@ -119,7 +119,7 @@ Result<std::vector<std::string>> Converter::Merges() const {
     if ((left + right).find(' ') != std::string::npos)
       return Fail("{}: merge {} joins tokens with spaces: GGUF has no way to write that", source_,
                   merges.size());
-    merges.push_back(left + " " + right);
+    merges.push_back(fmt::format("{} {}", left, right));
   }
   return merges;
 }

@@ -41,26 +41,33 @@ void DecodeTQ2_0(const uint8_t* source, size_t blocks, float* out);
 void DecodeMXFP4(const uint8_t* source, size_t blocks, float* out);
 
 // The float32 of IEEE binary16 bits: exact; a NaN becomes quiet and keeps sign and payload, as
-// VCVTPH2PS does.
+// VCVTPH2PS does. Selections instead of branches, so that loops over it vectorise.
 inline float HalfBitsToFloat(uint32_t half) {
   const uint32_t sign = (half & 0x8000u) << 16;
-  const uint32_t exponent = half >> 10 & 31, fraction = half & 0x3ffu;
-  if (exponent == 0) {  // zero and subnormals: fraction * 2^-24, exact in float32
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
-  }
-  if (exponent == 31) {
-    const uint32_t quiet = fraction != 0 ? 0x400000u : 0;
-    return std::bit_cast<float>(sign | 0x7f800000u | quiet | fraction << 13);
-  }
-  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+  const uint32_t fraction = half & 0x3ffu, shifted = (half & 0x7fffu) << 13;
+  const bool small = (half & 0x7c00u) == 0;          // zero or subnormal
+  const bool special = (half & 0x7c00u) == 0x7c00u;  // infinity or NaN
+  const uint32_t normal = shifted + (112u << 23);
+  const uint32_t subnormal =  // fraction * 2^-24, exact in float32
+      std::bit_cast<uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
+  const uint32_t quiet = fraction != 0 ? 0x400000u : 0u;
+  const uint32_t infinite = shifted | 0x7f800000u | quiet;
+  const uint32_t magnitude = small ? subnormal : (special ? infinite : normal);
+  return std::bit_cast<float>(sign | magnitude);
 }
 
 // The bits of `bytes` as a little-endian number.
+static_assert(std::endian::native == std::endian::little);
 inline uint32_t LoadU16(const uint8_t* bytes) {
-  return bytes[0] | static_cast<uint32_t>(bytes[1]) << 8;
+  uint16_t value;
+  std::memcpy(&value, bytes, sizeof(value));
+  return value;
 }
-inline uint32_t LoadU32(const uint8_t* bytes) { return LoadU16(bytes) | LoadU16(bytes + 2) << 16; }
+inline uint32_t LoadU32(const uint8_t* bytes) {
+  uint32_t value;
+  std::memcpy(&value, bytes, sizeof(value));
+  return value;
+}
 inline float LoadHalf(const uint8_t* bytes) { return HalfBitsToFloat(LoadU16(bytes)); }
 
 // An integer of at most 24 bits times a float32, rounded once.

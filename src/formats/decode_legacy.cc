@@ -7,10 +7,12 @@ namespace {
 
 constexpr int kHalf = 16;
 
-// The 5-bit number of element j: its nibble and bit j of `high`.
-int FiveBits(const uint8_t* nibbles, uint32_t high, int j) {
-  const int low = j < kHalf ? nibbles[j] & 15 : nibbles[j - kHalf] >> 4;
-  return low | static_cast<int>(high >> j & 1) << 4;
+// The 5-bit numbers of a block: nibbles, and bit j of `high` for element j.
+void FiveBits(const uint8_t* nibbles, uint32_t high, int8_t* out) {
+  for (int j = 0; j < kHalf; ++j) {
+    out[j] = static_cast<int8_t>((nibbles[j] & 15) | (high >> j & 1) << 4);
+    out[j + kHalf] = static_cast<int8_t>(nibbles[j] >> 4 | (high >> (j + kHalf) & 1) << 4);
+  }
 }
 
 }  // namespace
@@ -40,16 +42,18 @@ void DecodeQ4_1(const uint8_t* source, size_t blocks, float* out) {
 void DecodeQ5_0(const uint8_t* source, size_t blocks, float* out) {
   for (size_t b = 0; b < blocks; ++b, source += 22, out += 32) {
     const float d = LoadHalf(source);
-    const uint32_t high = LoadU32(source + 2);
-    for (int j = 0; j < 2 * kHalf; ++j) out[j] = Times(d, FiveBits(source + 6, high, j) - 16);
+    int8_t q[2 * kHalf];
+    FiveBits(source + 6, LoadU32(source + 2), q);
+    for (int j = 0; j < 2 * kHalf; ++j) out[j] = Times(d, q[j] - 16);
   }
 }
 
 void DecodeQ5_1(const uint8_t* source, size_t blocks, float* out) {
   for (size_t b = 0; b < blocks; ++b, source += 24, out += 32) {
     const float d = LoadHalf(source), m = LoadHalf(source + 2);
-    const uint32_t high = LoadU32(source + 4);
-    for (int j = 0; j < 2 * kHalf; ++j) out[j] = Times(d, FiveBits(source + 8, high, j)) + m;
+    int8_t q[2 * kHalf];
+    FiveBits(source + 8, LoadU32(source + 4), q);
+    for (int j = 0; j < 2 * kHalf; ++j) out[j] = Times(d, q[j]) + m;
   }
 }
 

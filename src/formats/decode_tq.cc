@@ -30,11 +30,13 @@ void DecodeTQ1_0(const uint8_t* source, size_t blocks, float* out) {
 }
 
 void DecodeTQ2_0(const uint8_t* source, size_t blocks, float* out) {
-  for (size_t b = 0; b < blocks; ++b, source += 66, out += 256) {
+  for (size_t b = 0; b < blocks; ++b, source += 66) {
     const float d = LoadHalf(source + 64);
-    for (int j = 0; j < 256; ++j) {
-      const int q = source[j / 128 * 32 + j % 32] >> 2 * (j % 128 / 32) & 3;
-      out[j] = Times(d, q - 1);  // code 3 is not written by quantisers and stands for 2
+    for (int run = 0; run < 8; ++run, out += 32) {
+      const uint8_t* bytes = source + run / 4 * 32;
+      const int shift = 2 * (run % 4);
+      // Code 3 is not written by quantisers and stands for 2.
+      for (int i = 0; i < 32; ++i) out[i] = Times(d, (bytes[i] >> shift & 3) - 1);
     }
   }
 }

@@ -5,6 +5,8 @@
 #include <cfloat>
 #include <cmath>
 
+#include "base/file.h"
+
 namespace vernier {
 namespace {
 
@@ -67,6 +69,16 @@ TEST(FindFormat, EveryTableEntryIsFoundAndDocumented) {
   for (const Format& f : NamedFormats()) {
     EXPECT_EQ(Get(f.name), f);
     EXPECT_FALSE(f.doc.empty()) << f.name;
+  }
+}
+
+TEST(FindFormat, TheManualHasEveryFloatFormat) {
+  const std::string manual = ReadText(VERNIER_SOURCE_DIR "/docs/formats.md").value();
+  for (const Format& f : NamedFormats()) {
+    if (f.kind != FormatKind::kFloat) continue;
+    const std::string row =
+        fmt::format("| `{}` | {} | {} | {} | {} |", f.name, f.bits, f.precision, f.emin, f.emax);
+    EXPECT_NE(manual.find(row), std::string::npos) << row;
   }
 }
 

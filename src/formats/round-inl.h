@@ -1,6 +1,7 @@
-// The nearest-even row loop, for round.cc only. Plain C++ without branches, written so that GCC 12
-// vectorises it with nothing but SSE2: comparisons and selections are arithmetic on masks (with
-// conditional expressions it finds "control flow in loop" and runs 4 to 5 times slower).
+// The nearest-even row loop, for round.cc, and the masks it is made of, for treat.cc as well. Plain
+// C++ without branches, written so that GCC 12 vectorises it with nothing but SSE2: comparisons and
+// selections are arithmetic on masks (with conditional expressions it finds "control flow in loop"
+// and runs 4 to 5 times slower).
 //
 // Method. With u the bits of |x|, the host's numbers between 2^emin and the top are rounded by
 // adding half a unit less one, plus the unit's own last bit, to u and cutting: a carry out of the

@@ -455,6 +455,22 @@ TEST(Stochastic, MeanIsTheValue) {
   }
 }
 
+TEST(Stochastic, ThresholdIsExact) {
+  const auto away = [](const char* name, double x, uint64_t random) {
+    const RoundSpec spec = MakeRoundSpec(Get(name), Rounding::kStochastic);
+    return std::abs(RoundValue(spec, x, random)) > std::abs(x);
+  };
+  const uint64_t half = uint64_t{1} << 63;
+  EXPECT_TRUE(away("bf16", 1 + 0x1p-8, half - 1));
+  EXPECT_FALSE(away("bf16", 1 + 0x1p-8, half));
+  EXPECT_TRUE(away("bf16", -1 - 0x1p-23, (uint64_t{1} << 48) - 1));
+  EXPECT_FALSE(away("bf16", -1 - 0x1p-23, uint64_t{1} << 48));
+  EXPECT_TRUE(away("e2m1", 0x1p-65, 0));  // one step of 64 bits, of a gap of 1/2
+  EXPECT_FALSE(away("e2m1", 0x1p-65, 1));
+  EXPECT_FALSE(away("e2m1", 0x1.8p-66, 0));  // below the last random bit
+  EXPECT_FALSE(away("e2m1", 0x1p-1074, 0));
+}
+
 TEST(Stochastic, DependsOnKeyAndIndexAlone) {
   std::vector<float> x(1000);
   std::mt19937 random(1);
@@ -487,7 +503,7 @@ TEST(RandomBits, EveryBitIsFair) {
 }
 
 // All 2^32 floats, nearest-even: the row loop against the scalar reference, and the reference
-// against the enumeration. A minute or two, so only when asked for.
+// against the enumeration. Minutes, so only when asked for.
 TEST(AllFloats, NearestEven) {
   if (std::getenv("VERNIER_TEST_ALL") == nullptr) GTEST_SKIP() << "set VERNIER_TEST_ALL to run";
   for (const char* name : {"bf16", "f16", "e4m3", "e5m2"}) {

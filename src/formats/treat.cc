@@ -6,22 +6,26 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "formats/round-inl.h"
 #include "formats/treatment.h"
 
 namespace vernier {
 namespace {
 
-template <class T>
-auto BitsOf(T x) {
-  if constexpr (sizeof(T) == 4)
-    return std::bit_cast<uint32_t>(x);
-  else
-    return std::bit_cast<uint64_t>(x);
-}
+using internal::Host;
+using internal::MaskLess;
 
 template <class T>
-bool Differs(T a, T b) {
-  return BitsOf(a) != BitsOf(b);
+using BitsOf = typename Host<T>::Bits;
+
+// Magnitude bits, and all ones where the value is finite (0 elsewhere).
+template <class T>
+BitsOf<T> Magnitude(T x) {
+  return std::bit_cast<BitsOf<T>>(x) & ~Host<T>::kSign;
+}
+template <class T>
+BitsOf<T> FiniteMask(BitsOf<T> magnitude) {
+  return MaskLess(magnitude, Host<T>::kInfinity);
 }
 
 // What the elements that share a scale span; without NaN and infinities.
@@ -49,30 +53,41 @@ double Percentile(const T* x, size_t n, double p) {
 
 template <class T>
 Range FindRange(const Treatment& t, const T* x, size_t n) {
-  T low = 0, high = 0;
+  // As integers, so that GCC vectorises it: bits of magnitudes ascend with them.
+  using Signed = typename Host<T>::Signed;
+  Signed low_bits = 0, high_bits = 0;
   for (size_t i = 0; i < n; ++i) {
-    const T v = std::isfinite(x[i]) ? x[i] : T{0};
-    low = v < low ? v : low;
-    high = v > high ? v : high;
+    const BitsOf<T> u = Magnitude(x[i]), finite = u & FiniteMask<T>(u);
+    const BitsOf<T> positive = MaskLess(std::bit_cast<BitsOf<T>>(x[i]) >> 1, Host<T>::kSign >> 1);
+    const auto high = static_cast<Signed>(finite & positive);
+    const auto low = static_cast<Signed>(finite & ~positive);
+    high_bits = std::max(high_bits, high);
+    low_bits = std::max(low_bits, low);
   }
-  double a = std::max(-static_cast<double>(low), static_cast<double>(high));
+  const double low = -static_cast<double>(std::bit_cast<T>(low_bits));
+  const double high = std::bit_cast<T>(high_bits);
+  double a = std::max(-low, high);
   if (t.scale == ScaleRule::kPercentile) a = Percentile(x, n, t.scale_value);
   if (t.symmetric) return {-a, a};
-  return {std::max<double>(low, -a), std::min<double>(high, a)};
+  return {std::max(low, -a), std::min(high, a)};
 }
 
-// The scale a / b of treatment.h; `down` is 1, or 2^-512 for huge rows of doubles (a is scaled).
+// The scale a / b of treatment.h; `down` and `up` are 1, or 2^-512 and 2^512 for huge rows of
+// doubles (a is the scaled one then).
 struct Scale {
-  double a = 1, b = 1, down = 1;
+  double a = 1, b = 1, down = 1, up = 1;
   double To(double x) const { return x * down * b / a; }
-  double From(double r) const { return r * a / b / down; }
+  double From(double r) const { return r * a / b * up; }
 };
 
 Scale ScaleOf(const Treatment& t, Range range) {
   Scale s;
   if (t.scale == ScaleRule::kConstant) s.a = t.scale_value;
   if (!ScaleFromData(t)) return s;
-  if (std::max(-range.low, range.high) >= 0x1p512) s.down = 0x1p-512;
+  if (std::max(-range.low, range.high) >= 0x1p512) {
+    s.down = 0x1p-512;
+    s.up = 0x1p512;
+  }
   s.a = t.symmetric ? range.high * s.down : range.high * s.down - range.low * s.down;
   s.b = t.symmetric ? t.format.max_finite : std::ldexp(1.0, t.format.bits) - 1;
   return s;
@@ -90,19 +105,36 @@ Integers IntegersOf(const Treatment& t, Range range, const Scale& s) {
   return {lowest - zero, t.format.max_finite - zero};
 }
 
-// The double rounded to the host type, within its finite numbers.
-template <class T>
-T ToHost(double v) {
-  constexpr double kMax = std::numeric_limits<T>::max();
-  return static_cast<T>(std::clamp(v, -kMax, kMax));
+double Limit(double x, double low, double high) {  // as two selections, which GCC vectorises
+  x = x < low ? low : x;
+  return x > high ? high : x;
 }
 
-// Counts one element that was treated.
+// Within the finite numbers of the host type.
 template <class T>
-void Count(T before, T after, bool saturated, TreatmentCounts* counts) {
-  counts->changed += Differs(before, after);
-  counts->saturated += saturated;
-  counts->flushed += before != 0 && after == 0;
+double LimitToHost(double v) {
+  constexpr double kMax = std::numeric_limits<T>::max();
+  return Limit(v, -kMax, kMax);
+}
+
+// x[i] = after[i] but where x[i] is NaN; counts changed and flushed elements. n < 2^31.
+template <class T>
+TreatmentCounts Store(const T* after, T* x, size_t n) {
+  using Bits = BitsOf<T>;
+  Bits same = 0, flushed = 0;  // counted downwards: a mask is -1
+  for (size_t i = 0; i < n; ++i) {
+    const Bits v = std::bit_cast<Bits>(x[i]), u = v & ~Host<T>::kSign;
+    const Bits nan = MaskLess(Host<T>::kInfinity, u);
+    const Bits r = internal::Select(nan, v, std::bit_cast<Bits>(after[i]));
+    x[i] = std::bit_cast<T>(r);
+    const Bits difference = v ^ r;  // its sign bit put below, as MaskLess wants
+    same += MaskLess((difference & ~Host<T>::kSign) | (difference >> 1), Bits{1});
+    flushed += MaskLess(r & ~Host<T>::kSign, Bits{1}) & ~MaskLess(u, Bits{1});
+  }
+  TreatmentCounts counts;
+  counts.changed = n - static_cast<Bits>(0 - same);
+  counts.flushed = static_cast<Bits>(0 - flushed);
+  return counts;
 }
 
 // The scale is zero: so are all numbers; infinities go by the format.
@@ -112,35 +144,59 @@ TreatmentCounts TreatWithoutRange(const Treatment& t, T* x, size_t n) {
   TreatmentCounts counts{n, 0, 0, 0};
   for (size_t i = 0; i < n; ++i) {
     const T v = x[i];
-    if (std::isnan(v) || (std::isinf(v) && t.format.has_infinity)) continue;
-    const T zero = fixed ? T{0} : std::copysign(T{0}, v);
-    x[i] = std::isinf(v) && t.overflow == Overflow::kNan
-               ? std::copysign(std::numeric_limits<T>::quiet_NaN(), v)
-               : zero;
-    Count(v, x[i], v != 0, &counts);
+    if (std::isinf(v) && t.format.has_infinity) continue;
+    T after = fixed ? T{0} : std::copysign(T{0}, v);
+    if (std::isinf(v) && t.overflow == Overflow::kNan)
+      after = std::copysign(std::numeric_limits<T>::quiet_NaN(), v);
+    counts.saturated += !std::isnan(v) && v != 0;
+    counts += Store(&after, x + i, 1);
   }
   return counts;
 }
 
-template <class T, bool kNearestEven>
-TreatmentCounts TreatFixed(const Treatment& t, const Scale& s, Integers r, T* x, size_t n,
-                           uint64_t key, uint64_t first) {
-  constexpr double kMagic = 0x1.8p52;  // adding it rounds |t| < 2^51 to an integer, ties to even
-  constexpr double kBeyond = 0x1p20;   // beyond every integer range, zero point and all
+constexpr size_t kBlock = 256;      // elements that pass through the stages of a treatment together
+constexpr double kBeyond = 0x1p20;  // beyond every integer range, zero point and all
+
+// q[i], within +-kBeyond, to integers.
+void RoundToIntegers(const Treatment& t, double* q, size_t n, uint64_t key, uint64_t first) {
+  constexpr double kMagic = 0x1.8p52;  // adding it rounds |q| < 2^51 to an integer, ties to even
+  if (t.rounding == Rounding::kNearestEven) {
+    for (size_t i = 0; i < n; ++i) q[i] = (q[i] + kMagic) - kMagic;
+    return;
+  }
   const bool stochastic = t.rounding == Rounding::kStochastic;
+  for (size_t i = 0; i < n; ++i)
+    q[i] = RoundToMultiple(q[i], 0, t.rounding, stochastic ? RandomBits(key, first + i) : 0);
+}
+
+// Loops of one stage each: GCC 12 vectorises them so, and the two divisions bound the time. NaN is
+// 0 on the way and put back at the end.
+template <class T>
+TreatmentCounts TreatFixed(const Treatment& t, const Scale& scale, Integers r, T* x, size_t n,
+                           uint64_t key, uint64_t first) {
+  const Scale s = scale;
   TreatmentCounts counts{n, 0, 0, 0};
-  for (size_t i = 0; i < n; ++i) {
-    const T v = x[i];
-    double q = s.To(v);
-    if (std::isnan(q)) continue;
-    q = std::clamp(q, -kBeyond, kBeyond);
-    if constexpr (kNearestEven)
-      q = (q + kMagic) - kMagic;
-    else
-      q = RoundToMultiple(q, 0, t.rounding, stochastic ? RandomBits(key, first + i) : 0);
-    const double clamped = std::clamp(q, r.low, r.high) + 0.0;  // + 0.0: integers have one zero
-    x[i] = ToHost<T>(s.From(clamped));
-    Count(v, x[i], clamped != q, &counts);
+  double q[kBlock];
+  T after[kBlock];
+  for (size_t from = 0; from < n; from += kBlock) {
+    const size_t size = std::min(kBlock, n - from);
+    T* const block = x + from;
+    for (size_t i = 0; i < size; ++i) {
+      const BitsOf<T> bits = std::bit_cast<BitsOf<T>>(block[i]);
+      const BitsOf<T> nan = MaskLess(Host<T>::kInfinity, bits & ~Host<T>::kSign);
+      q[i] = Limit(s.To(std::bit_cast<T>(bits & ~nan)), -kBeyond, kBeyond);
+    }
+    RoundToIntegers(t, q, size, key, first + from);
+    uint64_t within = 0;  // counted downwards: a mask is -1
+    for (size_t i = 0; i < size; ++i) {
+      const double limited = Limit(q[i], r.low, r.high);
+      const uint64_t beyond = std::bit_cast<uint64_t>(limited) ^ std::bit_cast<uint64_t>(q[i]);
+      within += MaskLess(beyond >> 1 | (beyond & 1), uint64_t{1});
+      q[i] = LimitToHost<T>(s.From(limited + 0.0));  // + 0.0: integers have one zero
+    }
+    for (size_t i = 0; i < size; ++i) after[i] = static_cast<T>(q[i]);
+    counts.saturated += size - (0 - within);
+    counts += Store(after, block, size);
   }
   return counts;
 }
@@ -148,26 +204,25 @@ TreatmentCounts TreatFixed(const Treatment& t, const Scale& s, Integers r, T* x,
 template <class T>
 TreatmentCounts TreatScaledFloat(const Treatment& t, const Scale& s, T* x, size_t n, uint64_t key,
                                  uint64_t first) {
-  constexpr size_t kBlock = 256;
   constexpr double kMax = std::numeric_limits<double>::max();
   const RoundSpec spec = MakeRoundSpec(t.format, t.rounding, t.overflow, t.flush_subnormals);
   TreatmentCounts counts{n, 0, 0, 0};
   double scaled[kBlock];
+  T after[kBlock];
   for (size_t from = 0; from < n; from += kBlock) {
     const size_t size = std::min(kBlock, n - from);
     for (size_t i = 0; i < size; ++i) {
       const T v = x[from + i];
-      scaled[i] = std::isfinite(v) ? std::clamp(s.To(v), -kMax, kMax) : static_cast<double>(v);
+      const double y = Limit(s.To(v), -kMax, kMax);  // a NaN stays one
+      scaled[i] = std::abs(v) <= std::numeric_limits<T>::max() ? y : static_cast<double>(v);
     }
     counts.saturated += RoundRow(spec, scaled, size, key, first + from).saturated;
     for (size_t i = 0; i < size; ++i) {
-      const T v = x[from + i];
-      if (std::isnan(v)) continue;
       const double r = scaled[i];
-      const T after = std::isfinite(r) ? ToHost<T>(s.From(r)) : static_cast<T>(r);
-      x[from + i] = after;
-      Count(v, after, false, &counts);
+      scaled[i] = std::abs(r) <= kMax ? LimitToHost<T>(s.From(r)) : r;
     }
+    for (size_t i = 0; i < size; ++i) after[i] = static_cast<T>(scaled[i]);
+    counts += Store(after, x + from, size);
   }
   return counts;
 }
@@ -180,9 +235,7 @@ TreatmentCounts TreatInRange(const Treatment& t, Range range, T* x, size_t n, ui
   if (s.a == 0) return TreatWithoutRange(t, x, n);
   if (t.format.kind == FormatKind::kFloat) return TreatScaledFloat(t, s, x, n, key, first);
   const Integers integers = IntegersOf(t, range, s);
-  return t.rounding == Rounding::kNearestEven
-             ? TreatFixed<T, true>(t, s, integers, x, n, key, first)
-             : TreatFixed<T, false>(t, s, integers, x, n, key, first);
+  return TreatFixed(t, s, integers, x, n, key, first);
 }
 
 template <class T>

@@ -269,6 +269,25 @@ TEST(Integers, AbsMaxEqualsExactFractions) {
   }
 }
 
+TEST(Integers, DoubleRowsFollowTheStatedOperations) {
+  std::mt19937 random(2);
+  std::normal_distribution<double> normal;
+  std::vector<double> x(5000);
+  for (double& v : x) v = normal(random);
+  double a = 0;
+  for (double v : x) a = std::max(a, std::abs(v));
+  std::vector<double> y = x;
+  TreatRow(Parse("int8"), y.data(), y.size(), 0);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double t = x[i] * 127 / a;
+    ASSERT_EQ(y[i], std::nearbyint(t) * a / 127);
+  }
+  y = x;
+  TreatRow(Parse("e4m3,scale=0.3"), y.data(), y.size(), 0);
+  const RoundSpec e4m3 = MakeRoundSpec(FindFormat("e4m3").value());
+  for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], RoundValue(e4m3, x[i] / 0.3) * 0.3);
+}
+
 TEST(Integers, ConstantScale) {
   TreatmentCounts counts;
   const std::vector<float> x = {0.25f, 0.75f, -0.25f, 1.3f, 63.5f, 63.75f, -1000, HUGE_VALF};
@@ -387,6 +406,43 @@ TEST(ScaledFloats, AbsMaxMapsToTheTop) {
       const auto e = static_cast<float>(RoundValue(spec, t) * a / f.max_finite);
       ASSERT_EQ(y[i], e);
       EXPECT_TRUE(std::abs(x[i]) != a || y[i] == x[i]);
+    }
+  }
+}
+
+// x * b / a divided exactly and rounded once into the format, by MPFR.
+double TrueQuotient(const Format& f, float x, float a) {
+  mpfr_t n, q;
+  mpfr_init2(n, 128);
+  mpfr_init2(q, f.precision);
+  mpfr_set_d(n, f.max_finite, MPFR_RNDN);
+  mpfr_mul_d(n, n, static_cast<double>(x), MPFR_RNDN);
+  mpfr_set_emin(f.emin - f.precision + 2);
+  const int direction = mpfr_div_d(q, n, static_cast<double>(a), MPFR_RNDN);
+  mpfr_subnormalize(q, direction, MPFR_RNDN);
+  const double r = mpfr_get_d(q, MPFR_RNDN);
+  mpfr_set_emin(mpfr_get_emin_min());
+  mpfr_clear(n);
+  mpfr_clear(q);
+  return r;
+}
+
+TEST(ScaledFloats, QuotientIsRoundedOnce) {
+  for (const char* name : {"e2m1", "e4m3", "e5m2", "f16", "bf16", "f32", "e7m26"}) {
+    const Format f = FindFormat(name).value();
+    const Treatment t = Parse(fmt::format("{},scale=absmax", name));
+    for (uint32_t seed = 0; seed < 40; ++seed) {
+      std::vector<float> x = Normal(500, seed, 3);
+      for (size_t i = 0; i < x.size(); i += 2) x[i] = std::round(x[i] * 16) / 16;  // ties
+      if (seed % 2 == 0) x[3] = seed % 4 == 0 ? 14 : 15;
+      float a = 0;
+      for (float v : x) a = std::max(a, std::abs(v));
+      const std::vector<float> y = Treated(t, x, nullptr);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double r = TrueQuotient(f, x[i], a);
+        ASSERT_EQ(y[i], static_cast<float>(r * static_cast<double>(a) / f.max_finite))
+            << name << " " << x[i] << " of " << a;
+      }
     }
   }
 }

@@ -19,7 +19,7 @@ inline constexpr uint64_t kGgufMostAlignment = 1 << 20;  // ours: padding is no 
 inline constexpr size_t kGgufLongestKey = 65535;         // gguf.md
 inline constexpr size_t kGgufLongestTensorName = 64;     // gguf.md
 inline constexpr uint64_t kGgufMostKeys = 65536;  // ours: look-up is linear; models have about 50
-inline constexpr int kGgufDeepestArray = 4;  // ours: arrays of arrays of arrays of arrays
+inline constexpr int kGgufDeepestArray = 4;       // ours: arrays of arrays of arrays of arrays
 // Ours: array elements of a whole file, so that a hostile file cannot take 48 times its size in
 // memory. A vocabulary of 256 k tokens with scores, types and merges has about 1.5 million.
 inline constexpr uint64_t kGgufMostArrayElements = uint64_t{1} << 23;

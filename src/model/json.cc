@@ -50,6 +50,9 @@ class Watcher {
 }  // namespace
 
 Result<Json> ParseJson(std::string_view text, const std::string& source) {
+  // The parser takes a zero byte for the end and would not see what follows it.
+  if (const size_t zero = text.find('\0'); zero != text.npos)
+    return Fail("{}: not valid JSON at byte {}", source, zero + 1);
   Watcher watcher;
   try {
     return Json::parse(text, [&watcher](int depth, Json::parse_event_t event, Json& parsed) {

@@ -102,6 +102,11 @@ Status ReadSpecialIds(const Metadata& metadata, bool llama, bool adds_bos, Vocab
     use(vocabulary->bos, 1, TokenType::kControl);
     use(vocabulary->eos, 2, TokenType::kControl);
   }
+  if (!metadata.Has(kTypes)) {
+    for (const int32_t id : {vocabulary->bos, vocabulary->eos}) {
+      if (id >= 0) vocabulary->tokens[static_cast<size_t>(id)].type = TokenType::kControl;
+    }
+  }
   RETURN_IF_ERROR(ReadAround(metadata, "tokenizer.ggml.add_bos_token", kBos, vocabulary->bos,
                              adds_bos, &vocabulary->before));
   RETURN_IF_ERROR(ReadAround(metadata, "tokenizer.ggml.add_eos_token", kEos, vocabulary->eos, false,

@@ -11,7 +11,8 @@
 namespace vernier {
 
 // Model "gpt2" (byte-level, needs tokens and merges; `pre` names the pre-tokenizer, absent is
-// "default") or "llama" (needs tokens and scores). Without token_type all tokens are normal.
+// "default") or "llama" (needs tokens and scores). Without token_type the tokens of BOS
+// and EOS are control tokens and all others normal.
 //
 // BOS: as add_bos_token says; where it is absent, "llama" adds one and "gpt2" does where its
 // pre-tokenizer is known to (Llama 3). Ids absent from a "llama" file are 1, 2 and 0 for BOS, EOS

@@ -56,6 +56,10 @@ class Reader {
                     std::string_view where) const;
   Status RefuseText(const Json& object, std::string_view key, std::string_view where) const;
 
+  Status CheckModel(const Json& model) const;
+  Status ReadUnknown(const Json& model);
+  Status ReadSteps(const Json& root);
+  Result<std::unique_ptr<Tokenizer>> Finish(const Json& model);
   Status ReadVocabulary(const Json& model);
   Status ReadAdded(const Json& root);
   Status Place(int64_t id, std::string_view text, std::string_view where, Token** token);
@@ -69,6 +73,9 @@ class Reader {
   Status ReadTemplate(const Json& processor, std::string_view where);
   Status ReadConfigIds(const Json& config);
   Result<int32_t> ConfigToken(const Json& tokenizer_config, std::string_view key) const;
+  Result<std::optional<bool>> ConfigFlag(const Json& tokenizer_config, std::string_view key) const;
+  Status Decide(std::optional<bool> add, int32_t id, std::string_view key,
+                std::vector<int32_t>* ids) const;
   Status ReadAround(const Json& config, const Json* tokenizer_config);
 
   std::string folder_;
@@ -399,25 +406,39 @@ Result<int32_t> Reader::ConfigToken(const Json& tokenizer_config, std::string_vi
   return Fail("{}: '{}': expected a token of tokenizer.json", At("tokenizer_config.json"), key);
 }
 
+// Puts `id` to the ids that surround a text, or takes it away, where a file says which.
+Status Reader::Decide(std::optional<bool> add, int32_t id, std::string_view key,
+                      std::vector<int32_t>* ids) const {
+  if (!add) return {};
+  if (*add && id < 0) {
+    return Fail("{}: 'add_{}' is true: expected '{}'", At("tokenizer_config.json"), key, key);
+  }
+  const auto it = std::find(ids->begin(), ids->end(), id);
+  if (*add && it == ids->end()) ids->insert(ids->begin(), id);
+  if (!*add && it != ids->end()) ids->erase(it);
+  return {};
+}
+
+Result<std::optional<bool>> Reader::ConfigFlag(const Json& tokenizer_config,
+                                               std::string_view key) const {
+  const Json* value = Member(tokenizer_config, key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_boolean()) return value->get<bool>();
+  return Fail("{}: '{}': expected true or false", At("tokenizer_config.json"), key);
+}
+
 // Which ids add_special puts around a text: the rules of the header.
 Status Reader::ReadAround(const Json& config, const Json* tokenizer_config) {
   RETURN_IF_ERROR(ReadConfigIds(config));
   RETURN_IF_ERROR(vocabulary_.BuildIds());
   std::optional<bool> add_bos, add_eos;
   if (tokenizer_config != nullptr) {
-    const std::string name = At("tokenizer_config.json");
-    for (auto [key, id] :
-         {std::pair{"bos_token", &vocabulary_.bos}, std::pair{"eos_token", &vocabulary_.eos}}) {
-      ASSIGN_OR_RETURN(const int32_t named, ConfigToken(*tokenizer_config, key));
-      if (named >= 0) *id = named;
-    }
-    for (auto [key, flag] :
-         {std::pair{"add_bos_token", &add_bos}, std::pair{"add_eos_token", &add_eos}}) {
-      const Json* value = Member(*tokenizer_config, key);
-      if (value == nullptr) continue;
-      if (!value->is_boolean()) return Fail("{}: '{}': expected true or false", name, key);
-      *flag = value->get<bool>();
-    }
+    ASSIGN_OR_RETURN(const int32_t bos, ConfigToken(*tokenizer_config, "bos_token"));
+    ASSIGN_OR_RETURN(const int32_t eos, ConfigToken(*tokenizer_config, "eos_token"));
+    if (bos >= 0) vocabulary_.bos = bos;
+    if (eos >= 0) vocabulary_.eos = eos;
+    ASSIGN_OR_RETURN(add_bos, ConfigFlag(*tokenizer_config, "add_bos_token"));
+    ASSIGN_OR_RETURN(add_eos, ConfigFlag(*tokenizer_config, "add_eos_token"));
   }
   vocabulary_.before = template_.before;
   vocabulary_.after = template_.after;
@@ -425,48 +446,36 @@ Status Reader::ReadAround(const Json& config, const Json* tokenizer_config) {
   if (!template_.present && !add_bos) {
     add_bos = vocabulary_.bos >= 0 && (tokenizer_config == nullptr || !byte_level_);
   }
-  const auto decide = [this](std::optional<bool> add, int32_t id, std::string_view key,
-                             std::vector<int32_t>* ids) -> Status {
-    if (!add) return {};
-    if (*add && id < 0) {
-      return Fail("{}: 'add_{}' is true: expected '{}'", At("tokenizer_config.json"), key, key);
-    }
-    const auto it = std::find(ids->begin(), ids->end(), id);
-    if (*add && it == ids->end()) ids->insert(ids->begin(), id);
-    if (!*add && it != ids->end()) ids->erase(it);
-    return {};
-  };
-  RETURN_IF_ERROR(decide(add_bos, vocabulary_.bos, "bos_token", &vocabulary_.before));
-  RETURN_IF_ERROR(decide(add_eos, vocabulary_.eos, "eos_token", &vocabulary_.after));
+  RETURN_IF_ERROR(Decide(add_bos, vocabulary_.bos, "bos_token", &vocabulary_.before));
+  RETURN_IF_ERROR(Decide(add_eos, vocabulary_.eos, "eos_token", &vocabulary_.after));
   vocabulary_.FindEndOfGeneration();
   return {};
 }
 
-Result<std::unique_ptr<Tokenizer>> Reader::Read(const HfTokenizerFiles& files) {
-  ASSIGN_OR_RETURN(const Json root, ParseJsonObject(files.tokenizer, vocabulary_.source));
-  ASSIGN_OR_RETURN(const Json config, ParseJsonObject(files.config, At("config.json")));
-  Json tokenizer_config;
-  const bool has_config = !files.tokenizer_config.empty();
-  if (has_config) {
-    ASSIGN_OR_RETURN(tokenizer_config,
-                     ParseJsonObject(files.tokenizer_config, At("tokenizer_config.json")));
-  }
-  const Json* model = Member(root, "model");
-  if (model == nullptr) return Wrong("expected an object 'model'");
+// Refuses models other than BPE, and options of it that would change the ids.
+Status Reader::CheckModel(const Json& model) const {
   // Older files leave the type out; only BPE has merges.
-  const bool untyped = Member(*model, "type") == nullptr && Member(*model, "merges") != nullptr;
-  if (!untyped) {
-    ASSIGN_OR_RETURN(const std::string type, Type(*model, "model"));
+  if (Member(model, "type") != nullptr || Member(model, "merges") == nullptr) {
+    ASSIGN_OR_RETURN(const std::string type, Type(model, "model"));
     if (type != "BPE") return Wrong("model: expected type 'BPE', found {}", Quote(type));
   }
-  RETURN_IF_ERROR(RefuseText(*model, "continuing_subword_prefix", "model"));
-  RETURN_IF_ERROR(RefuseText(*model, "end_of_word_suffix", "model"));
-  const Json* dropout = Member(*model, "dropout");
-  if (dropout != nullptr && *dropout != 0.0) {
-    return Wrong("model: 'dropout' is not supported: expected null or 0");
-  }
-  RETURN_IF_ERROR(ReadVocabulary(*model));
-  RETURN_IF_ERROR(ReadAdded(root));
+  RETURN_IF_ERROR(RefuseText(model, "continuing_subword_prefix", "model"));
+  RETURN_IF_ERROR(RefuseText(model, "end_of_word_suffix", "model"));
+  const Json* dropout = Member(model, "dropout");
+  if (dropout == nullptr || *dropout == 0.0) return {};
+  return Wrong("model: 'dropout' is not supported: expected null or 0");
+}
+
+Status Reader::ReadUnknown(const Json& model) {
+  if (Member(model, "unk_token") == nullptr) return {};
+  ASSIGN_OR_RETURN(const std::string text, Text(model, "unk_token", "model"));
+  vocabulary_.unknown = vocabulary_.Id(text);
+  if (vocabulary_.unknown >= 0) return {};
+  return Wrong("model: 'unk_token': expected a token of the vocabulary, found {}", Quote(text));
+}
+
+// The steps around the model, in the order of the file's keys.
+Status Reader::ReadSteps(const Json& root) {
   if (const Json* part = Member(root, "normalizer")) {
     RETURN_IF_ERROR(ReadNormalizer(*part, "normalizer"));
   }
@@ -476,21 +485,17 @@ Result<std::unique_ptr<Tokenizer>> Reader::Read(const HfTokenizerFiles& files) {
   if (const Json* part = Member(root, "post_processor")) {
     RETURN_IF_ERROR(ReadPostProcessor(*part, "post_processor"));
   }
-  RETURN_IF_ERROR(ReadAround(config, has_config ? &tokenizer_config : nullptr));
-  if (Member(*model, "unk_token") != nullptr) {
-    ASSIGN_OR_RETURN(const std::string text, Text(*model, "unk_token", "model"));
-    vocabulary_.unknown = vocabulary_.Id(text);
-    if (vocabulary_.unknown < 0) {
-      return Wrong("model: 'unk_token': expected a token of the vocabulary, found {}", Quote(text));
-    }
-  }
-  ASSIGN_OR_RETURN(MergeTable merges, ReadMerges(*model));
+  return {};
+}
+
+Result<std::unique_ptr<Tokenizer>> Reader::Finish(const Json& model) {
+  ASSIGN_OR_RETURN(MergeTable merges, ReadMerges(model));
   if (byte_level_) {
     if (replaces_space_ || prepends_) {
       return Wrong("pre_tokenizer: ByteLevel with a normalizer for '▁' is not supported");
     }
     bytes_.merges = std::move(merges);
-    ASSIGN_OR_RETURN(bytes_.ignore_merges, Flag(*model, "ignore_merges", false, "model"));
+    ASSIGN_OR_RETURN(bytes_.ignore_merges, Flag(model, "ignore_merges", false, "model"));
     return MakeByteBpe(std::move(vocabulary_), std::move(bytes_));
   }
   if ((!replaces_space_ && !metaspace_) || splits_) {
@@ -498,10 +503,33 @@ Result<std::unique_ptr<Tokenizer>> Reader::Read(const HfTokenizerFiles& files) {
         "pre_tokenizer: expected ByteLevel last, Metaspace alone, or a normalizer replacing ' ' by "
         "'▁'");
   }
+  if (metaspace_ && prepends_) {
+    return Wrong("normalizer: Prepend together with Metaspace is not supported");
+  }
   if (!metaspace_) spm_.prefix = prepends_ ? SpmModel::Prefix::kEach : SpmModel::Prefix::kNone;
   spm_.merges = std::move(merges);
-  ASSIGN_OR_RETURN(spm_.fuse_unknown, Flag(*model, "fuse_unk", false, "model"));
+  ASSIGN_OR_RETURN(spm_.fuse_unknown, Flag(model, "fuse_unk", false, "model"));
   return MakeSpm(std::move(vocabulary_), std::move(spm_));
+}
+
+Result<std::unique_ptr<Tokenizer>> Reader::Read(const HfTokenizerFiles& files) {
+  ASSIGN_OR_RETURN(const Json root, ParseJsonObject(files.tokenizer, vocabulary_.source));
+  ASSIGN_OR_RETURN(const Json config, ParseJsonObject(files.config, At("config.json")));
+  const Json* model = Member(root, "model");
+  if (model == nullptr) return Wrong("expected an object 'model'");
+  RETURN_IF_ERROR(CheckModel(*model));
+  RETURN_IF_ERROR(ReadVocabulary(*model));
+  RETURN_IF_ERROR(ReadAdded(root));
+  RETURN_IF_ERROR(ReadSteps(root));
+  if (files.tokenizer_config.empty()) {
+    RETURN_IF_ERROR(ReadAround(config, nullptr));
+  } else {
+    ASSIGN_OR_RETURN(const Json tokenizer_config,
+                     ParseJsonObject(files.tokenizer_config, At("tokenizer_config.json")));
+    RETURN_IF_ERROR(ReadAround(config, &tokenizer_config));
+  }
+  RETURN_IF_ERROR(ReadUnknown(*model));
+  return Finish(*model);
 }
 
 }  // namespace

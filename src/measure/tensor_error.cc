@@ -134,11 +134,11 @@ TensorError MeasureError(const RowsView& a, const RowsView& b) {
   return e;
 }
 
-Result<SiteError> CompareSite(const Site& site, const RowsView& a, const RowsView& b) {
+Result<SiteDifference> CompareSite(const Site& site, const RowsView& a, const RowsView& b) {
   if (!std::equal(a.widths.begin(), a.widths.end(), b.widths.begin(), b.widths.end()))
     return Fail("site '{}': a is {}, b {}; expected the same shape", site.Label(), ShapeOf(a),
                 ShapeOf(b));
-  SiteError out{site.Label(), site.name, site.layer, a.rows.size(), 0, MeasureError(a, b)};
+  SiteDifference out{site.Label(), site.name, site.layer, a.rows.size(), 0, MeasureError(a, b)};
   for (const size_t width : a.widths) out.width = std::max(out.width, width);
   return out;
 }
@@ -155,7 +155,7 @@ Result<CaptureComparison> CompareCaptures(const Capture& a, const Capture& b) {
     }
     matched.insert(site.label);
     const CapturedRows left(site), right(*other);
-    ASSIGN_OR_RETURN(SiteError error, CompareSite(SiteOf(site), left.view(), right.view()));
+    ASSIGN_OR_RETURN(SiteDifference error, CompareSite(SiteOf(site), left.view(), right.view()));
     out.sites.push_back(std::move(error));
   }
   for (const CapturedSite& site : b.sites)

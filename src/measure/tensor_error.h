@@ -40,7 +40,7 @@ struct TensorError {
 // CHECK: as many rows, of the same widths.
 TensorError MeasureError(const RowsView& a, const RowsView& b);
 
-struct SiteError {
+struct SiteDifference {
   std::string label, name;
   int layer = -1;
   size_t rows = 0, width = 0;  // width of the longest row
@@ -49,10 +49,10 @@ struct SiteError {
 
 // The error at one site. Error when the shapes differ, naming both: "site 'l_out[3]': a is 14 rows
 // of 224 elements, b 15 rows of 224".
-Result<SiteError> CompareSite(const Site& site, const RowsView& a, const RowsView& b);
+Result<SiteDifference> CompareSite(const Site& site, const RowsView& a, const RowsView& b);
 
 struct CaptureComparison {
-  std::vector<SiteError> sites;             // those in both, in a's order
+  std::vector<SiteDifference> sites;        // those in both, in a's order
   std::vector<std::string> only_a, only_b;  // labels
 };
 

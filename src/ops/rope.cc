@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/result.h"
-#include "ops/trigonometry.h"
+#include "ops/elementary.h"
 
 namespace vernier {
 namespace {

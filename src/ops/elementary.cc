@@ -1,4 +1,4 @@
-#include "ops/trigonometry.h"
+#include "ops/elementary.h"
 
 #include <cmath>
 
@@ -88,6 +88,24 @@ double Power(double base, double exponent) {
   CHECK(base > 0);
   const Double2 e = Exp(Multiply(Log(base), exponent));
   return e.high + e.low;
+}
+
+double Logarithm(double x) {
+  if (std::isnan(x) || x < 0) return std::nan("");
+  if (x == 0) return -INFINITY;
+  if (std::isinf(x)) return x;
+  const Double2 y = Log(x);
+  return y.high + y.low;
+}
+
+double Exponential(double x) {
+  if (std::isnan(x)) return x;
+  if (x > 710) return INFINITY;
+  if (x < -746) return 0;
+  // The power of two is put back at the very end, so that nothing before leaves the range.
+  const double n = std::nearbyint(x / kLn2.high);
+  const Double2 e = Exp(Add({x, 0}, Multiply(kLn2, -n)));
+  return std::ldexp(e.high + e.low, static_cast<int>(n));
 }
 
 SinCos SineCosine(double angle) {

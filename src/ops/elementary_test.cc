@@ -1,4 +1,4 @@
-#include "ops/trigonometry.h"
+#include "ops/elementary.h"
 
 #include <gtest/gtest.h>
 #include <mpfr.h>
@@ -35,6 +35,28 @@ TEST(Power, RopeFrequencies) {
       EXPECT_LE(Ulps(Power(base, exponent), e.x), 0.5000001) << base << " " << exponent;
     }
   }
+}
+
+TEST(LogarithmAndExponential, WholeRange) {
+  Mpfr e;
+  for (int i = -1000; i <= 1000; ++i) {
+    const double x = std::ldexp(1 + (i * 37 % 101) / 101.0, i);
+    mpfr_set_d(e.x, x, MPFR_RNDN);
+    mpfr_log(e.x, e.x, MPFR_RNDN);
+    if (x != 1) {
+      EXPECT_LE(Ulps(Logarithm(x), e.x), 0.5000001) << x;
+    }
+    const double y = i * 0.7071;
+    mpfr_set_d(e.x, y, MPFR_RNDN);
+    mpfr_exp(e.x, e.x, MPFR_RNDN);
+    EXPECT_LE(Ulps(Exponential(y), e.x), 0.5000001) << y;
+  }
+  EXPECT_EQ(Logarithm(1), 0.0);
+  EXPECT_EQ(Logarithm(0), -INFINITY);
+  EXPECT_TRUE(std::isnan(Logarithm(-1)));
+  EXPECT_EQ(Exponential(0), 1.0);
+  EXPECT_EQ(Exponential(-800), 0.0);
+  EXPECT_EQ(Exponential(800), INFINITY);
 }
 
 TEST(SineCosine, AnglesOfLongContexts) {

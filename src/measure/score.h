@@ -1,0 +1,67 @@
+// Scoring texts under many recipes at once, teacher-forced: every lane sees the same tokens, and
+// what a token's logits say in each lane is measured against the baseline lane and, where there is
+// one, the truth.
+#ifndef VERNIER_MEASURE_SCORE_H_
+#define VERNIER_MEASURE_SCORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "engine/evaluate.h"
+#include "measure/divergence.h"
+
+namespace vernier {
+
+// A piece of text that stands alone. Row i predicts tokens[i + 1]; the rows in `scored` count.
+struct Chunk {
+  std::vector<int32_t> tokens;
+  std::vector<uint32_t> scored;
+};
+
+// The pieces llama-perplexity makes of a text's tokens (tools/perplexity/perplexity.cpp): floor(n /
+// context) chunks of `context` tokens, the first of each replaced by BOS where the model adds one,
+// rows context/2 .. context-2 scored. Error when the text has fewer than 2 * context tokens, or
+// context is below 8. At most `most` chunks (0: all).
+Result<std::vector<Chunk>> PerplexityChunks(const std::vector<int32_t>& tokens, size_t context,
+                                            bool add_bos, int32_t bos, size_t most = 0);
+
+// Squared error of a lane's site against the baseline's, over the scored chunk.
+struct SiteError {
+  double error = 0;      // sum (b - a)^2
+  double reference = 0;  // sum a^2
+};
+
+// What one chunk gives in one lane.
+struct ChunkScore {
+  std::vector<TokenMeasure> tokens;  // one a scored row
+  Hash128 fingerprint;               // of all logits' bits: equal fingerprints, identical output
+  std::vector<TreatmentCounts> effects;  // by rule of the lane's plan: its activations
+  std::vector<SiteError> sites;          // by the sites asked for
+};
+
+struct ScoreRequest {
+  std::vector<const Plan*> plans;  // the lanes
+  size_t baseline = 0;             // index of the lane all are compared with
+  int truth = -1;                  // index of the lane that is right; -1: none
+  std::vector<const Chunk*> chunks;
+  std::vector<int> sites;  // indices into Graph::sites whose error is wanted
+  uint64_t memory_budget = uint64_t{2} << 30;
+};
+
+// Called with one chunk's scores, by lane in the order of the request, as soon as they are known;
+// chunks come in order. False stops.
+using ScoreSink = std::function<bool(size_t chunk, std::vector<ChunkScore> lanes)>;
+
+// Lanes go through together, in waves of as many chunks, or of as few lanes, as the budget allows;
+// no number depends on the waves. False when the sink or the progress asked to stop.
+bool Score(Model& model, const ScoreRequest& request, const ScoreSink& sink,
+           const ProgressSink& progress, EvaluationCost* cost);
+
+}  // namespace vernier
+
+#endif  // VERNIER_MEASURE_SCORE_H_

@@ -74,6 +74,7 @@ std::vector<Generated> Generate(Model& model, std::span<const GenerateRequest> r
   for (size_t s = 0; s < requests.size(); ++s) {
     CHECK(!requests[s].prompt.empty());
     next[s] = requests[s].prompt;
+    results[s].effects.resize(requests[s].plan->rules.size());
   }
   bool stopped = false;
   for (size_t step = 0; step < options.tokens && !stopped; ++step) {
@@ -86,18 +87,18 @@ std::vector<Generated> Generate(Model& model, std::span<const GenerateRequest> r
       of_stream.push_back(s);
     }
     if (streams.empty()) break;
-    Evaluate(model, streams, [&](std::span<const LogitsRow> rows) {
+    const Evaluation made = Evaluate(model, streams, [&](std::span<const LogitsRow> rows) {
       for (const LogitsRow& row : rows) {
         const size_t s = of_stream[row.stream];
         std::vector<double> logits = AsDoubles(row, n);
-        GeneratedStep made;
-        made.token = Sample(logits, options.sampling, Uniform(options.sampling.seed, s, step));
-        made.logit = logits[static_cast<size_t>(made.token)];
-        made.margin = Margin(logits.data(), n);
-        results[s].steps.push_back(made);
-        next[s] = {made.token};
-        if (options.stops && options.stops(made.token)) running[s] = false;
-        if (options.on_token && !options.on_token(s, made)) stopped = true;
+        GeneratedStep chosen;
+        chosen.token = Sample(logits, options.sampling, Uniform(options.sampling.seed, s, step));
+        chosen.logit = logits[static_cast<size_t>(chosen.token)];
+        chosen.margin = Margin(logits.data(), n);
+        results[s].steps.push_back(chosen);
+        next[s] = {chosen.token};
+        if (options.stops && options.stops(chosen.token)) running[s] = false;
+        if (options.on_token && !options.on_token(s, chosen)) stopped = true;
         if (!options.keep_logits) continue;
         if (step == 0) {
           results[s].prompt_logits = std::move(logits);
@@ -106,6 +107,9 @@ std::vector<Generated> Generate(Model& model, std::span<const GenerateRequest> r
         }
       }
     });
+    for (size_t i = 0; i < streams.size(); ++i)
+      for (size_t rule = 0; rule < made.effects[i].size(); ++rule)
+        results[of_stream[i]].effects[rule] += made.effects[i][rule];
   }
   return results;
 }

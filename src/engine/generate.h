@@ -30,7 +30,8 @@ struct Generated {
   std::vector<GeneratedStep> steps;
   std::vector<double> prompt_logits;  // of the last prompt position
   std::vector<std::vector<double>>
-      step_logits;  // after each token but the last; both only when asked for
+      step_logits;                       // after each token but the last; both only when asked for
+  std::vector<TreatmentCounts> effects;  // by rule of the plan: what it did to activations
 };
 
 struct GenerateRequest {

@@ -1,0 +1,17 @@
+#include <exception>
+#include <string>
+
+#include "cli/output.h"
+#include "cli/verb.h"
+
+int main(int argc, char** argv) {
+  try {
+    return vernier::RunCommandLine(vernier::Arguments(argv + (argc > 0 ? 1 : 0), argv + argc),
+                                   VERNIER_VERSION);
+  } catch (const std::exception& e) {
+    vernier::PrintErrorLine(std::string("defect: ") + e.what());
+  } catch (...) {
+    vernier::PrintErrorLine("defect: unknown exception");
+  }
+  return vernier::kDefect;
+}

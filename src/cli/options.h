@@ -1,0 +1,74 @@
+// Options that verbs share: declared, checked and explained in one place.
+#ifndef VERNIER_CLI_OPTIONS_H_
+#define VERNIER_CLI_OPTIONS_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/output.h"
+#include "cli/verb.h"
+#include "engine/model.h"
+#include "engine/recipe.h"
+
+namespace vernier {
+
+// --json, -o FILE, --quiet
+void AddOutputOptions(CLI::App* app, OutputOptions* options);
+
+// What tokens a run sees: -p TEXT, -f FILE or --tokens FILE, one of them; --no-bos, --special, and
+// -c CONTEXT.
+struct InputOptions {
+  std::string text, file, tokens_file;
+  bool has_text = false;
+  bool no_bos = false, special = false;
+  size_t context = 0;  // 0: not given
+};
+void AddInputOptions(CLI::App* app, InputOptions* options);
+
+// --rule RULE (repeatable), --recipe FILE, --seed N
+struct RuleOptions {
+  std::vector<std::string> rules;
+  std::string recipe_file;
+  uint64_t seed = 0;
+  bool given() const { return !rules.empty() || !recipe_file.empty(); }
+};
+void AddRuleOptions(CLI::App* app, RuleOptions* options);
+
+void AddThreadsOption(CLI::App* app, int* threads);  // -t THREADS
+
+// Parses; false when --help was asked for and has been printed. Errors: unknown options with the
+// nearest name, missing and wrong values.
+Result<bool> Parse(CLI::App* app, const Arguments& arguments);
+
+// MODEL or MODEL@RECIPE: a path that exists as it stands has no recipe.
+struct ModelSpec {
+  std::string path, recipe_file;
+};
+ModelSpec SplitModel(const std::string& text);
+
+struct OpenedModel {
+  std::unique_ptr<Model> model;
+  Recipe recipe;  // of MODEL@RECIPE
+};
+Result<OpenedModel> OpenModel(const std::string& text, int threads);
+
+// `base`, then the recipe file, then the rules.
+Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base);
+std::string RecipeText(const Recipe& recipe);  // a rule a line
+
+// The tokens of a text as `tokenize` gives them, or of --tokens, each checked against the model's
+// vocabulary. Errors: none or several sources, no tokens.
+Result<std::vector<int32_t>> ReadTokens(Model& model, const InputOptions& options);
+
+// Only the first `context` tokens are used by verbs that see a text in one piece (512 unless -c);
+// says so when some are left out.
+inline constexpr size_t kDefaultContext = 512;
+std::vector<int32_t> CutTokens(std::vector<int32_t> tokens, const InputOptions& options,
+                               const OutputOptions& output);
+
+}  // namespace vernier
+
+#endif  // VERNIER_CLI_OPTIONS_H_

@@ -1,0 +1,60 @@
+#include "cli/rule_effects.h"
+
+#include <algorithm>
+
+#include "report/table.h"
+
+namespace vernier {
+
+std::vector<RuleEffect> WithEffects(const Plan& plan, const std::vector<TreatmentCounts>& counts) {
+  std::vector<RuleEffect> effects = plan.rules;
+  CHECK(counts.size() == effects.size());
+  for (size_t i = 0; i < effects.size(); ++i) effects[i].counts += counts[i];
+  return effects;
+}
+
+OrderedJson EffectsJson(const std::vector<RuleEffect>& effects) {
+  OrderedJson json = OrderedJson::array();
+  for (const RuleEffect& e : effects)
+    json.push_back({{"rule", e.rule},
+                    {"sites", e.sites.size()},
+                    {"elements", e.counts.touched},
+                    {"changed", e.counts.changed},
+                    {"saturated", e.counts.saturated},
+                    {"flushed", e.counts.flushed},
+                    {"vacuous", e.vacuous()},
+                    {"labels", e.sites}});
+  return json;
+}
+
+std::string EffectsTable(const std::vector<RuleEffect>& effects) {
+  if (effects.empty()) return "";
+  Table table{{{"rule", Align::kLeft},
+               {"sites"},
+               {"elements"},
+               {"changed"},
+               {"saturated"},
+               {"flushed"},
+               {"", Align::kLeft}},
+              {}};
+  for (const RuleEffect& e : effects) {
+    std::vector<std::string> row = {e.rule, std::to_string(e.sites.size())};
+    if (e.rounds) {
+      for (const uint64_t count :
+           {e.counts.touched, e.counts.changed, e.counts.saturated, e.counts.flushed})
+        row.push_back(CountText(count));
+    } else {
+      row.insert(row.end(), 4, "-");
+    }
+    row.push_back(e.vacuous() ? "VACUOUS: changed nothing" : "");
+    table.rows.push_back(std::move(row));
+  }
+  return FormatTable(table);
+}
+
+bool AnyVacuous(const std::vector<RuleEffect>& effects) {
+  return std::any_of(effects.begin(), effects.end(),
+                     [](const RuleEffect& e) { return e.vacuous(); });
+}
+
+}  // namespace vernier

@@ -18,6 +18,7 @@ constexpr Verb kVerbs[] = {
     {"run", "MODEL -p TEXT -n N", "goes on with a text, greedily unless asked otherwise", RunRun},
     {"probe", "MODEL|CAPTURE -p TEXT", "statistics of the values at every site", RunProbe},
     {"compare", "A [B] -p TEXT", "logits, tokens and sites of two runs or captures", RunCompare},
+    {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize},
 };
 
 std::string Help() {

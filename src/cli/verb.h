@@ -30,6 +30,7 @@ const Verb* FindVerb(const std::string& name);  // null when there is none
 Result<int> RunCompare(const Arguments& arguments);
 Result<int> RunInspect(const Arguments& arguments);
 Result<int> RunProbe(const Arguments& arguments);
+Result<int> RunQuantize(const Arguments& arguments);
 Result<int> RunRun(const Arguments& arguments);
 Result<int> RunSites(const Arguments& arguments);
 Result<int> RunTokenize(const Arguments& arguments);

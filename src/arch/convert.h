@@ -38,7 +38,9 @@ struct ConvertReport {
 // the tensor rope_freqs.weight, rounded to float32. Keys are the ones convert_hf_to_gguf.py of
 // ggml-org/llama.cpp writes: general.*, the architecture's constants and the tokenizer
 // (arch/convert_tokenizer.h); a folder without tokenizer.json gives a file without one.
-// From a GGUF file: its keys (general.file_type set anew) and tensors, in their order.
+// GGUF keeps eps and the rotary base in float32, so float64 results of file and folder differ by
+// that rounding. From a GGUF file: its keys (general.file_type set anew) and tensors, in their
+// order.
 //
 // Errors: another type; a model the graph cannot be built of, or whose tokenizer or architecture
 // has no GGUF form here; the file cannot be written; progress asked to stop.

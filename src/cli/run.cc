@@ -55,11 +55,15 @@ Result<bool> ParseRun(const Arguments& arguments, RunOptions* o) {
 // What the tokens after the prompt add to the text, so far without an unfinished character.
 class TextOf {
  public:
-  TextOf(const Tokenizer* tokenizer, std::vector<int32_t> prompt)
-      : tokenizer_(tokenizer), ids_(std::move(prompt)), prompt_ids_(ids_.size()) {
+  TextOf(const Tokenizer* tokenizer, const std::vector<int32_t>& prompt) : tokenizer_(tokenizer) {
+    for (const int32_t id : prompt) Add(id);
+    prompt_ids_ = ids_.size();
     if (tokenizer_ != nullptr) prompt_ = tokenizer_->Decode(ids_);
   }
-  void Add(int32_t id) { ids_.push_back(id); }
+  // A model may have ids its tokenizer has not: they give no text.
+  void Add(int32_t id) {
+    if (tokenizer_ != nullptr && id < tokenizer_->size()) ids_.push_back(id);
+  }
   std::string All() const {
     if (tokenizer_ == nullptr) return "";
     const std::string whole = tokenizer_->Decode(ids_);
@@ -86,7 +90,7 @@ class TextOf {
  private:
   const Tokenizer* tokenizer_;
   std::vector<int32_t> ids_;
-  size_t prompt_ids_;
+  size_t prompt_ids_ = 0;
   std::string prompt_;
   size_t taken_ = 0;
 };
@@ -157,7 +161,7 @@ Result<Outcome> Continue(const RunOptions& o, Model& model, const Plan& plan,
       return true;
     };
   options.on_token = [&](size_t, const GeneratedStep& step) {
-    if (tokenizer != nullptr && step.token < tokenizer->size()) text.Add(step.token);
+    text.Add(step.token);
     if (stream) written = PrintText(text.Take(false));
     report({"generating", static_cast<double>(++made), static_cast<double>(most), "tokens"});
     return written.has_value();

@@ -70,7 +70,9 @@ std::string FormatTable(const Table& table, size_t width) {
     text.erase(text.find_last_not_of(' ') + 1);
     out += text + "\n";
   };
-  line([&](size_t c) { return table.columns[c].title; });
+  if (std::any_of(table.columns.begin(), table.columns.end(),
+                  [](const Column& column) { return !column.title.empty(); }))
+    line([&](size_t c) { return table.columns[c].title; });
   for (const auto& row : table.rows)
     line([&](size_t c) { return c < row.size() ? row[c] : std::string(); });
   return out;

@@ -23,7 +23,7 @@ struct Table {
 
 // Lines of at most `width` characters where that can be: left-aligned cells are cut ("...") from
 // the widest column on, right-aligned ones (numbers) never. Two spaces between columns, none at the
-// ends of lines; widths count UTF-8 characters.
+// ends of lines; widths count UTF-8 characters. Without any title there is no title line.
 std::string FormatTable(const Table& table, size_t width = 100);
 
 // Four significant digits, as short as it can be: "1.234", "12340", "1.2e-07", "0", "inf", "nan".

@@ -1,0 +1,176 @@
+#include <algorithm>
+#include <cmath>
+
+#include "cli/compare.h"
+#include "report/rule_effects.h"
+#include "report/table.h"
+
+namespace vernier {
+namespace {
+
+constexpr size_t kWorstShown = 12;
+
+double Rate(size_t matches, size_t of) {
+  return of == 0 ? std::nan("") : static_cast<double>(matches) / static_cast<double>(of);
+}
+
+const char* Nearer(const LogitComparison& logits) {
+  const double a = logits.a_truth.l2_rel, b = logits.b_truth.l2_rel;
+  if (a == b) return "equal";
+  return a < b ? "a" : "b";
+}
+
+OrderedJson LogitsJson(const Compared& c) {
+  if (!c.logits) return {};
+  return {{"positions", c.logits->rows},     {"mae", c.logits->mae},
+          {"max_abs", c.logits->max_abs},    {"kl_mean", c.logits->kl_mean},
+          {"kl_max", c.logits->kl_max},      {"top1_agreement", c.logits->top1_agreement},
+          {"identical", c.logits->identical}};
+}
+
+OrderedJson SitesJson(const Compared& c) {
+  OrderedJson sites = OrderedJson::array();
+  for (const SiteDifference& site : c.sites.sites) {
+    const TensorError& e = site.error;
+    const OrderedJson first = e.first_difference < 0 ? OrderedJson()
+                                                     : OrderedJson({{"index", e.first_difference},
+                                                                    {"row", e.first_row},
+                                                                    {"column", e.first_column}});
+    sites.push_back({{"site", site.name},
+                     {"label", site.label},
+                     {"layer", site.layer < 0 ? OrderedJson() : OrderedJson(site.layer)},
+                     {"shape", {site.rows, site.width}},
+                     {"max_abs", e.max_abs},
+                     {"rmse", e.rmse},
+                     {"l2_rel", e.l2_rel},
+                     {"sqnr_db", e.sqnr_db},
+                     {"cosine", e.cosine},
+                     {"equal_bits", e.equal_bits()},
+                     {"ulp_median", e.ulp_median},
+                     {"ulp_p99", e.ulp_p99},
+                     {"ulp_max", e.ulp_max},
+                     {"first_difference", first},
+                     {"nonfinite", e.nonfinite},
+                     {"unlike", e.unlike}});
+  }
+  return sites;
+}
+
+std::string DistanceText(const TruthDistance& d) {
+  return fmt::format("l2 {}, KL {}", NumberText(d.l2_rel), NumberText(d.kl_mean));
+}
+
+std::string Headline(const Compared& c) {
+  Table table{{{"", Align::kLeft}, {"", Align::kLeft}}, {}};
+  const auto add = [&](const char* what, std::string value) {
+    table.rows.push_back({what, std::move(value)});
+  };
+  add("a", c.a);
+  add("b", c.b);
+  add("tokens", fmt::format("{} given, {} of a's", c.prompt, c.tokens.size() - c.prompt));
+  if (c.Identical()) add("result", "identical: every compared number has equal bits");
+  if (c.logits) {
+    add("logits",
+        fmt::format("max |b-a| {}, mean {}, over {} positions", NumberText(c.logits->max_abs),
+                    NumberText(c.logits->mae), c.logits->rows));
+    add("KL(a||b)", fmt::format("mean {} nats, largest {}", NumberText(c.logits->kl_mean),
+                                NumberText(c.logits->kl_max)));
+    add("same top token", PercentText(c.logits->top1_agreement));
+  }
+  if (c.free_ran) {
+    add("a's tokens, forced", fmt::format("b says {} of {}", c.forced_matches, c.generated));
+    add("free-running",
+        c.first_difference
+            ? fmt::format("{} of {} equal; first difference at step {}, where a's margin is {}",
+                          c.free_matches, c.generated, *c.first_difference, NumberText(c.margin))
+            : fmt::format("{} of {} equal", c.free_matches, c.generated));
+  }
+  if (c.logits && c.logits->has_truth) {
+    add("truth (f64) to a", DistanceText(c.logits->a_truth));
+    add("truth (f64) to b", DistanceText(c.logits->b_truth));
+    add("nearer to truth", Nearer(*c.logits));
+  }
+  return FormatTable(table, 120);
+}
+
+bool Worse(const SiteDifference& a, const SiteDifference& b) {
+  if (a.error.unlike != b.error.unlike) return a.error.unlike > b.error.unlike;
+  return a.error.l2_rel > b.error.l2_rel;
+}
+
+std::string SitesText(const Compared& c) {
+  const auto first = std::find_if(c.sites.sites.begin(), c.sites.sites.end(),
+                                  [](const SiteDifference& s) { return !s.error.identical(); });
+  std::string text;
+  for (const auto& [side, only] : {std::pair{"a", &c.sites.only_a}, {"b", &c.sites.only_b}})
+    if (!only->empty())
+      text += fmt::format("only in {}: {} sites, from {}\n", side, only->size(), only->front());
+  if (first == c.sites.sites.end())
+    return text + fmt::format("all {} sites have equal bits\n", c.sites.sites.size());
+  text += fmt::format("first site that differs: {}, at row {}, element {}\n\n", first->label,
+                      first->error.first_row, first->error.first_column);
+  std::vector<SiteDifference> worst = c.sites.sites;
+  std::stable_sort(worst.begin(), worst.end(), Worse);
+  Table table{{{"worst sites", Align::kLeft},
+               {"l2_rel"},
+               {"SQNR dB"},
+               {"max |b-a|"},
+               {"cosine"},
+               {"equal bits"},
+               {"ulp p99"},
+               {"", Align::kLeft}},
+              {}};
+  for (size_t i = 0; i < std::min(kWorstShown, worst.size()); ++i) {
+    const TensorError& e = worst[i].error;
+    if (e.identical()) break;
+    table.rows.push_back({worst[i].label, NumberText(e.l2_rel), fmt::format("{:.1f}", e.sqnr_db),
+                          NumberText(e.max_abs), fmt::format("{:.6f}", e.cosine),
+                          PercentText(e.equal_bits()), NumberText(e.ulp_p99),
+                          e.unlike > 0 ? fmt::format("{} NaN or infinite in one", e.unlike) : ""});
+  }
+  return text + FormatTable(table);
+}
+
+}  // namespace
+
+bool Compared::Identical() const {
+  return (!logits || logits->identical) &&
+         std::all_of(sites.sites.begin(), sites.sites.end(),
+                     [](const SiteDifference& s) { return s.error.identical(); }) &&
+         sites.only_a.empty() && sites.only_b.empty();
+}
+
+OrderedJson CompareJson(const Compared& c) {
+  const OrderedJson none;
+  OrderedJson json = {
+      {"a", c.a},
+      {"b", c.b},
+      {"ids", c.tokens},
+      {"prompt_tokens", c.prompt},
+      {"identical", c.Identical()},
+      {"logits", LogitsJson(c)},
+      {"teacher_forced",
+       {{"scored", c.generated}, {"match_rate", Rate(c.forced_matches, c.generated)}}},
+      {"free_running",
+       {{"match_rate", Rate(c.free_matches, c.generated)},
+        {"first_difference", c.first_difference ? OrderedJson(*c.first_difference) : none},
+        {"margin", c.first_difference ? OrderedJson(c.margin) : none}}},
+      {"sites", SitesJson(c)},
+      {"only_a", c.sites.only_a},
+      {"only_b", c.sites.only_b},
+      {"rules", EffectsJson(c.effects)}};
+  if (!c.logits || !c.logits->has_truth) return json;
+  const auto distance = [](const TruthDistance& d) {
+    return OrderedJson{{"kl_mean", d.kl_mean}, {"l2_rel", d.l2_rel}};
+  };
+  json["nearer"] = Nearer(*c.logits);
+  json["truth"] = {{"a", distance(c.logits->a_truth)}, {"b", distance(c.logits->b_truth)}};
+  return json;
+}
+
+std::string CompareText(const Compared& c) {
+  const std::string rules = EffectsTable(c.effects);
+  return fmt::format("{}\n{}{}{}", Headline(c), SitesText(c), rules.empty() ? "" : "\n", rules);
+}
+
+}  // namespace vernier

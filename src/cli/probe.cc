@@ -1,0 +1,185 @@
+// vernier probe: statistics of the values at every site, of a run or of a capture.
+#include <algorithm>
+#include <cmath>
+
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "report/rule_effects.h"
+#include "cli/site_selection.h"
+#include "measure/capture.h"
+#include "measure/compare_runs.h"
+#include "measure/site_statistics.h"
+#include "report/table.h"
+
+namespace vernier {
+namespace {
+
+struct ProbeOptions {
+  std::string model, save;
+  std::vector<std::string> sites;
+  InputOptions input;
+  RuleOptions rules;
+  OutputOptions output;
+  int threads = 0;
+};
+
+struct Probed {
+  std::string model, hash;
+  std::vector<int32_t> tokens;
+  std::vector<SiteSummary> sites;
+  std::vector<RuleEffect> effects;
+};
+
+SiteSummary Summarise(const Site& site, const RowsView& view) {
+  SiteSummary summary{site.Label(), site.name,         site.layer, view.rows.size(), 0,
+                      false,        MeasureSite(view), 0};
+  for (const size_t width : view.widths) {
+    summary.ragged = summary.ragged || width != view.widths[0];
+    summary.width = std::max(summary.width, width);
+  }
+  return summary;
+}
+
+Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
+  CLI::App app("Statistics of the values at every site, over every token of a text",
+               "vernier probe");
+  app.add_option("model", o->model, "Model, model@recipe file, or a capture (.safetensors)")
+      ->option_text("MODEL")
+      ->required();
+  app.add_option("--site", o->sites, "Only these sites, as in ffn_*[0:5]; may be given again")
+      ->option_text("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--save", o->save, "Save the values as a capture")->option_text("FILE");
+  AddInputOptions(&app, &o->input);
+  AddRuleOptions(&app, &o->rules);
+  AddThreadsOption(&app, &o->threads);
+  AddOutputOptions(&app, &o->output);
+  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  if (go && !o->save.empty() && !IsCapturePath(o->save))
+    return Fail("--save '{}': expected a name that ends in .safetensors", o->save);
+  return go;
+}
+
+Result<Probed> ProbeCapture(const ProbeOptions& o) {
+  const InputOptions& in = o.input;
+  if (in.has_text || !in.file.empty() || !in.tokens_file.empty() || o.rules.given() ||
+      in.context > 0 || !o.save.empty())
+    return Fail("{}: a capture takes no text, rules, -c or --save", o.model);
+  ASSIGN_OR_RETURN(const Capture capture, LoadCapture(o.model));
+  std::vector<Site> sites;
+  for (const CapturedSite& site : capture.sites) sites.push_back({site.name, site.layer});
+  ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, sites));
+  Probed out{capture.model, capture.hash, capture.tokens, {}, {}};
+  for (size_t i = 0; i < sites.size(); ++i) {
+    if (!selection.Contains(sites[i])) continue;
+    const CapturedRows rows(capture.sites[i]);
+    out.sites.push_back(Summarise(sites[i], rows.view()));
+  }
+  return out;
+}
+
+Result<Probed> ProbeModel(const ProbeOptions& o) {
+  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(o.model, o.threads));
+  Model& model = *opened.model;
+  ASSIGN_OR_RETURN(std::vector<int32_t> read, ReadTokens(model, o.input));
+  ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(o.rules, opened.recipe));
+  ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
+  ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
+  Probed out{o.model, model.hash().Hex(), CutTokens(std::move(read), o.input, o.output), {}, {}};
+  Capture capture{o.save, o.model, out.hash, RecipeText(recipe), out.tokens, {}};
+  ProgressLine progress(o.output.quiet);
+  CaptureRequest request{{&model, &plan}, out.tokens, {}, {}, progress.Sink()};
+  request.wants = [&](const Site& site) { return selection.Contains(site); };
+  request.receive = [&](const SiteTensor& tensor) {
+    out.sites.push_back(Summarise(*tensor.site, {tensor.type, tensor.rows, tensor.widths}));
+    if (!o.save.empty()) capture.sites.push_back(CaptureSite(tensor));
+  };
+  ASSIGN_OR_RETURN(const std::vector<TreatmentCounts> counts, ObserveRun(request));
+  out.effects = WithEffects(plan, counts);
+  if (!o.save.empty()) {
+    RETURN_IF_ERROR(SaveCapture(capture, o.save));
+  }
+  return out;
+}
+
+OrderedJson ToJson(const Probed& probed) {
+  OrderedJson sites = OrderedJson::array();
+  for (const SiteSummary& site : probed.sites) {
+    const SiteStatistics& s = site.statistics;
+    OrderedJson exponents = OrderedJson::object();
+    for (const auto& [exponent, count] : s.exponents) exponents[std::to_string(exponent)] = count;
+    sites.push_back({{"site", site.name},
+                     {"label", site.label},
+                     {"layer", site.layer < 0 ? OrderedJson() : OrderedJson(site.layer)},
+                     {"shape", {site.rows, site.width}},
+                     {"ragged", site.ragged},
+                     {"count", s.count},
+                     {"mean", s.mean},
+                     {"std", s.std},
+                     {"rms", s.rms},
+                     {"min", s.min},
+                     {"max", s.max},
+                     {"absmax", s.absmax},
+                     {"growth", site.growth},
+                     {"nan", s.nans},
+                     {"inf", s.infinities},
+                     {"zeros", s.zeros},
+                     {"exponents", exponents}});
+  }
+  return {{"model", probed.model},
+          {"hash", probed.hash},
+          {"ids", probed.tokens},
+          {"sites", sites},
+          {"rules", EffectsJson(probed.effects)}};
+}
+
+std::string ExponentRange(const SiteStatistics& s) {
+  if (s.exponents.empty()) return "-";
+  return fmt::format("{}..{}", s.exponents.begin()->first, s.exponents.rbegin()->first);
+}
+
+std::string ToText(const Probed& probed) {
+  Table table{{{"site", Align::kLeft},
+               {"shape", Align::kLeft},
+               {"mean"},
+               {"std"},
+               {"rms"},
+               {"min"},
+               {"max"},
+               {"growth"},
+               {"exponents"},
+               {"", Align::kLeft}},
+              {}};
+  for (const SiteSummary& site : probed.sites) {
+    const SiteStatistics& s = site.statistics;
+    std::string remark;
+    if (s.nans > 0) remark += fmt::format("{} NaN ", s.nans);
+    if (s.infinities > 0) remark += fmt::format("{} infinite", s.infinities);
+    table.rows.push_back(
+        {site.label, fmt::format("{} x {}{}", site.rows, site.ragged ? "<=" : "", site.width),
+         NumberText(s.mean), NumberText(s.std), NumberText(s.rms), NumberText(s.min),
+         NumberText(s.max), std::isnan(site.growth) ? "-" : NumberText(site.growth),
+         ExponentRange(s), remark});
+  }
+  std::string text = FormatTable(table, 120);
+  if (!probed.effects.empty()) text += "\n" + EffectsTable(probed.effects);
+  return text;
+}
+
+}  // namespace
+
+Result<int> RunProbe(const Arguments& arguments) {
+  ProbeOptions o;
+  ASSIGN_OR_RETURN(const bool go, ParseProbe(arguments, &o));
+  if (!go) return kDone;
+  ASSIGN_OR_RETURN(Probed probed, IsCapturePath(o.model) ? ProbeCapture(o) : ProbeModel(o));
+  MeasureGrowth(probed.sites);
+  if (o.output.json) {
+    RETURN_IF_ERROR(EmitJson(o.output, ToJson(probed)));
+  } else {
+    RETURN_IF_ERROR(Emit(o.output, ToText(probed)));
+  }
+  return kDone;
+}
+
+}  // namespace vernier

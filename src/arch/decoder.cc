@@ -284,6 +284,7 @@ Result<Graph> Builder::Build() {
   graph_.context = h_.context;
   graph_.rope = h_.rope;
   graph_.rope.layout = gguf() ? traits_.gguf_layout : RopeLayout::kHalves;
+  graph_.gguf_layout = traits_.gguf_layout;
   RETURN_IF_ERROR(ReadRopeFactors());
   const int64_t d = static_cast<int64_t>(h_.hidden), v = static_cast<int64_t>(h_.vocabulary);
   ASSIGN_OR_RETURN(const int embedding,

@@ -4,6 +4,7 @@
 #ifndef VERNIER_ARCH_GRAPH_H_
 #define VERNIER_ARCH_GRAPH_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ struct Graph {
   size_t vocabulary = 0, hidden = 0;
   size_t context = 0;  // the longest the model was made for; 0: not stated
   RopeSpec rope;
+  std::optional<RopeLayout> gguf_layout;  // of the q and k rows in GGUF files of this architecture;
+                                          // not set: no Hugging Face folder of it is converted
   std::vector<Node> nodes;  // every input stands before its reader; the last one gives the logits
   std::vector<WeightSlot> weights;
   std::vector<Site> sites;  // in order of computation

@@ -56,10 +56,12 @@ class Defect : public std::logic_error {
   declaration = std::move(*result)
 
 // RETURN_IF_ERROR(F()): the same for a Status.
-#define RETURN_IF_ERROR(expression)                                        \
-  do {                                                                     \
-    if (auto status_ = (expression); !status_)                             \
-      return tl::unexpected<::vernier::Error>(std::move(status_).error()); \
+#define RETURN_IF_ERROR(expression) \
+  RETURN_IF_ERROR_INNER(VERNIER_CONCAT(status_, __LINE__), expression)
+#define RETURN_IF_ERROR_INNER(status, expression)                               \
+  do {                                                                          \
+    if (auto status = (expression); !status)                                    \
+      return tl::unexpected<::vernier::Error>(std::move(status).error());       \
   } while (0)
 
 #endif  // VERNIER_BASE_RESULT_H_

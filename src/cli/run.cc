@@ -3,9 +3,9 @@
 
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "cli/rule_effects.h"
 #include "engine/generate.h"
 #include "model/utf8.h"
+#include "report/rule_effects.h"
 
 namespace vernier {
 namespace {

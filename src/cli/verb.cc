@@ -18,6 +18,8 @@ constexpr Verb kVerbs[] = {
     {"run", "MODEL -p TEXT -n N", "goes on with a text, greedily unless asked otherwise", RunRun},
     {"probe", "MODEL|CAPTURE -p TEXT", "statistics of the values at every site", RunProbe},
     {"compare", "A [B] -p TEXT", "logits, tokens and sites of two runs or captures", RunCompare},
+    {"eval", "MODEL -f TEXT", "perplexity, and KL divergence against another model", RunEval},
+    {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb},
 };
 
 std::string Help() {

@@ -28,10 +28,12 @@ std::span<const Verb> Verbs();
 const Verb* FindVerb(const std::string& name);  // null when there is none
 
 Result<int> RunCompare(const Arguments& arguments);
+Result<int> RunEval(const Arguments& arguments);
 Result<int> RunInspect(const Arguments& arguments);
 Result<int> RunProbe(const Arguments& arguments);
 Result<int> RunRun(const Arguments& arguments);
 Result<int> RunSites(const Arguments& arguments);
+Result<int> RunStudyVerb(const Arguments& arguments);
 Result<int> RunTokenize(const Arguments& arguments);
 
 // The whole program but for exceptions: what `vernier ARGUMENTS` does and its exit status.

@@ -1,4 +1,4 @@
-#include "cli/rule_effects.h"
+#include "report/rule_effects.h"
 
 #include <algorithm>
 
@@ -13,8 +13,8 @@ std::vector<RuleEffect> WithEffects(const Plan& plan, const std::vector<Treatmen
   return effects;
 }
 
-OrderedJson EffectsJson(const std::vector<RuleEffect>& effects) {
-  OrderedJson json = OrderedJson::array();
+nlohmann::ordered_json EffectsJson(const std::vector<RuleEffect>& effects) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const RuleEffect& e : effects)
     json.push_back({{"rule", e.rule},
                     {"sites", e.sites.size()},

@@ -1,11 +1,11 @@
 // What a run's rules did, as every verb that applies rules reports it.
-#ifndef VERNIER_CLI_RULE_EFFECTS_H_
-#define VERNIER_CLI_RULE_EFFECTS_H_
+#ifndef VERNIER_REPORT_RULE_EFFECTS_H_
+#define VERNIER_REPORT_RULE_EFFECTS_H_
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "cli/output.h"
 #include "engine/plan.h"
 
 namespace vernier {
@@ -14,10 +14,10 @@ namespace vernier {
 std::vector<RuleEffect> WithEffects(const Plan& plan, const std::vector<TreatmentCounts>& counts);
 
 // [{rule, sites, elements, changed, saturated, flushed, vacuous, labels}]
-OrderedJson EffectsJson(const std::vector<RuleEffect>& effects);
+nlohmann::ordered_json EffectsJson(const std::vector<RuleEffect>& effects);
 std::string EffectsTable(const std::vector<RuleEffect>& effects);  // empty where there is no rule
 bool AnyVacuous(const std::vector<RuleEffect>& effects);
 
 }  // namespace vernier
 
-#endif  // VERNIER_CLI_RULE_EFFECTS_H_
+#endif  // VERNIER_REPORT_RULE_EFFECTS_H_

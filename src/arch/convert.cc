@@ -1,0 +1,259 @@
+#include "arch/convert.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "arch/architecture.h"
+#include "arch/convert_tokenizer.h"
+#include "arch/hyperparameters.h"
+#include "base/names.h"
+#include "formats/decode.h"
+#include "formats/round.h"
+#include "model/gguf_writer.h"
+
+namespace vernier {
+namespace {
+
+constexpr size_t kPieceElements = size_t{1} << 16;
+constexpr size_t kWhole = 0;  // no reordering
+
+// A tensor to be written: what it is called, what it becomes, and where its rows lie.
+struct Job {
+  std::string name;
+  TensorView tensor;
+  TensorType type = TensorType::kF32;
+  size_t head_dim = kWhole;  // of rows to be reordered within heads
+};
+
+struct FileType {
+  TensorType type;
+  uint32_t number;  // enum llama_ftype of ggml-org/llama.cpp, for general.file_type
+};
+constexpr FileType kFileTypes[] = {
+    {TensorType::kF32, 0}, {TensorType::kF16, 1}, {TensorType::kBF16, 32}};
+
+Result<uint32_t> FileTypeNumber(TensorType type) {
+  for (const FileType& known : kFileTypes)
+    if (known.type == type) return known.number;
+  return Fail("type {}: expected F32, F16 or BF16", Info(type).name);
+}
+
+// float16 code of a double that is a float16 number.
+uint16_t HalfCode(double value) {
+  const uint64_t bits = std::bit_cast<uint64_t>(value);
+  const uint16_t sign = static_cast<uint16_t>(bits >> 48 & 0x8000);
+  const int exponent = static_cast<int>(bits >> 52 & 0x7ff) - 1023;
+  const uint64_t fraction = bits & ((uint64_t{1} << 52) - 1);
+  if (value != value) return sign | 0x7e00;  // the quiet NaN: payloads do not fit
+  if (exponent == 1024) return sign | 0x7c00;
+  if (exponent >= -14) return static_cast<uint16_t>(sign | (exponent + 15) << 10 | fraction >> 42);
+  if (exponent < -24) return sign;  // zero
+  const uint64_t significand = uint64_t{1} << 52 | fraction;
+  return static_cast<uint16_t>(sign | significand >> (28 - exponent));
+}
+
+uint16_t BrainCode(double value) {
+  if (value != value) return std::signbit(value) ? 0xffc0 : 0x7fc0;
+  return static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(value)) >> 16);
+}
+
+// Rounds decoded rows into the type and packs them.
+class Encoder {
+ public:
+  explicit Encoder(TensorType type) : type_(type) {
+    if (type != TensorType::kF32)
+      spec_ = MakeRoundSpec(FindFormat(type == TensorType::kF16 ? "f16" : "bf16").value());
+  }
+  void Append(TensorType from, std::span<const std::byte> source, size_t elements,
+              std::vector<std::byte>* out) {
+    const size_t at = out->size(), width = type_ == TensorType::kF32 ? 4 : 2;
+    out->resize(at + elements * width);
+    if (type_ == TensorType::kF32) {
+      floats_.resize(elements);
+      DecodeToFloat(from, source, floats_);
+      std::memcpy(out->data() + at, floats_.data(), elements * 4);
+      return;
+    }
+    doubles_.resize(elements);
+    DecodeToDouble(from, source, doubles_);
+    RoundRow(spec_, doubles_.data(), elements);
+    for (size_t i = 0; i < elements; ++i) {
+      const uint16_t code =
+          type_ == TensorType::kF16 ? HalfCode(doubles_[i]) : BrainCode(doubles_[i]);
+      std::memcpy(out->data() + at + 2 * i, &code, 2);
+    }
+  }
+
+ private:
+  TensorType type_;
+  RoundSpec spec_{};
+  std::vector<float> floats_;
+  std::vector<double> doubles_;
+};
+
+// Row 2 i + j of a head comes from row i + j * head_dim / 2.
+size_t SourceRow(size_t row, size_t head_dim) {
+  if (head_dim == kWhole) return row;
+  const size_t in_head = row % head_dim;
+  return row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
+}
+
+// Calls put(bytes) with pieces of the tensor in its new type, in order.
+template <class Put>
+Status ForEachPiece(const Job& job, const Put& put) {
+  // A vector counts as a column, so that a bias is reordered like the rows of its matrix.
+  const bool column = job.tensor.shape.size() == 1 && job.head_dim != kWhole;
+  const size_t elements = static_cast<size_t>(job.tensor.Elements()),
+               columns = column ? 1 : static_cast<size_t>(job.tensor.Columns()),
+               rows = elements / columns, row_bytes = job.tensor.data.size() / rows;
+  Encoder encoder(job.type);
+  std::vector<std::byte> piece;
+  for (size_t row = 0; row < rows; ++row) {
+    const auto source =
+        job.tensor.data.subspan(SourceRow(row, job.head_dim) * row_bytes, row_bytes);
+    if (job.tensor.type == job.type)
+      piece.insert(piece.end(), source.begin(), source.end());
+    else
+      encoder.Append(job.tensor.type, source, columns, &piece);
+    if (piece.size() < kPieceElements && row + 1 < rows) continue;
+    RETURN_IF_ERROR(put(piece));
+    piece.clear();
+  }
+  return {};
+}
+
+// Matrices have the type asked for; what llama.cpp multiplies in float32 only stays F32.
+TensorType TypeOf(const std::string& name, const TensorView& tensor, TensorType asked) {
+  const bool small = tensor.shape.size() == 1 || GlobMatches("*.ssm_conv1d.weight", name) ||
+                     GlobMatches("*.ssm_a", name);
+  return small ? TensorType::kF32 : asked;
+}
+
+// For each weight slot the head size its rows are reordered by: those of the projections that the
+// rotary embedding reads.
+std::vector<size_t> ReorderedSlots(const Graph& graph) {
+  std::vector<size_t> head_dims(graph.weights.size(), kWhole);
+  if (graph.gguf_layout != RopeLayout::kNeighbours) return head_dims;
+  for (const Node& rope : graph.nodes) {
+    if (rope.op != OpKind::kRope) continue;
+    int at = rope.inputs[0];
+    while (true) {
+      const Node& node = graph.nodes[static_cast<size_t>(at)];
+      CHECK(node.op == OpKind::kMatMul || node.op == OpKind::kBias);
+      head_dims[static_cast<size_t>(node.weight)] = rope.shape.head_dim;
+      if (node.op == OpKind::kMatMul) break;
+      at = node.inputs[0];
+    }
+  }
+  return head_dims;
+}
+
+void SetCount(const std::string& key, size_t value, Metadata* metadata) {
+  metadata->Set(key, MetaUint32(static_cast<uint32_t>(value)));
+}
+
+void AddConstants(const Hyperparameters& h, Metadata* metadata) {
+  const std::string prefix = h.architecture + ".";
+  SetCount(prefix + "block_count", h.layers, metadata);
+  if (h.context > 0) SetCount(prefix + "context_length", h.context, metadata);
+  SetCount(prefix + "embedding_length", h.hidden, metadata);
+  SetCount(prefix + "feed_forward_length", h.intermediate, metadata);
+  SetCount(prefix + "attention.head_count", h.heads, metadata);
+  SetCount(prefix + "attention.head_count_kv", h.kv_heads, metadata);
+  metadata->Set(prefix + "rope.freq_base", MetaFloat32(static_cast<float>(h.rope.theta)));
+  metadata->Set(prefix + "attention.layer_norm_rms_epsilon",
+                MetaFloat32(static_cast<float>(h.eps)));
+  SetCount(prefix + "attention.key_length", h.head_dim, metadata);
+  SetCount(prefix + "attention.value_length", h.head_dim, metadata);
+  SetCount(prefix + "vocab_size", h.vocabulary, metadata);
+  SetCount(prefix + "rope.dimension_count", h.rope.rotated, metadata);
+  if (h.rope.scale != 1) {
+    metadata->Set(prefix + "rope.scaling.type", MetaString("linear"));
+    metadata->Set(prefix + "rope.scaling.factor", MetaFloat32(static_cast<float>(h.rope.scale)));
+  }
+}
+
+std::string NameOf(const Checkpoint& folder) {
+  std::error_code ignored;
+  auto path = std::filesystem::weakly_canonical(folder.path, ignored);
+  if (!path.has_filename()) path = path.parent_path();
+  return path.filename().string();
+}
+
+// What is written: keys, and tensors in order.
+struct Conversion {
+  Metadata metadata;
+  std::vector<Job> jobs;
+  std::vector<float> rope_factors;  // the data of rope_freqs.weight
+};
+
+Status PlanFolder(const Checkpoint& folder, TensorType type, Conversion* conversion) {
+  ASSIGN_OR_RETURN(const Graph graph, BuildGraph(folder));
+  if (!graph.gguf_layout)
+    return Fail("{}: architecture '{}' cannot be converted", folder.path, graph.architecture);
+  ASSIGN_OR_RETURN(const Hyperparameters h, ReadHyperparameters(folder));
+  Metadata& metadata = conversion->metadata;
+  metadata.source = folder.path;
+  metadata.Set("general.architecture", MetaString(graph.architecture));
+  metadata.Set("general.type", MetaString("model"));
+  metadata.Set("general.name", MetaString(NameOf(folder)));
+  metadata.Set("general.quantization_version", MetaUint32(2));
+  AddConstants(h, &metadata);
+  if (!folder.tokenizer_json.empty()) RETURN_IF_ERROR(AddTokenizer(folder, &metadata));
+  const std::vector<size_t> head_dims = ReorderedSlots(graph);
+  for (size_t i = 0; i < graph.weights.size(); ++i) {
+    const WeightSlot& slot = graph.weights[i];
+    conversion->jobs.push_back(
+        {slot.name, slot.tensor, TypeOf(slot.name, slot.tensor, type), head_dims[i]});
+  }
+  if (graph.rope.factors.empty()) return {};
+  conversion->rope_factors.assign(graph.rope.factors.begin(), graph.rope.factors.end());
+  const TensorView factors{.name = "rope_freqs.weight",
+                           .type = TensorType::kF32,
+                           .shape = {static_cast<int64_t>(conversion->rope_factors.size())},
+                           .data = std::as_bytes(std::span(conversion->rope_factors))};
+  conversion->jobs.push_back({factors.name, factors, TensorType::kF32, kWhole});
+  return {};
+}
+
+Status PlanGguf(const Checkpoint& file, TensorType type, Conversion* conversion) {
+  conversion->metadata = file.metadata;
+  for (const TensorView& tensor : file.tensors)
+    conversion->jobs.push_back({tensor.name, tensor, TypeOf(tensor.name, tensor, type), kWhole});
+  return {};
+}
+
+Status Write(const Conversion& conversion, const std::string& path, const ProgressSink& progress) {
+  std::vector<PlannedTensor> plan;
+  double total = 0, done = 0;
+  for (const Job& job : conversion.jobs) {
+    plan.push_back({job.name, job.type, job.tensor.shape});
+    total += static_cast<double>(job.tensor.Elements()) * Info(job.type).block_bytes;
+  }
+  ASSIGN_OR_RETURN(GgufWriter out, GgufWriter::Create(path, conversion.metadata, std::move(plan)));
+  const auto put = [&](const std::vector<std::byte>& piece) -> Status {
+    RETURN_IF_ERROR(out.Append(piece));
+    done += static_cast<double>(piece.size());
+    if (!progress || progress({"writing", done, total, "bytes"})) return {};
+    return Fail("{}: stopped; nothing written", path);
+  };
+  for (const Job& job : conversion.jobs) RETURN_IF_ERROR(ForEachPiece(job, put));
+  return out.Commit();
+}
+
+}  // namespace
+
+Status ConvertToGguf(const Checkpoint& checkpoint, const std::string& path,
+                     const ConvertOptions& options) {
+  ASSIGN_OR_RETURN(const uint32_t number, FileTypeNumber(options.type));
+  Conversion conversion;
+  const auto plan = checkpoint.kind == CheckpointKind::kGguf ? PlanGguf : PlanFolder;
+  RETURN_IF_ERROR(plan(checkpoint, options.type, &conversion));
+  conversion.metadata.Set("general.file_type", MetaUint32(number));
+  return Write(conversion, path, options.progress);
+}
+
+}  // namespace vernier

@@ -1,0 +1,220 @@
+// The forms a study's report is written in.
+#include <algorithm>
+#include <cmath>
+
+#include "report/rule_effects.h"
+#include "report/study_report.h"
+#include "report/table.h"
+
+namespace vernier {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kKldNames[] = {"max", "p99.9", "p99", "p95",  "p90", "median",
+                                     "p10", "p5",    "p1",  "p0.1", "min"};
+constexpr const char* kDeltaPNames[] = {"max", "p99.9", "p99", "p95", "p90",  "p75", "median",
+                                        "p25", "p10",   "p5",  "p1",  "p0.1", "min"};
+
+Json DivergenceJson(const DivergenceSummary& s, bool truth) {
+  Json json = {{"tokens", s.tokens},
+               {"kld", KldJson(s)},
+               {"delta_p", DeltaPJson(s)},
+               {"same_top_p", ValueJson(s.same_top)},
+               {"ln_ppl_ratio", ValueJson(s.log_ratio)},
+               {"ppl_ratio", ValueJson(s.ratio)},
+               {"ppl_difference", ValueJson(s.difference)},
+               {"logits", {{"max_abs", s.max_abs}, {"mae", s.mae}}}};
+  if (truth) json["kld_truth"] = ValueJson(s.kld_truth);
+  return json;
+}
+
+Json AgreementJson(const Agreement& a) {
+  Json json = {{"prompts", a.prompts},
+               {"tokens", a.tokens},
+               {"match_rate", a.match_rate},
+               {"diverged", a.diverged}};
+  json["first_difference"] = a.diverged > 0 ? Json(a.first_difference) : Json(nullptr);
+  json["margin"] = a.diverged > 0 ? Json(a.margin) : Json(nullptr);
+  return json;
+}
+
+Json VariantJson(const StudySpec& spec, const StudyData& data, const Graph& graph,
+                 const VariantReport& v) {
+  const bool truth = data.Truth() >= 0;
+  Json json = {{"name", v.name}, {"vacuous", v.vacuous}, {"foretold", v.foretold}};
+  json["same_as"] = v.same_as.empty() ? Json(nullptr) : Json(v.same_as);
+  json["rules"] = EffectsJson(v.rules);
+  json["ppl"] = PerplexityJson(v.ppl);
+  json.update(DivergenceJson(v.divergence, truth));
+  json["texts"] = Json::array();
+  for (size_t t = 0; t < spec.texts.size(); ++t) {
+    Json text = {{"text", spec.texts[t].name}, {"ppl", PerplexityJson(v.text_ppl[t])}};
+    text.update(DivergenceJson(v.text_divergence[t], truth));
+    json["texts"].push_back(std::move(text));
+  }
+  json["sites"] = Json::array();
+  for (size_t s = 0; s < data.sites.size(); ++s)
+    json["sites"].push_back({{"site", graph.sites[static_cast<size_t>(data.sites[s])].Label()},
+                             {"l2_rel", v.site_errors[s]}});
+  if (!v.agreement.empty()) {
+    json["free_running"] = AgreementJson(v.agreement[0].second);
+    for (size_t i = 1; i < v.agreement.size(); ++i)
+      json["free_running"]["tags"][v.agreement[i].first] = AgreementJson(v.agreement[i].second);
+  }
+  const auto timing = data.timings.find(v.lane);
+  if (timing != data.timings.end())
+    json["seconds_alone"] = {{"baseline", timing->second.baseline},
+                             {"variant", timing->second.variant}};
+  return json;
+}
+
+// A field of a CSV file (RFC 4180).
+std::string Quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+std::string WithError(double value, double error) {
+  return fmt::format("{} ± {}", NumberText(value), NumberText(error));
+}
+
+std::string Remarks(const VariantReport& v, const std::optional<DivergenceSummary>& noise) {
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
+  if (v.vacuous) add(v.foretold ? "VACUOUS (foretold)" : "VACUOUS");
+  if (!v.same_as.empty()) add("same as '" + v.same_as + "'");
+  if (noise && !v.vacuous && v.divergence.kld.value <= noise->kld.value) add("within noise");
+  return text;
+}
+
+}  // namespace
+
+Json ValueJson(const ValueError& v) { return {{"value", v.value}, {"uncertainty", v.error}}; }
+Json PerplexityJson(const Perplexity& ppl) {
+  return {{"mean", ppl.mean}, {"uncertainty", ppl.uncertainty}, {"tokens", ppl.tokens}};
+}
+
+Json KldJson(const DivergenceSummary& s) {
+  Json json = {{"mean", s.kld.value}, {"uncertainty", s.kld.error}};
+  for (size_t i = 0; i < s.kld_quantiles.size(); ++i) json[kKldNames[i]] = s.kld_quantiles[i];
+  return json;
+}
+
+Json DeltaPJson(const DivergenceSummary& s) {
+  Json json = {{"mean", s.delta_p.value},
+               {"uncertainty", s.delta_p.error},
+               {"rms", s.rms_delta_p.value},
+               {"rms_uncertainty", s.rms_delta_p.error}};
+  for (size_t i = 0; i < s.delta_p_quantiles.size(); ++i)
+    json[kDeltaPNames[i]] = s.delta_p_quantiles[i];
+  return json;
+}
+
+Json StudyJson(const StudySpec& spec, Model& model, const StudyData& data,
+               const StudyReport& report, const std::vector<JudgedClaim>& claims) {
+  Json json = {{"name", spec.name},
+               {"study", spec.path},
+               {"model",
+                {{"path", spec.model},
+                 {"architecture", model.graph().architecture},
+                 {"hash", model.hash().Hex()}}},
+               {"numerics", kNumericsVersion},
+               {"context", spec.context},
+               {"seed", spec.seed}};
+  json["baseline"] = {{"rules", spec.baseline}, {"ppl", PerplexityJson(report.baseline)}};
+  if (data.Truth() >= 0) json["baseline"]["kld_truth"] = ValueJson(report.baseline_truth);
+  json["baseline"]["texts"] = Json::array();
+  for (size_t t = 0; t < spec.texts.size(); ++t)
+    json["baseline"]["texts"].push_back(
+        {{"text", spec.texts[t].name}, {"ppl", PerplexityJson(report.baseline_texts[t])}});
+  if (report.noise)
+    json["noise"] = {{"lanes", spec.noise},
+                     {"kld", KldJson(*report.noise)},
+                     {"logits", {{"max_abs", report.noise->max_abs}, {"mae", report.noise->mae}}}};
+  json["variants"] = Json::array();
+  for (const VariantReport& v : report.variants)
+    json["variants"].push_back(VariantJson(spec, data, model.graph(), v));
+  json["claims"] = Json::array();
+  for (const JudgedClaim& c : claims)
+    json["claims"].push_back({{"says", c.says},
+                              {c.required ? "require" : "expect", c.expression},
+                              {"verdict", VerdictName(c.verdict)},
+                              {"detail", c.detail}});
+  json["cost"] = {{"tensors_naive", data.cost.tensors_naive},
+                  {"tensors_evaluated", data.cost.tensors_evaluated},
+                  {"rows_naive", data.cost.rows_naive},
+                  {"rows_evaluated", data.cost.rows_evaluated},
+                  {"seconds", data.seconds}};
+  return json;
+}
+
+std::string StudyCsv(const StudySpec& spec, const StudyReport& report) {
+  std::string csv =
+      "variant,text,tokens,ppl,ppl_uncertainty,kld,kld_uncertainty,kld_max,kld_p99,kld_median,"
+      "delta_p,delta_p_rms,same_top_p,"
+      "logits_max_abs,logits_mae,kld_truth,vacuous,foretold,same_as\r\n";
+  const auto line = [&](const VariantReport& v, const std::string& text, const Perplexity& ppl,
+                        const DivergenceSummary& d) {
+    csv +=
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", Quoted(v.name),
+                    Quoted(text), d.tokens, ppl.mean, ppl.uncertainty, d.kld.value, d.kld.error,
+                    d.kld_quantiles[0], d.kld_quantiles[2], d.kld_quantiles[5], d.delta_p.value,
+                    d.rms_delta_p.value, d.same_top.value, d.max_abs, d.mae, d.kld_truth.value,
+                    v.vacuous, v.foretold, Quoted(v.same_as));
+  };
+  for (const VariantReport& v : report.variants) {
+    line(v, "", v.ppl, v.divergence);
+    for (size_t t = 0; t < spec.texts.size(); ++t)
+      line(v, spec.texts[t].name, v.text_ppl[t], v.text_divergence[t]);
+  }
+  return csv;
+}
+
+std::string StudyTables(const StudySpec& spec, const StudyData& data, const StudyReport& report,
+                        const std::vector<JudgedClaim>& claims, size_t width) {
+  std::string text = fmt::format("{}\n\n{}: {} tokens scored, baseline perplexity {}\n", spec.name,
+                                 spec.model, report.baseline.tokens,
+                                 WithError(report.baseline.mean, report.baseline.uncertainty));
+  if (data.Truth() >= 0)
+    text += fmt::format("baseline against truth (f64): KL {} nats a token\n",
+                        WithError(report.baseline_truth.value, report.baseline_truth.error));
+  if (report.noise)
+    text += fmt::format("noise floor ({} lanes rounded at random): KL {}\n", spec.noise,
+                        WithError(report.noise->kld.value, report.noise->kld.error));
+  Table table{{{"variant", Align::kLeft},
+               {"KL to baseline"},
+               {"ln PPL ratio"},
+               {"same top"},
+               {"max |dlogit|"}},
+              {}};
+  if (data.Truth() >= 0) table.columns.push_back({"KL to truth"});
+  const bool free_running = !report.variants.empty() && !report.variants[0].agreement.empty();
+  if (free_running) table.columns.push_back({"free match"});
+  table.columns.push_back({"", Align::kLeft});
+  for (const VariantReport& v : report.variants) {
+    const DivergenceSummary& d = v.divergence;
+    std::vector<std::string> row = {v.name, WithError(d.kld.value, d.kld.error),
+                                    WithError(d.log_ratio.value, d.log_ratio.error),
+                                    PercentText(d.same_top.value), NumberText(d.max_abs)};
+    if (data.Truth() >= 0) row.push_back(NumberText(d.kld_truth.value));
+    if (free_running) row.push_back(PercentText(v.agreement[0].second.match_rate));
+    row.push_back(Remarks(v, report.noise));
+    table.rows.push_back(std::move(row));
+  }
+  text += "\n" + FormatTable(table, width);
+  if (!claims.empty()) text += "\nClaims\n";
+  for (const JudgedClaim& c : claims)
+    text += fmt::format("  {:<10} {}{}\n             {}\n", VerdictName(c.verdict), c.says,
+                        c.required ? " (required)" : "", c.detail);
+  text +=
+      fmt::format("\n{} of {} tensors evaluated ({}), {:.1f} s\n",
+                  CountText(data.cost.tensors_evaluated), CountText(data.cost.tensors_naive),
+                  PercentText(static_cast<double>(data.cost.tensors_evaluated) /
+                              static_cast<double>(std::max<uint64_t>(1, data.cost.tensors_naive))),
+                  data.seconds);
+  return text;
+}
+
+}  // namespace vernier

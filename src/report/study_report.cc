@@ -1,0 +1,114 @@
+#include "report/study_report.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/rule_effects.h"
+
+namespace vernier {
+namespace {
+
+// The tokens of a lane, of one text or of all (-1).
+std::vector<TokenMeasure> TokensOf(const StudyData& data, size_t lane, int text) {
+  std::vector<TokenMeasure> tokens;
+  for (size_t c = 0; c < data.chunks.size(); ++c) {
+    if (text >= 0 && data.text_of_chunk[c] != static_cast<size_t>(text)) continue;
+    const auto& of = data.scores[lane][c].tokens;
+    tokens.insert(tokens.end(), of.begin(), of.end());
+  }
+  return tokens;
+}
+
+Perplexity PerplexityOf(const std::vector<TokenMeasure>& tokens) {
+  std::vector<double> nll;
+  for (const TokenMeasure& t : tokens) nll.push_back(t.nll);
+  return SummarizePerplexity(nll);
+}
+
+Agreement AgreementOf(const StudyData& data, size_t lane, const std::string& tag) {
+  Agreement a;
+  size_t same = 0;
+  double steps = 0, margins = 0;
+  for (size_t p = 0; p < data.prompts.size(); ++p) {
+    if (!tag.empty() && data.prompts[p].tag != tag) continue;
+    const Continuation& base = data.generated[data.Baseline()][p];
+    const Continuation& other = data.generated[lane][p];
+    const size_t n = std::min(base.tokens.size(), other.tokens.size());
+    ++a.prompts;
+    a.tokens += n;
+    for (size_t i = 0; i < n; ++i) same += base.tokens[i] == other.tokens[i];
+    const auto differs =
+        std::mismatch(base.tokens.begin(), base.tokens.begin() + static_cast<std::ptrdiff_t>(n),
+                      other.tokens.begin());
+    const size_t first = static_cast<size_t>(differs.first - base.tokens.begin());
+    if (first == n) continue;
+    ++a.diverged;
+    steps += static_cast<double>(first);
+    margins += base.margins[first];
+  }
+  a.match_rate = a.tokens == 0 ? 1 : static_cast<double>(same) / static_cast<double>(a.tokens);
+  if (a.diverged > 0) {
+    a.first_difference = steps / static_cast<double>(a.diverged);
+    a.margin = margins / static_cast<double>(a.diverged);
+  }
+  return a;
+}
+
+VariantReport MakeVariant(const StudySpec& spec, const StudyData& data, size_t lane) {
+  VariantReport v;
+  v.name = data.lanes[lane].name;
+  v.lane = lane;
+  v.vacuous = IsVacuous(data, lane);
+  v.foretold = IsForetold(data.lanes[lane]);
+  v.rules = OwnEffects(data, lane);
+  for (size_t other = 0; other < lane && v.same_as.empty(); ++other)
+    if (SameOutput(data, other, lane)) v.same_as = data.lanes[other].name;
+  const auto base = TokensOf(data, data.Baseline(), -1), tokens = TokensOf(data, lane, -1);
+  v.ppl = PerplexityOf(tokens);
+  v.divergence = Summarize(base, tokens);
+  for (size_t t = 0; t < spec.texts.size(); ++t) {
+    const auto text_tokens = TokensOf(data, lane, static_cast<int>(t));
+    v.text_ppl.push_back(PerplexityOf(text_tokens));
+    v.text_divergence.push_back(
+        Summarize(TokensOf(data, data.Baseline(), static_cast<int>(t)), text_tokens));
+  }
+  for (size_t s = 0; s < data.sites.size(); ++s) {
+    double error = 0, reference = 0;
+    for (const ChunkScore& score : data.scores[lane]) {
+      error += score.sites[s].error;
+      reference += score.sites[s].reference;
+    }
+    v.site_errors.push_back(reference > 0 ? std::sqrt(error / reference) : 0);
+  }
+  if (data.prompts.empty()) return v;
+  std::vector<std::string> tags = {""};
+  for (const StudyPrompt& prompt : data.prompts)
+    if (std::find(tags.begin(), tags.end(), prompt.tag) == tags.end()) tags.push_back(prompt.tag);
+  for (const std::string& tag : tags) v.agreement.emplace_back(tag, AgreementOf(data, lane, tag));
+  return v;
+}
+
+}  // namespace
+
+StudyReport MakeStudyReport(const StudySpec& spec, const StudyData& data) {
+  StudyReport report;
+  const auto base = TokensOf(data, data.Baseline(), -1);
+  report.baseline = PerplexityOf(base);
+  report.baseline_truth = Summarize(base, base).kld_truth;
+  for (size_t t = 0; t < spec.texts.size(); ++t)
+    report.baseline_texts.push_back(
+        PerplexityOf(TokensOf(data, data.Baseline(), static_cast<int>(t))));
+  std::vector<TokenMeasure> noise_base, noise;
+  for (size_t l = 0; l < data.lanes.size(); ++l) {
+    if (data.lanes[l].kind == LaneKind::kVariant)
+      report.variants.push_back(MakeVariant(spec, data, l));
+    if (data.lanes[l].kind != LaneKind::kNoise) continue;
+    const auto tokens = TokensOf(data, l, -1);
+    noise.insert(noise.end(), tokens.begin(), tokens.end());
+    noise_base.insert(noise_base.end(), base.begin(), base.end());
+  }
+  if (!noise.empty()) report.noise = Summarize(noise_base, noise);
+  return report;
+}
+
+}  // namespace vernier

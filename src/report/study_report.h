@@ -1,0 +1,69 @@
+// A finished study for people and programs: results.json (docs/studies.md lists its keys),
+// results.csv, and the tables a terminal shows.
+#ifndef VERNIER_REPORT_STUDY_REPORT_H_
+#define VERNIER_REPORT_STUDY_REPORT_H_
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/model.h"
+#include "measure/summary.h"
+#include "study/claims.h"
+#include "study/run.h"
+#include "study/spec.h"
+
+namespace vernier {
+
+// Free-running agreement of a lane with the baseline over prompts.
+struct Agreement {
+  size_t prompts = 0, tokens = 0;  // compared
+  double match_rate = 0;           // positions with the same token / compared
+  size_t diverged = 0;             // prompts with any difference
+  double first_difference = 0;     // mean first differing step of those
+  double margin = 0;               // mean top-2 margin of the baseline there
+};
+
+struct VariantReport {
+  std::string name;
+  size_t lane = 0;
+  bool vacuous = false, foretold = false;
+  std::string same_as;  // an earlier variant, or "baseline"; empty: none
+  std::vector<RuleEffect> rules;
+  Perplexity ppl;
+  DivergenceSummary divergence;      // over all texts
+  std::vector<Perplexity> text_ppl;  // by text
+  std::vector<DivergenceSummary> text_divergence;
+  std::vector<std::pair<std::string, Agreement>>
+      agreement;                    // by tag, "" for all; empty without generation
+  std::vector<double> site_errors;  // relative l2, by the study's sites
+};
+
+struct StudyReport {
+  Perplexity baseline;
+  std::vector<Perplexity> baseline_texts;
+  std::optional<DivergenceSummary> noise;  // the noise lanes together against the baseline
+  ValueError baseline_truth;               // KL(truth || baseline)
+  std::vector<VariantReport> variants;
+};
+
+StudyReport MakeStudyReport(const StudySpec& spec, const StudyData& data);
+
+nlohmann::ordered_json StudyJson(const StudySpec& spec, Model& model, const StudyData& data,
+                                 const StudyReport& report, const std::vector<JudgedClaim>& claims);
+std::string StudyCsv(const StudySpec& spec,
+                     const StudyReport& report);  // a line a variant and text
+std::string StudyTables(const StudySpec& spec, const StudyData& data, const StudyReport& report,
+                        const std::vector<JudgedClaim>& claims, size_t width = 120);
+
+// Keys that eval and study share.
+nlohmann::ordered_json PerplexityJson(const Perplexity& ppl);
+nlohmann::ordered_json KldJson(
+    const DivergenceSummary& s);  // mean, uncertainty, max, p99.9 ... min
+nlohmann::ordered_json DeltaPJson(const DivergenceSummary& s);  // mean, uncertainty, rms, ...
+nlohmann::ordered_json ValueJson(const ValueError& v);          // value, uncertainty
+
+}  // namespace vernier
+
+#endif  // VERNIER_REPORT_STUDY_REPORT_H_

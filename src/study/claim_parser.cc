@@ -1,0 +1,250 @@
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "base/names.h"
+#include "study/claims.h"
+
+namespace vernier {
+namespace {
+
+using Kind = Expression::Kind;
+
+struct CallShape {
+  const char* name;
+  size_t least, most;  // arguments
+  bool predicate;
+};
+constexpr CallShape kCalls[] = {
+    {"kld", 1, 2, false},     {"ppl", 1, 2, false},         {"nll", 1, 2, false},
+    {"delta_p", 1, 2, false}, {"rms_delta_p", 1, 2, false}, {"same_top", 1, 2, false},
+    {"mae", 1, 2, false},     {"truth", 1, 2, false},       {"error", 1, 2, false},
+    {"noise", 0, 1, false},   {"overhead", 1, 1, false},    {"identical", 2, 2, true},
+    {"vacuous", 1, 1, true},  {"increasing", 2, 3, true},   {"decreasing", 2, 3, true},
+    {"monotone", 2, 3, true},
+};
+
+const CallShape* FindCall(const std::string& name) {
+  for (const CallShape& c : kCalls)
+    if (name == c.name) return &c;
+  return nullptr;
+}
+
+class Parser {
+ public:
+  Parser(const std::string& text, const StudySpec& spec) : text_(text), spec_(spec) {}
+
+  Result<Expression> Parse() {
+    ASSIGN_OR_RETURN(Expression left, Sum());
+    Skip();
+    static constexpr std::pair<const char*, Kind> kComparisons[] = {{"<=", Kind::kLessEqual},
+                                                                    {">=", Kind::kGreaterEqual},
+                                                                    {"<", Kind::kLess},
+                                                                    {">", Kind::kGreater}};
+    for (const auto& [sign, kind] : kComparisons) {
+      if (text_.compare(at_, std::string_view(sign).size(), sign) != 0) continue;
+      at_ += std::string_view(sign).size();
+      ASSIGN_OR_RETURN(Expression right, Sum());
+      left = Expression{kind, 0, {}, {std::move(left), std::move(right)}};
+      break;
+    }
+    Skip();
+    if (at_ != text_.size()) return Expected("the end");
+    const bool comparison = left.kind >= Kind::kLess;
+    const CallShape* call = left.kind == Kind::kCall ? FindCall(left.text) : nullptr;
+    if (!comparison && (call == nullptr || !call->predicate))
+      return Expected(
+          "a comparison or one of identical, vacuous, monotone, increasing, decreasing");
+    RETURN_IF_ERROR(Check(left, !comparison));
+    return left;
+  }
+
+ private:
+  tl::unexpected<Error> Expected(const std::string& what) const {
+    return Fail("{}: claim \"{}\": expected {} at character {}", spec_.path, text_, what, at_ + 1);
+  }
+  void Skip() {
+    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
+  }
+  bool Take(char c) {
+    Skip();
+    if (at_ >= text_.size() || text_[at_] != c) return false;
+    ++at_;
+    return true;
+  }
+
+  Result<Expression> Sum() {
+    return Chain('+', Kind::kAdd, '-', Kind::kSubtract, &Parser::Product);
+  }
+  Result<Expression> Product() {
+    return Chain('*', Kind::kMultiply, '/', Kind::kDivide, &Parser::Factor);
+  }
+  Result<Expression> Chain(char a, Kind kind_a, char b, Kind kind_b,
+                           Result<Expression> (Parser::*operand)()) {
+    ASSIGN_OR_RETURN(Expression left, (this->*operand)());
+    for (;;) {
+      const bool first = Take(a);
+      if (!first && !Take(b)) return left;
+      ASSIGN_OR_RETURN(Expression right, (this->*operand)());
+      left = Expression{first ? kind_a : kind_b, 0, {}, {std::move(left), std::move(right)}};
+    }
+  }
+
+  Result<Expression> Factor() {
+    if (++depth_ > 100) return Expected("fewer parentheses");
+    auto factor = FactorInside();
+    --depth_;
+    return factor;
+  }
+  Result<Expression> FactorInside() {
+    if (Take('-')) {
+      ASSIGN_OR_RETURN(Expression inside, Factor());
+      return Expression{Kind::kNegate, 0, {}, {std::move(inside)}};
+    }
+    if (Take('(')) {
+      ASSIGN_OR_RETURN(Expression inside, Sum());
+      if (!Take(')')) return Expected("')'");
+      return inside;
+    }
+    Skip();
+    if (at_ < text_.size() && (text_[at_] == '\'' || text_[at_] == '"')) return Quoted();
+    if (at_ < text_.size() && (std::isalpha(static_cast<unsigned char>(text_[at_]))))
+      return NameOrCall();
+    double value = 0;
+    const auto [end, error] =
+        std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    if (error != std::errc()) return Expected("a number, a measure or '('");
+    at_ = static_cast<size_t>(end - text_.data());
+    return Expression{Kind::kNumber, value, {}, {}};
+  }
+  Result<Expression> Quoted() {
+    const char quote = text_[at_++];
+    const size_t end = text_.find(quote, at_);
+    if (end == std::string::npos) return Expected("a closing quote");
+    Expression e{Kind::kText, 0, text_.substr(at_, end - at_), {}};
+    at_ = end + 1;
+    return e;
+  }
+  Result<Expression> NameOrCall() {
+    Expression e{Kind::kName, 0, {}, {}};
+    while (at_ < text_.size() &&
+           (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_'))
+      e.text += text_[at_++];
+    if (!Take('(')) return e;
+    e.kind = Kind::kCall;
+    while (!Take(')')) {
+      if (!e.parts.empty() && !Take(',')) return Expected("',' or ')'");
+      ASSIGN_OR_RETURN(Expression argument, Sum());
+      e.parts.push_back(std::move(argument));
+    }
+    return e;
+  }
+
+  // Meaning: measures, their arguments, and the variants and texts they name.
+  Status Check(const Expression& e, bool predicate_allowed) const {
+    if (e.kind == Kind::kText || e.kind == Kind::kName)
+      return Fail("{}: claim \"{}\": '{}' stands where a number is expected", spec_.path, text_,
+                  e.text);
+    if (e.kind != Kind::kCall) {
+      for (const Expression& part : e.parts) RETURN_IF_ERROR(Check(part, false));
+      return {};
+    }
+    const CallShape* call = FindCall(e.text);
+    if (call == nullptr) {
+      std::vector<std::string> names;
+      for (const CallShape& c : kCalls) names.push_back(c.name);
+      return Fail("{}: claim \"{}\": unknown measure '{}'{}", spec_.path, text_, e.text,
+                  DidYouMean(e.text, names));
+    }
+    if (call->predicate && !predicate_allowed)
+      return Fail("{}: claim \"{}\": '{}' is no number", spec_.path, text_, e.text);
+    if (e.parts.size() < call->least || e.parts.size() > call->most)
+      return Fail("{}: claim \"{}\": '{}' takes {} to {} arguments, found {}", spec_.path, text_,
+                  e.text, call->least, call->most, e.parts.size());
+    return e.text == "increasing" || e.text == "decreasing" || e.text == "monotone" ? CheckSeries(e)
+                                                                                    : CheckNames(e);
+  }
+
+  Status CheckNames(const Expression& e) const {
+    for (size_t i = 0; i < e.parts.size(); ++i) {
+      if (e.parts[i].kind != Kind::kText)
+        return Fail("{}: claim \"{}\": '{}' takes quoted names", spec_.path, text_, e.text);
+      const std::string& name = e.parts[i].text;
+      const bool text_name =
+          e.text == "noise" || (i == 1 && e.text != "identical" && e.text != "error");
+      if (e.text == "error" && i == 1) continue;  // a site: checked against the model
+      std::vector<std::string> known;
+      if (text_name) {
+        for (const StudyText& t : spec_.texts) known.push_back(t.name);
+      } else {
+        known.push_back("baseline");
+        for (const StudyVariant& v : spec_.variants) known.push_back(v.name);
+      }
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        return Fail("{}: claim \"{}\": no {} is named '{}'{}", spec_.path, text_,
+                    text_name ? "text" : "variant", name, DidYouMean(name, known));
+    }
+    if (e.text == "error" && e.parts.size() == 1)
+      return Fail("{}: claim \"{}\": 'error' takes a variant and a site", spec_.path, text_);
+    if (e.text == "truth" && !spec_.truth)
+      return Fail("{}: claim \"{}\": 'truth' needs truth = true in the study", spec_.path, text_);
+    if (e.text == "noise" && spec_.noise == 0)
+      return Fail("{}: claim \"{}\": 'noise' needs noise = N in the study", spec_.path, text_);
+    return {};
+  }
+
+  Status CheckSeries(const Expression& e) const {
+    if (e.parts[1].kind != Kind::kName || e.parts[1].text != "layer")
+      return Fail("{}: claim \"{}\": the second argument of '{}' is the word layer", spec_.path,
+                  text_, e.text);
+    if (e.parts[0].kind == Kind::kCall && e.parts[0].text == "error" &&
+        e.parts[0].parts.size() == 2 && e.parts.size() == 2)
+      return CheckNames(e.parts[0]);
+    const CallShape* measure = e.parts[0].kind == Kind::kName ? FindCall(e.parts[0].text) : nullptr;
+    if (measure == nullptr || measure->predicate || measure->most != 2 ||
+        e.parts[0].text == "error")
+      return Fail(
+          "{}: claim \"{}\": the first argument of '{}' is a measure's name, or error('VARIANT', "
+          "'SITE')",
+          spec_.path, text_, e.text);
+    std::vector<std::string> sweeps;
+    for (const StudyVariant& v : spec_.variants) {
+      const std::string key = v.site + " " + v.format;
+      if (v.layer && std::find(sweeps.begin(), sweeps.end(), key) == sweeps.end())
+        sweeps.push_back(key);
+    }
+    if (e.parts.size() == 2 && sweeps.size() != 1)
+      return Fail(
+          "{}: claim \"{}\": {} sweeps go over layers; say which as a third argument, such as '{}'",
+          spec_.path, text_, sweeps.size(), sweeps.empty() ? "ffn_norm bf16" : sweeps[0]);
+    if (e.parts.size() == 3 &&
+        (e.parts[2].kind != Kind::kText ||
+         std::find(sweeps.begin(), sweeps.end(), e.parts[2].text) == sweeps.end()))
+      return Fail("{}: claim \"{}\": no sweep over layers is '{}'{}", spec_.path, text_,
+                  e.parts[2].text, DidYouMean(e.parts[2].text, sweeps));
+    return {};
+  }
+
+  const std::string& text_;
+  const StudySpec& spec_;
+  size_t at_ = 0;
+  int depth_ = 0;
+};
+
+}  // namespace
+
+Result<Expression> ParseClaim(const std::string& text, const StudySpec& spec) {
+  return Parser(text, spec).Parse();
+}
+
+void CollectNeeds(const Expression& e, RunOptions* options) {
+  if (e.kind == Kind::kCall && e.text == "error" && e.parts.size() == 2) {
+    const std::string& site = e.parts[1].text;
+    options->error_sites.push_back(site.substr(0, site.find('[')));
+  }
+  if (e.kind == Kind::kCall && e.text == "overhead")
+    options->timed_variants.push_back(e.parts[0].text);
+  for (const Expression& part : e.parts) CollectNeeds(part, options);
+}
+
+}  // namespace vernier

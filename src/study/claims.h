@@ -1,0 +1,80 @@
+// Claims: expressions over what a study measured, judged supported, refuted or undecided
+// (docs/studies.md, "Claims").
+//
+//   claim   = number-expression ( < | <= | > | >= ) number-expression | predicate
+//   number  = 1e-3, (a + b) * c, and the measures
+//             kld('VARIANT' [, 'TEXT'])        mean KL(baseline || variant) in nats a token
+//             ppl, nll('VARIANT' [, 'TEXT'])   perplexity, mean negative log-likelihood
+//             delta_p, rms_delta_p, same_top, mae('VARIANT' [, 'TEXT'])
+//             truth('VARIANT' [, 'TEXT'])      mean KL(truth || variant)
+//             error('VARIANT', 'SITE[LAYER]')  relative l2 error of a site against the baseline
+//             noise(['TEXT'])                  mean kld of the noise lanes
+//             overhead('VARIANT')              time alone / time of the baseline alone - 1
+//   predicate = identical('A', 'B') | vacuous('VARIANT')
+//             | increasing(S, layer) | decreasing(S, layer) | monotone(S, layer)
+//   S       = a measure's name: that measure of the sweep's variants, by layer (a third argument
+//   'SITE FORMAT' says which sweep),
+//             or error('VARIANT', 'SITE'): that site's error by layer
+#ifndef VERNIER_STUDY_CLAIMS_H_
+#define VERNIER_STUDY_CLAIMS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "study/run.h"
+#include "study/spec.h"
+
+namespace vernier {
+
+// A parsed expression.
+struct Expression {
+  enum class Kind {
+    kNumber,
+    kText,
+    kName,
+    kCall,
+    kNegate,
+    kAdd,
+    kSubtract,
+    kMultiply,
+    kDivide,
+    kLess,
+    kLessEqual,
+    kGreater,
+    kGreaterEqual
+  };
+  Kind kind = Kind::kNumber;
+  double number = 0;
+  std::string text;  // kText, kName, kCall
+  std::vector<Expression> parts;
+};
+
+// Checks syntax, and every variant, text and measure named; errors name the claim and the nearest
+// right name.
+Result<Expression> ParseClaim(const std::string& text, const StudySpec& spec);
+
+// What running the study must measure for a claim beside the usual: names of sites, of variants to
+// be timed.
+void CollectNeeds(const Expression& expression, RunOptions* options);
+
+enum class Verdict { kSupported, kRefuted, kUndecided };
+const char* VerdictName(Verdict verdict);
+
+struct JudgedClaim {
+  std::string says, expression;
+  bool required = false;
+  Verdict verdict = Verdict::kUndecided;
+  std::string detail;  // the figures: difference, interval, n
+};
+
+// Intervals are percentile bootstraps over chunks within texts (2000 draws), at 95 % for all of the
+// study's claims together (Bonferroni). A comparison is supported or refuted when its interval lies
+// on one side, otherwise undecided.
+std::vector<JudgedClaim> JudgeClaims(const StudySpec& spec, const std::vector<Expression>& claims,
+                                     const StudyData& data, const Graph& graph);
+
+}  // namespace vernier
+
+#endif  // VERNIER_STUDY_CLAIMS_H_

@@ -1,0 +1,445 @@
+#include "study/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/file.h"
+#include "base/names.h"
+#include "engine/generate.h"
+
+namespace vernier {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Result<StudyLane> MakeLane(Model& model, LaneKind kind, std::string name,
+                           const std::vector<std::string>& before,
+                           const std::vector<std::string>& own, uint64_t seed) {
+  std::vector<std::string> rules = before;
+  rules.insert(rules.end(), own.begin(), own.end());
+  ASSIGN_OR_RETURN(const Recipe recipe, ParseRecipe(rules));
+  StudyLane lane;
+  lane.kind = kind;
+  lane.name = std::move(name);
+  lane.own_rules = before.size();
+  ASSIGN_OR_RETURN(lane.plan, MakePlan(model, recipe, seed));
+  return lane;
+}
+
+// The store's key of a lane: all its numbers depend on.
+std::string LaneKey(Model& model, const std::vector<StudyLane>& lanes, const StudyLane& lane,
+                    const std::vector<int>& sites) {
+  Hash128 key = Combine(HashText(kNumericsVersion), model.hash());
+  key = Combine(key, lane.plan.identity);
+  for (const Rule& rule : lane.plan.recipe.rules) key = Combine(key, HashText(rule.text));
+  key = Combine(Combine(key, lane.plan.seed), lanes[0].plan.identity);
+  for (const StudyLane& other : lanes)
+    if (other.kind == LaneKind::kTruth) key = Combine(key, other.plan.identity);
+  for (const int site : sites) key = Combine(key, static_cast<uint64_t>(site));
+  return key.Hex();
+}
+
+std::string ChunkKey(const Chunk& chunk) {
+  return Combine(HashBytes(chunk.tokens.data(), chunk.tokens.size() * sizeof(int32_t)),
+                 HashBytes(chunk.scored.data(), chunk.scored.size() * sizeof(uint32_t)))
+      .Hex();
+}
+
+class Runner {
+ public:
+  Runner(const StudySpec& spec, Model& model, Store& store, const RunOptions& options)
+      : spec_(spec), model_(model), store_(store), options_(options) {}
+
+  Result<StudyData> Run(std::vector<StudyLane> lanes);
+
+ private:
+  Status ReadChunks();
+  Status ChooseSites();
+  Result<std::vector<size_t>> Missing(size_t chunk);
+  Status ScoreChunks();
+  Status ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes);
+  Status ReadPrompts();
+  Status GenerateAll();
+  Status GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted);
+  Status MeasureTimes();
+  Status AddCost(const EvaluationCost& cost, double seconds);
+  std::string GenerationKey(size_t lane, size_t prompt) const;
+  bool Continue(const char* what, double done, double total, const char* unit) {
+    data_.complete =
+        data_.complete && (!options_.progress || options_.progress({what, done, total, unit}));
+    return data_.complete;
+  }
+
+  const StudySpec& spec_;
+  Model& model_;
+  Store& store_;
+  const RunOptions& options_;
+  StudyData data_;
+};
+
+Status Runner::ReadChunks() {
+  ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
+  for (size_t t = 0; t < spec_.texts.size(); ++t) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(spec_.texts[t].path));
+    ASSIGN_OR_RETURN(const auto tokens, tokenizer->Encode(text, {}));
+    auto chunks = PerplexityChunks(tokens, spec_.context, tokenizer->adds_bos(), tokenizer->bos(),
+                                   spec_.chunks);
+    if (!chunks) return Fail("{}: {}", spec_.texts[t].path, chunks.error().message);
+    for (Chunk& chunk : *chunks) {
+      data_.chunks.push_back(std::move(chunk));
+      data_.text_of_chunk.push_back(t);
+    }
+  }
+  return {};
+}
+
+Status Runner::ChooseSites() {
+  std::set<std::string> names = {"l_out"};
+  names.insert(options_.error_sites.begin(), options_.error_sites.end());
+  std::set<std::string> found;
+  std::vector<std::string> known;
+  const auto& sites = model_.graph().sites;
+  for (size_t i = 0; i < sites.size(); ++i) {
+    if (std::find(known.begin(), known.end(), sites[i].name) == known.end())
+      known.push_back(sites[i].name);
+    if (!names.contains(sites[i].name)) continue;
+    found.insert(sites[i].name);
+    data_.sites.push_back(static_cast<int>(i));
+  }
+  for (const std::string& name : options_.error_sites)
+    if (!found.contains(name))
+      return Fail("{}: a claim speaks of site '{}', which the model has not{}", spec_.path, name,
+                  DidYouMean(name, known));
+  return {};
+}
+
+// Lanes that the store has no score of for the chunk.
+Result<std::vector<size_t>> Runner::Missing(size_t chunk) {
+  std::vector<size_t> missing;
+  const std::string key = ChunkKey(data_.chunks[chunk]);
+  for (size_t l = 0; l < data_.lanes.size(); ++l) {
+    ASSIGN_OR_RETURN(const bool has, store_.HasScore(data_.lanes[l].key, key));
+    if (!has) missing.push_back(l);
+  }
+  return missing;
+}
+
+Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
+  EvaluationCost total = cost;
+  double all = seconds;
+  ASSIGN_OR_RETURN(const auto stored, store_.GetValue("cost"));
+  if (stored) {
+    const auto json = nlohmann::json::parse(*stored, nullptr, false);
+    const auto get = [&](const char* key) {
+      return json.is_object() && json.contains(key) && json[key].is_number()
+                 ? json[key].get<double>()
+                 : 0.0;
+    };
+    total +=
+        {static_cast<uint64_t>(get("tensors_naive")),
+         static_cast<uint64_t>(get("tensors_evaluated")), static_cast<uint64_t>(get("rows_naive")),
+         static_cast<uint64_t>(get("rows_evaluated"))};
+    all += get("seconds");
+  }
+  data_.cost = total;
+  data_.seconds = all;
+  const nlohmann::json json = {{"tensors_naive", total.tensors_naive},
+                               {"tensors_evaluated", total.tensors_evaluated},
+                               {"rows_naive", total.rows_naive},
+                               {"rows_evaluated", total.rows_evaluated},
+                               {"seconds", all}};
+  return store_.PutValue("cost", json.dump());
+}
+
+// Scores chunks [first, last) for these lanes; the baseline and the truth always go along, since
+// the others are measured against them.
+Status Runner::ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes) {
+  std::vector<size_t> all = {data_.Baseline()};
+  if (data_.Truth() >= 0) all.push_back(static_cast<size_t>(data_.Truth()));
+  for (const size_t lane : lanes)
+    if (std::find(all.begin(), all.end(), lane) == all.end()) all.push_back(lane);
+  ScoreRequest request;
+  for (const size_t lane : all) request.plans.push_back(&data_.lanes[lane].plan);
+  request.truth = data_.Truth() >= 0 ? 1 : -1;
+  for (size_t c = first; c < last; ++c) request.chunks.push_back(&data_.chunks[c]);
+  request.sites = data_.sites;
+  request.memory_budget = options_.memory_budget;
+  std::vector<std::string> keys;
+  for (const size_t lane : all) keys.push_back(data_.lanes[lane].key);
+  Status stored;
+  const auto sink = [&](size_t chunk, std::vector<ChunkScore> scores) {
+    stored = store_.PutScores(keys, ChunkKey(data_.chunks[first + chunk]), scores);
+    return stored.has_value();
+  };
+  const auto progress = [&](const Progress& p) {
+    const double of = static_cast<double>(data_.chunks.size()),
+                 chunk_share = p.total > 0 ? p.done / p.total : 1;
+    const double done =
+        static_cast<double>(first) + chunk_share * static_cast<double>(last - first);
+    return Continue("scoring", done, of, "chunks");
+  };
+  EvaluationCost cost;
+  const auto start = Clock::now();
+  Score(model_, request, sink, progress, &cost);
+  RETURN_IF_ERROR(stored);
+  return AddCost(cost, SecondsSince(start));
+}
+
+Status Runner::ScoreChunks() {
+  RETURN_IF_ERROR(AddCost({}, 0));
+  for (size_t c = 0; c < data_.chunks.size() && data_.complete;) {
+    ASSIGN_OR_RETURN(const std::vector<size_t> missing, Missing(c));
+    size_t end = c + 1;
+    for (; end < data_.chunks.size(); ++end) {
+      ASSIGN_OR_RETURN(const std::vector<size_t> next, Missing(end));
+      if (next != missing) break;
+    }
+    if (!missing.empty()) RETURN_IF_ERROR(ScoreRun(c, end, missing));
+    c = end;
+  }
+  if (!data_.complete) return {};
+  data_.scores.resize(data_.lanes.size());
+  for (size_t l = 0; l < data_.lanes.size(); ++l) {
+    for (const Chunk& chunk : data_.chunks) {
+      ASSIGN_OR_RETURN(auto score, store_.GetScore(data_.lanes[l].key, ChunkKey(chunk)));
+      if (!score || score->tokens.size() != chunk.scored.size() ||
+          score->sites.size() != data_.sites.size() ||
+          score->effects.size() != data_.lanes[l].plan.rules.size())
+        return Fail(
+            "{}: the store's score of '{}' does not fit the study; remove study.sqlite to start "
+            "anew",
+            spec_.path, data_.lanes[l].name);
+      data_.scores[l].push_back(std::move(*score));
+    }
+  }
+  return {};
+}
+
+Status Runner::ReadPrompts() {
+  ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
+  ASSIGN_OR_RETURN(const std::string text, ReadText(spec_.generate->prompts, 64 << 20));
+  std::map<std::string, size_t> of_tag;
+  int number = 0;
+  for (const std::string& line : Split(text, '\n')) {
+    ++number;
+    if (Trim(line).empty() || Trim(line) == "\r") continue;
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    const bool good = json.is_object() && json.contains("prompt") && json["prompt"].is_string() &&
+                      (!json.contains("tag") || json["tag"].is_string());
+    if (!good)
+      return Fail("{}:{}: expected an object with 'prompt' and perhaps 'tag'",
+                  spec_.generate->prompts, number);
+    StudyPrompt prompt{json.contains("tag") ? json["tag"].get<std::string>() : "",
+                       json["prompt"].get<std::string>(),
+                       {}};
+    if (spec_.generate->limit > 0 && ++of_tag[prompt.tag] > spec_.generate->limit) continue;
+    ASSIGN_OR_RETURN(prompt.ids, tokenizer->Encode(prompt.text, {}));
+    if (prompt.ids.empty())
+      return Fail("{}:{}: the prompt has no tokens", spec_.generate->prompts, number);
+    data_.prompts.push_back(std::move(prompt));
+  }
+  if (data_.prompts.empty()) return Fail("{}: no prompts", spec_.generate->prompts);
+  return {};
+}
+
+std::string Runner::GenerationKey(size_t lane, size_t prompt) const {
+  const auto& ids = data_.prompts[prompt].ids;
+  Hash128 key =
+      Combine(HashText(data_.lanes[lane].key), HashBytes(ids.data(), ids.size() * sizeof(int32_t)));
+  return "generated " + Combine(key, spec_.generate->tokens).Hex();
+}
+
+Status Runner::GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted) {
+  std::vector<GenerateRequest> requests;
+  for (const auto& [lane, prompt] : wanted)
+    requests.push_back({&data_.lanes[lane].plan, data_.prompts[prompt].ids});
+  GenerateOptions options;
+  options.tokens = spec_.generate->tokens;
+  const std::vector<Generated> generated = Generate(model_, requests, options);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    nlohmann::json json = {{"tokens", nlohmann::json::array()},
+                           {"margins", nlohmann::json::array()}};
+    for (const GeneratedStep& step : generated[i].steps) {
+      json["tokens"].push_back(step.token);
+      json["margins"].push_back(step.margin);
+    }
+    RETURN_IF_ERROR(store_.PutValue(GenerationKey(wanted[i].first, wanted[i].second), json.dump()));
+  }
+  return {};
+}
+
+Status Runner::GenerateAll() {
+  if (!spec_.generate || !data_.complete) return {};
+  std::vector<std::pair<size_t, size_t>> missing;  // lane, prompt
+  const auto generates = [&](size_t lane) {
+    return data_.lanes[lane].kind == LaneKind::kBaseline ||
+           data_.lanes[lane].kind == LaneKind::kVariant;
+  };
+  for (size_t p = 0; p < data_.prompts.size(); ++p) {
+    for (size_t l = 0; l < data_.lanes.size(); ++l) {
+      if (!generates(l)) continue;
+      ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(l, p)));
+      if (!stored) missing.push_back({l, p});
+    }
+  }
+  constexpr size_t kAtOnce =
+      512;  // streams in lock step; all lanes of a prompt side by side, so that they share
+  for (size_t at = 0; at < missing.size(); at += kAtOnce) {
+    if (!Continue("generating", static_cast<double>(at), static_cast<double>(missing.size()),
+                  "texts"))
+      return {};
+    const size_t end = std::min(missing.size(), at + kAtOnce);
+    RETURN_IF_ERROR(GenerateSome({missing.begin() + static_cast<std::ptrdiff_t>(at),
+                                  missing.begin() + static_cast<std::ptrdiff_t>(end)}));
+  }
+  data_.generated.resize(data_.lanes.size());
+  for (size_t l = 0; l < data_.lanes.size(); ++l) {
+    for (size_t p = 0; generates(l) && p < data_.prompts.size(); ++p) {
+      ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(l, p)));
+      const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
+      try {
+        data_.generated[l].push_back({json.at("tokens").get<std::vector<int32_t>>(),
+                                      json.at("margins").get<std::vector<double>>()});
+      } catch (const nlohmann::json::exception&) {
+        return Fail("{}: a stored continuation is damaged; remove study.sqlite to start anew",
+                    spec_.path);
+      }
+    }
+  }
+  return {};
+}
+
+// The baseline and a variant alone, alternately, on the first chunk. Times are of this run and this
+// machine; they are kept, so that a resumed study says the same.
+Status Runner::MeasureTimes() {
+  constexpr int kRounds = 25;
+  for (size_t l = 0; l < data_.lanes.size() && data_.complete; ++l) {
+    if (std::find(options_.timed_variants.begin(), options_.timed_variants.end(),
+                  data_.lanes[l].name) == options_.timed_variants.end())
+      continue;
+    const std::string key = "times " + data_.lanes[l].key;
+    ASSIGN_OR_RETURN(const auto stored, store_.GetValue(key));
+    const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
+    Timing& timing = data_.timings[l];
+    if (json.is_object() && json.contains("baseline") && json.contains("variant")) {
+      timing = {json["baseline"].get<std::vector<double>>(),
+                json["variant"].get<std::vector<double>>()};
+      continue;
+    }
+    const auto run = [&](size_t lane) {
+      const Stream stream{&data_.lanes[lane].plan, data_.chunks[0].tokens, nullptr,
+                          data_.chunks[0].scored};
+      const auto start = Clock::now();
+      Evaluate(model_, {&stream, 1}, nullptr);
+      return SecondsSince(start);
+    };
+    run(data_.Baseline());
+    run(l);
+    for (int round = 0; round < kRounds; ++round) {
+      if (!Continue("timing", round, kRounds, "rounds")) return {};
+      timing.baseline.push_back(run(data_.Baseline()));
+      timing.variant.push_back(run(l));
+    }
+    RETURN_IF_ERROR(store_.PutValue(
+        key, nlohmann::json{{"baseline", timing.baseline}, {"variant", timing.variant}}.dump()));
+  }
+  return {};
+}
+
+Result<StudyData> Runner::Run(std::vector<StudyLane> lanes) {
+  data_.lanes = std::move(lanes);
+  RETURN_IF_ERROR(ReadChunks());
+  RETURN_IF_ERROR(ChooseSites());
+  if (spec_.generate) RETURN_IF_ERROR(ReadPrompts());
+  std::vector<std::string> keys;
+  for (const StudyLane& lane : data_.lanes)
+    keys.push_back(LaneKey(model_, data_.lanes, lane, data_.sites));
+  for (size_t l = 0; l < keys.size(); ++l) data_.lanes[l].key = keys[l];
+  RETURN_IF_ERROR(ScoreChunks());
+  RETURN_IF_ERROR(GenerateAll());
+  RETURN_IF_ERROR(MeasureTimes());
+  return std::move(data_);
+}
+
+}  // namespace
+
+int StudyData::Truth() const {
+  for (size_t l = 0; l < lanes.size(); ++l)
+    if (lanes[l].kind == LaneKind::kTruth) return static_cast<int>(l);
+  return -1;
+}
+
+Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
+  std::vector<StudyLane> lanes;
+  const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
+                       const std::vector<std::string>& own, uint64_t seed) -> Status {
+    auto lane = MakeLane(model, kind, name, before, own, seed);
+    if (!lane)
+      return Fail("{}: {} '{}': {}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
+                  name, lane.error().message);
+    lanes.push_back(std::move(*lane));
+    return {};
+  };
+  RETURN_IF_ERROR(add(LaneKind::kBaseline, "baseline", spec.baseline, {}, spec.seed));
+  for (size_t v = 0; v < spec.variants.size(); ++v) {
+    RETURN_IF_ERROR(add(LaneKind::kVariant, spec.variants[v].name, spec.baseline,
+                        spec.variants[v].rules, spec.seed));
+    lanes.back().variant = static_cast<int>(v);
+  }
+  if (spec.truth) RETURN_IF_ERROR(add(LaneKind::kTruth, "truth", {}, {"*.math=f64"}, spec.seed));
+  // Each node evaluated in double from what it is given and rounded at random to a neighbouring
+  // float: as legitimate as the baseline, and different. The baseline's own rules come last and
+  // stay in force.
+  for (size_t k = 0; k < spec.noise; ++k) {
+    std::vector<std::string> rules = {"*.math=f64", "*=f32,round=stochastic"};
+    rules.insert(rules.end(), spec.baseline.begin(), spec.baseline.end());
+    RETURN_IF_ERROR(
+        add(LaneKind::kNoise, fmt::format("noise {}", k + 1), {}, rules, spec.seed + 1 + k));
+  }
+  return lanes;
+}
+
+Result<StudyData> RunStudy(const StudySpec& spec, Model& model, std::vector<StudyLane> lanes,
+                           Store& store, const RunOptions& options) {
+  return Runner(spec, model, store, options).Run(std::move(lanes));
+}
+
+std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane) {
+  const StudyLane& of = data.lanes[lane];
+  std::vector<RuleEffect> effects(of.plan.rules.begin() + static_cast<std::ptrdiff_t>(of.own_rules),
+                                  of.plan.rules.end());
+  for (const ChunkScore& score : data.scores[lane])
+    for (size_t r = 0; r < effects.size(); ++r)
+      effects[r].counts += score.effects[of.own_rules + r];
+  return effects;
+}
+
+bool SameOutput(const StudyData& data, size_t a, size_t b) {
+  for (size_t c = 0; c < data.chunks.size(); ++c)
+    if (data.scores[a][c].fingerprint != data.scores[b][c].fingerprint) return false;
+  return true;
+}
+
+bool IsVacuous(const StudyData& data, size_t lane) {
+  const std::vector<RuleEffect> effects = OwnEffects(data, lane);
+  return std::any_of(effects.begin(), effects.end(),
+                     [](const RuleEffect& e) { return e.vacuous(); }) ||
+         SameOutput(data, lane, data.Baseline());
+}
+
+bool IsForetold(const StudyLane& lane) {
+  for (size_t r = lane.own_rules; r < lane.plan.rules.size(); ++r) {
+    const RuleEffect& effect = lane.plan.rules[r];
+    if (lane.plan.recipe.rules[r].part == Part::kWeight && effect.counts.touched > 0 &&
+        effect.counts.changed == 0)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace vernier

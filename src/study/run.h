@@ -1,0 +1,96 @@
+// Running a study: lanes from its variants, scores from the store or computed, free-running tokens,
+// timings.
+#ifndef VERNIER_STUDY_RUN_H_
+#define VERNIER_STUDY_RUN_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "engine/model.h"
+#include "engine/plan.h"
+#include "measure/score.h"
+#include "study/spec.h"
+#include "study/store.h"
+
+namespace vernier {
+
+// Changes whenever a number that a study stores would: part of every key of the store.
+inline constexpr const char* kNumericsVersion = "vernier-numerics-1";
+
+enum class LaneKind { kBaseline, kVariant, kTruth, kNoise };
+
+struct StudyLane {
+  LaneKind kind = LaneKind::kVariant;
+  std::string name;
+  int variant = -1;  // index into the spec
+  size_t own_rules =
+      0;  // the plan's rules from here on are the variant's own, those before the baseline's
+  Plan plan;
+  std::string key;  // of the store
+};
+
+// One prompt continued freely in one lane.
+struct Continuation {
+  std::vector<int32_t> tokens;
+  std::vector<double> margins;
+};
+
+struct StudyPrompt {
+  std::string tag, text;
+  std::vector<int32_t> ids;
+};
+
+// Wall times of the same work alone, taken alternately.
+struct Timing {
+  std::vector<double> baseline, variant;  // seconds
+};
+
+struct StudyData {
+  std::vector<StudyLane> lanes;  // the baseline first
+  std::vector<Chunk> chunks;     // of all texts, one text after another
+  std::vector<size_t> text_of_chunk;
+  std::vector<std::vector<ChunkScore>> scores;  // [lane][chunk]
+  std::vector<int> sites;  // whose errors were measured: indices into Graph::sites
+  std::vector<StudyPrompt> prompts;
+  std::vector<std::vector<Continuation>>
+      generated;                     // [lane][prompt]; empty for truth and noise lanes
+  std::map<size_t, Timing> timings;  // by lane
+  EvaluationCost cost;
+  double seconds = 0;
+  bool complete = true;  // false: interrupted; what is done is in the store
+
+  size_t Baseline() const { return 0; }
+  int Truth() const;
+};
+
+struct RunOptions {
+  ProgressSink progress;
+  uint64_t memory_budget = uint64_t{2} << 30;
+  std::vector<std::string>
+      error_sites;  // site names whose error over depth claims ask for, beside l_out
+  std::vector<std::string> timed_variants;  // names whose overhead claims ask for
+};
+
+// Compiles the lanes: every rule is checked here, before anything runs.
+Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model);
+
+Result<StudyData> RunStudy(const StudySpec& spec, Model& model, std::vector<StudyLane> lanes,
+                           Store& store, const RunOptions& options);
+
+// What a variant's own rules did, over all chunks.
+std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane);
+
+// Whether two lanes gave the same bits for every scored token.
+bool SameOutput(const StudyData& data, size_t a, size_t b);
+
+// A rule that changed nothing, or an output identical to the baseline's.
+bool IsVacuous(const StudyData& data, size_t lane);
+// Known before running: a rule on weights alone whose format holds all of them.
+bool IsForetold(const StudyLane& lane);
+
+}  // namespace vernier
+
+#endif  // VERNIER_STUDY_RUN_H_

@@ -1,0 +1,310 @@
+#include "study/spec.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <initializer_list>
+#include <set>
+
+#include "base/file.h"
+#include "base/names.h"
+
+namespace vernier {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One table of the file, read key by key; errors name file, line and key.
+class TableReader {
+ public:
+  TableReader(std::string path, const toml::table& table) : path_(std::move(path)), table_(table) {}
+
+  Status Allow(std::initializer_list<const char*> keys) const {
+    const std::vector<std::string> names(keys.begin(), keys.end());
+    for (const auto& [key, node] : table_) {
+      const std::string name(key.str());
+      if (std::find(names.begin(), names.end(), name) == names.end())
+        return Fail("{}:{}: unknown key '{}'{}", path_, key.source().begin.line, name,
+                    DidYouMean(name, names));
+    }
+    return {};
+  }
+  bool Has(const char* key) const { return table_.contains(key); }
+  uint32_t line() const { return table_.source().begin.line; }
+
+  Result<std::string> Text(const char* key) const {
+    if (const auto* value = table_.get_as<std::string>(key)) return value->get();
+    return Wrong(key, "a string");
+  }
+  Result<int64_t> Integer(const char* key, int64_t least, int64_t most) const {
+    const auto* value = table_.get_as<int64_t>(key);
+    if (value == nullptr || value->get() < least || value->get() > most)
+      return Wrong(key, fmt::format("an integer from {} to {}", least, most));
+    return value->get();
+  }
+  Result<bool> Flag(const char* key) const {
+    if (const auto* value = table_.get_as<bool>(key)) return value->get();
+    return Wrong(key, "true or false");
+  }
+  // A list of strings; one string counts as a list of one. Integers are taken as their digits where
+  // asked.
+  Result<std::vector<std::string>> Texts(const char* key, bool integers = false) const {
+    std::vector<std::string> texts;
+    const auto add = [&](const toml::node& node) {
+      if (const auto* s = node.as_string()) {
+        texts.push_back(s->get());
+        return true;
+      }
+      if (integers && node.is_integer()) {
+        texts.push_back(std::to_string(node.as_integer()->get()));
+        return true;
+      }
+      return false;
+    };
+    const toml::node* node = table_.get(key);
+    bool good = node != nullptr;
+    if (good && node->is_array()) {
+      for (const toml::node& element : *node->as_array()) good = good && add(element);
+    } else if (good) {
+      good = add(*node);
+    }
+    if (!good) return Wrong(key, "a list of strings");
+    return texts;
+  }
+  Result<std::vector<const toml::table*>> Tables(const char* key) const {
+    std::vector<const toml::table*> tables;
+    if (!Has(key)) return tables;
+    const toml::array* array = table_.get_as<toml::array>(key);
+    for (size_t i = 0; array != nullptr && i < array->size(); ++i) {
+      const toml::table* table = array->get(i)->as_table();
+      if (table == nullptr) return Wrong(key, fmt::format("tables, written [[{}]]", key));
+      tables.push_back(table);
+    }
+    if (array == nullptr) return Wrong(key, fmt::format("tables, written [[{}]]", key));
+    return tables;
+  }
+  const toml::node* Node(const char* key) const { return table_.get(key); }
+  tl::unexpected<Error> Wrong(const char* key, const std::string& expected) const {
+    const toml::node* node = table_.get(key);
+    if (node == nullptr)
+      return Fail("{}:{}: '{}' is missing; expected {}", path_, std::max(line(), 1u), key,
+                  expected);
+    return Fail("{}:{}: '{}': expected {}", path_, node->source().begin.line, key, expected);
+  }
+
+ private:
+  std::string path_;
+  const toml::table& table_;
+};
+
+// Where a path of the study leads: beside its file, in a folder above it, or in the current one.
+Result<std::string> Locate(const std::string& study, const std::string& path, uint32_t line) {
+  std::error_code ignored;
+  if (fs::path(path).is_absolute() && fs::exists(path, ignored)) return path;
+  const fs::path folder = fs::absolute(fs::path(study), ignored).parent_path();
+  for (fs::path at = folder; !at.empty(); at = at.parent_path()) {
+    if (fs::exists(at / path, ignored)) return fs::relative(at / path, ignored).string();
+    if (at == at.root_path()) break;
+  }
+  if (fs::exists(path, ignored)) return path;
+  return Fail("{}:{}: '{}' is not there, beside the study, above it or in the current folder",
+              study, line, path);
+}
+
+Result<std::vector<StudyText>> ReadTexts(const std::string& study, const TableReader& top) {
+  std::vector<StudyText> texts;
+  const toml::node* node = top.Node("texts");
+  const toml::array* array = node == nullptr ? nullptr : node->as_array();
+  if (array == nullptr || array->empty()) return top.Wrong("texts", "a list of files");
+  for (const toml::node& element : *array) {
+    StudyText text;
+    std::string path;
+    if (const auto* s = element.as_string()) {
+      path = s->get();
+    } else if (const auto* table = element.as_table()) {
+      const TableReader reader(study, *table);
+      RETURN_IF_ERROR(reader.Allow({"name", "path"}));
+      ASSIGN_OR_RETURN(path, reader.Text("path"));
+      if (reader.Has("name")) {
+        ASSIGN_OR_RETURN(text.name, reader.Text("name"));
+      }
+    } else {
+      return top.Wrong("texts", "file names, or tables with name and path");
+    }
+    if (text.name.empty()) text.name = fs::path(path).stem().string();
+    ASSIGN_OR_RETURN(text.path, Locate(study, path, element.source().begin.line));
+    for (const StudyText& other : texts)
+      if (other.name == text.name)
+        return Fail("{}:{}: two texts are named '{}'", study, element.source().begin.line,
+                    text.name);
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+Status ReadGenerate(const std::string& study, const TableReader& top, StudySpec* spec) {
+  if (!top.Has("generate")) return {};
+  const toml::table* table = top.Node("generate")->as_table();
+  if (table == nullptr) return top.Wrong("generate", "a table with prompts and tokens");
+  const TableReader reader(study, *table);
+  RETURN_IF_ERROR(reader.Allow({"prompts", "tokens", "limit"}));
+  StudyGenerate generate;
+  ASSIGN_OR_RETURN(const std::string prompts, reader.Text("prompts"));
+  ASSIGN_OR_RETURN(generate.prompts, Locate(study, prompts, reader.line()));
+  ASSIGN_OR_RETURN(const int64_t tokens, reader.Integer("tokens", 1, 1 << 20));
+  generate.tokens = static_cast<size_t>(tokens);
+  if (reader.Has("limit")) {
+    ASSIGN_OR_RETURN(const int64_t limit, reader.Integer("limit", 0, 1 << 20));
+    generate.limit = static_cast<size_t>(limit);
+  }
+  spec->generate = std::move(generate);
+  return {};
+}
+
+Status ReadVariants(const std::string& study, const TableReader& top, StudySpec* spec) {
+  ASSIGN_OR_RETURN(const auto variants, top.Tables("variant"));
+  for (const toml::table* table : variants) {
+    const TableReader reader(study, *table);
+    RETURN_IF_ERROR(reader.Allow({"name", "rules"}));
+    StudyVariant variant;
+    ASSIGN_OR_RETURN(variant.name, reader.Text("name"));
+    ASSIGN_OR_RETURN(variant.rules, reader.Texts("rules"));
+    spec->variants.push_back(std::move(variant));
+  }
+  ASSIGN_OR_RETURN(const auto sweeps, top.Tables("sweep"));
+  for (const toml::table* table : sweeps) {
+    const TableReader reader(study, *table);
+    RETURN_IF_ERROR(reader.Allow({"name", "site", "layer", "format", "rules"}));
+    StudySweep sweep;
+    sweep.line = static_cast<int>(reader.line());
+    ASSIGN_OR_RETURN(sweep.name, reader.Text("name"));
+    ASSIGN_OR_RETURN(sweep.sites, reader.Texts("site"));
+    ASSIGN_OR_RETURN(sweep.formats, reader.Texts("format"));
+    if (reader.Has("layer")) {
+      ASSIGN_OR_RETURN(sweep.layers, reader.Texts("layer", true));
+      sweep.each_layer = sweep.layers == std::vector<std::string>{"each"};
+    }
+    if (reader.Has("rules")) {
+      ASSIGN_OR_RETURN(sweep.rules, reader.Texts("rules"));
+    }
+    spec->sweeps.push_back(std::move(sweep));
+  }
+  return {};
+}
+
+Status ReadClaims(const std::string& study, const TableReader& top, StudySpec* spec) {
+  ASSIGN_OR_RETURN(const auto claims, top.Tables("claim"));
+  for (const toml::table* table : claims) {
+    const TableReader reader(study, *table);
+    RETURN_IF_ERROR(reader.Allow({"says", "expect", "require"}));
+    StudyClaim claim;
+    ASSIGN_OR_RETURN(claim.says, reader.Text("says"));
+    claim.required = reader.Has("require");
+    if (claim.required == reader.Has("expect"))
+      return Fail("{}:{}: a claim has either 'expect' or 'require'", study, reader.line());
+    ASSIGN_OR_RETURN(claim.expression, reader.Text(claim.required ? "require" : "expect"));
+    spec->claims.push_back(std::move(claim));
+  }
+  return {};
+}
+
+Status ReadNumbers(const TableReader& top, StudySpec* spec) {
+  const auto number = [&](const char* key, int64_t least, int64_t most, auto* out) -> Status {
+    if (!top.Has(key)) return {};
+    ASSIGN_OR_RETURN(const int64_t value, top.Integer(key, least, most));
+    *out = static_cast<std::remove_reference_t<decltype(*out)>>(value);
+    return {};
+  };
+  RETURN_IF_ERROR(number("context", 8, 1 << 20, &spec->context));
+  RETURN_IF_ERROR(number("chunks", 0, 1 << 30, &spec->chunks));
+  RETURN_IF_ERROR(number("seed", 0, INT64_MAX, &spec->seed));
+  RETURN_IF_ERROR(number("noise", 0, 1000, &spec->noise));
+  if (top.Has("truth")) {
+    ASSIGN_OR_RETURN(spec->truth, top.Flag("truth"));
+  }
+  if (top.Has("baseline")) {
+    ASSIGN_OR_RETURN(spec->baseline, top.Texts("baseline"));
+  }
+  return {};
+}
+
+Result<toml::table> ParseToml(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadText(path, 16 << 20));
+  try {
+    return toml::parse(text, path);
+  } catch (const toml::parse_error& e) {
+    std::string what(e.description());
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    return Fail("{}:{}: {}", path, e.source().begin.line, what);
+  }
+}
+
+std::string Replaced(std::string text, const std::string& from, const std::string& to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+}  // namespace
+
+Result<StudySpec> ReadStudy(const std::string& path, const std::string& model_override) {
+  ASSIGN_OR_RETURN(const toml::table table, ParseToml(path));
+  const TableReader top(path, table);
+  RETURN_IF_ERROR(top.Allow({"name", "model", "texts", "context", "chunks", "seed", "noise",
+                             "truth", "baseline", "generate", "variant", "sweep", "claim"}));
+  StudySpec spec;
+  spec.path = path;
+  ASSIGN_OR_RETURN(spec.name, top.Text("name"));
+  if (model_override.empty()) {
+    ASSIGN_OR_RETURN(const std::string model, top.Text("model"));
+    ASSIGN_OR_RETURN(spec.model, Locate(path, model, top.Node("model")->source().begin.line));
+  } else {
+    spec.model = model_override;
+  }
+  ASSIGN_OR_RETURN(spec.texts, ReadTexts(path, top));
+  RETURN_IF_ERROR(ReadNumbers(top, &spec));
+  RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
+  RETURN_IF_ERROR(ReadVariants(path, top, &spec));
+  RETURN_IF_ERROR(ReadClaims(path, top, &spec));
+  if (spec.variants.empty() && spec.sweeps.empty())
+    return Fail("{}: no [[variant]] and no [[sweep]]", path);
+  return spec;
+}
+
+Status ExpandSweeps(StudySpec* spec, int layers) {
+  for (const StudySweep& sweep : spec->sweeps) {
+    std::vector<std::string> each;
+    if (sweep.each_layer) {
+      for (int i = 0; i < layers; ++i) each.push_back(std::to_string(i));
+    } else {
+      each = sweep.layers;
+    }
+    if (each.empty()) each.push_back("");
+    for (const std::string& site : sweep.sites) {
+      for (const std::string& layer : each) {
+        for (const std::string& format : sweep.formats) {
+          const auto fill = [&](const std::string& text) {
+            return Replaced(Replaced(Replaced(text, "{site}", site), "{layer}", layer), "{format}",
+                            format);
+          };
+          StudyVariant variant{fill(sweep.name), {}, sweep.name, site, format, {}};
+          if (sweep.each_layer) variant.layer = std::stoi(layer);
+          for (const std::string& rule : sweep.rules) variant.rules.push_back(fill(rule));
+          if (sweep.rules.empty())
+            variant.rules.push_back(site + (layer.empty() ? "" : "[" + layer + "]") + "=" + format);
+          spec->variants.push_back(std::move(variant));
+        }
+      }
+    }
+  }
+  spec->sweeps.clear();
+  std::set<std::string> names = {"baseline", "truth"};
+  for (const StudyVariant& variant : spec->variants)
+    if (!names.insert(variant.name).second)
+      return Fail("{}: two variants are named '{}' (or it is a reserved name)", spec->path,
+                  variant.name);
+  return {};
+}
+
+}  // namespace vernier

@@ -1,0 +1,78 @@
+// A study as its TOML file states it (docs/studies.md): model, texts, baseline, variants, claims.
+// Sweeps come out expanded.
+#ifndef VERNIER_STUDY_SPEC_H_
+#define VERNIER_STUDY_SPEC_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace vernier {
+
+struct StudyText {
+  std::string
+      name;  // for claims and tables; the file's name without folder and ending unless given
+  std::string path;
+};
+
+struct StudyGenerate {
+  std::string prompts;  // a JSON-lines file of {"prompt": ..., "tag": ...}
+  size_t tokens = 0;
+  size_t limit = 0;  // prompts of each tag; 0: all
+};
+
+struct StudyVariant {
+  std::string name;
+  std::vector<std::string> rules;
+  std::string sweep;         // of which sweep (its name template); empty: none
+  std::string site, format;  // of a sweep
+  std::optional<int> layer;  // of a sweep with layer = "each"
+};
+
+// One variant for each combination of what is listed. An axis that is not listed is not in the
+// combinations.
+struct StudySweep {
+  std::string name;  // template: "{site}[{layer}] {format}"
+  std::vector<std::string> sites, layers, formats;
+  std::vector<std::string> rules;  // templates; empty: the selector and format of the axes listed
+  bool each_layer = false;         // layers are those of the model
+  int line = 0;
+};
+
+// A claim to be judged (`expect`) or a promise that must hold (`require`).
+struct StudyClaim {
+  std::string says;
+  std::string expression;
+  bool required = false;
+};
+
+struct StudySpec {
+  std::string path, name;
+  std::string model;
+  std::vector<StudyText> texts;
+  size_t context = 128;
+  size_t chunks = 0;  // of each text; 0: all
+  uint64_t seed = 0;
+  std::vector<std::string> baseline;
+  bool truth = false;  // also evaluate in f64
+  size_t noise = 0;    // lanes of the baseline with random rounding, for the noise floor
+  std::optional<StudyGenerate> generate;
+  std::vector<StudyVariant> variants;
+  std::vector<StudySweep> sweeps;
+  std::vector<StudyClaim> claims;
+};
+
+// Paths are looked up beside the study's file, then in the
+// folders above it, then in the current one. Errors name file, line and key: unknown keys, wrong
+// types, absent files, names used twice. `model_override` replaces the model.
+Result<StudySpec> ReadStudy(const std::string& path, const std::string& model_override);
+
+// Turns the sweeps into variants, for a model of so many layers.
+Status ExpandSweeps(StudySpec* spec, int layers);
+
+}  // namespace vernier
+
+#endif  // VERNIER_STUDY_SPEC_H_

@@ -1,0 +1,274 @@
+// Hugging Face folders made GGUF files: the bytes of every tensor against the files llama.cpp's
+// tools made, and the models they are against PyTorch and llama.cpp.
+#include "arch/convert.h"
+
+#include "e2e_testing.h"
+#include "engine/generate.h"
+#include "model/tokenizer.h"
+#include "sha256.h"
+
+namespace vernier {
+namespace {
+
+TEST(Sha256, ExamplesOfTheStandard) {
+  const auto hash = [](const std::string& text) {
+    return Sha256Hex(std::as_bytes(std::span(text)));
+  };
+  EXPECT_EQ(hash(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(hash(std::string(1000000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+class ConvertTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::string Folder() const { return TinyFolder(GetParam()); }
+  std::string Make(TensorType type) const {
+    const std::string path = folder_ / fmt::format("{}.gguf", Info(type).name);
+    Convert(Folder(), path, type);
+    return path;
+  }
+  ScratchFolder folder_;
+};
+
+TEST_P(ConvertTest, TensorsHaveTheBytesOfTheGoldenFiles) {
+  const auto golden =
+      ReadJsonFile(kSource + "/tests/data/golden/" + GetParam() + ".json").at("types");
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16}) {
+    auto made = OpenCheckpoint(Make(type));
+    ASSERT_TRUE(made) << made.error().message;
+    const auto& right = golden.at(Info(type).name).at("tensors");
+    EXPECT_EQ(made->tensors.size(), right.size());
+    for (const auto& [name, tensor] : right.items()) {
+      const TensorView* ours = made->Find(name);
+      ASSERT_NE(ours, nullptr) << name;
+      EXPECT_EQ(&Info(ours->type), FindTensorType(tensor.at("type").get<std::string>())) << name;
+      EXPECT_EQ(Sha256Hex(ours->data), tensor.at("sha256").get<std::string>())
+          << Info(type).name << " " << name;
+    }
+  }
+}
+
+TEST_P(ConvertTest, KeysAreTheOnesReadersNeed) {
+  auto made = OpenCheckpoint(Make(TensorType::kF16));
+  ASSERT_TRUE(made);
+  const auto config = ReadJsonFile(Folder() + "/config.json");
+  const Metadata& m = made->metadata;
+  const std::string arch = config.at("model_type");
+  EXPECT_EQ(m.String("general.architecture").value(), arch);
+  EXPECT_EQ(m.String("general.name").value(), GetParam());
+  EXPECT_EQ(m.Int("general.file_type").value(), 1);
+  const std::pair<const char*, const char*> integers[] = {
+      {"block_count", "num_hidden_layers"},
+      {"context_length", "max_position_embeddings"},
+      {"embedding_length", "hidden_size"},
+      {"feed_forward_length", "intermediate_size"},
+      {"attention.head_count", "num_attention_heads"},
+      {"attention.head_count_kv", "num_key_value_heads"},
+      {"rope.dimension_count", "head_dim"},
+      {"vocab_size", "vocab_size"}};
+  for (const auto& [key, source] : integers)
+    EXPECT_EQ(m.Int(arch + "." + key).value(), config.at(source).get<int64_t>()) << key;
+  EXPECT_EQ(m.Float(arch + ".rope.freq_base").value(), config.at("rope_theta").get<float>());
+  EXPECT_EQ(m.Float(arch + ".attention.layer_norm_rms_epsilon").value(),
+            config.at("rms_norm_eps").get<float>());
+  EXPECT_EQ(m.String("tokenizer.ggml.model").value(), "gpt2");
+  EXPECT_EQ(m.String("tokenizer.ggml.pre").value(), "qwen2");
+  EXPECT_EQ(m.Strings("tokenizer.ggml.tokens").value().size(), 1024u);
+  EXPECT_EQ(m.Ints("tokenizer.ggml.token_type").value()[0], 3);
+  EXPECT_EQ(m.Int("tokenizer.ggml.bos_token_id").value(), 0);
+  EXPECT_EQ(m.Int("tokenizer.ggml.eos_token_id").value(), 0);
+  EXPECT_TRUE(m.Bool("tokenizer.ggml.add_bos_token").value());
+  EXPECT_FALSE(m.Bool("tokenizer.ggml.add_eos_token").value());
+}
+
+TEST_P(ConvertTest, TokenizesTheSame) {
+  auto folder = OpenModel(Folder()), made = OpenModel(Make(TensorType::kBF16));
+  const Tokenizer* a = folder->tokenizer().value();
+  const Tokenizer* b = made->tokenizer().value();
+  for (const char* name : {"gsm8k.txt", "shakespeare.txt"}) {
+    const std::string text = ReadText(kSource + "/data/" + name).value();
+    const auto ids = a->Encode(text, {}).value();
+    EXPECT_EQ(b->Encode(text, {}).value(), ids) << name;
+    EXPECT_EQ(b->Decode(ids), a->Decode(ids)) << name;
+  }
+  const std::string special = "a<|endoftext|> 2024 caf\xc3\xa9\r\n\r\n  x\xff";
+  for (const bool parse : {false, true})
+    EXPECT_EQ(b->Encode(special, {true, parse}).value(), a->Encode(special, {true, parse}).value());
+  EXPECT_TRUE(b->is_end_of_generation(0));
+}
+
+TEST_P(ConvertTest, GreedyTokensAreTheReferences) {
+  const auto reference = ReadJsonFile(kSource + "/tests/data/reference/" + GetParam() + ".json");
+  auto model = OpenModel(Make(TensorType::kF32));
+  const Plan plan = PlanOf(*model, {});
+  GenerateOptions options;
+  options.tokens = 24;
+  for (const auto& prompt : reference) {
+    const auto ids =
+        model->tokenizer().value()->Encode(prompt.at("prompt").get<std::string>(), {}).value();
+    EXPECT_EQ(ids, prompt.at("ids").get<std::vector<int32_t>>());
+    const GenerateRequest request{&plan, ids};
+    std::vector<int32_t> tokens;
+    const auto generated = Generate(*model, {&request, 1}, options);
+    for (const GeneratedStep& step : generated[0].steps) tokens.push_back(step.token);
+    EXPECT_EQ(tokens, prompt.at("greedy").get<std::vector<int32_t>>());
+  }
+}
+
+TEST_P(ConvertTest, LogitsAreThoseOfTheFolderAndOfLlamaCpp) {
+  auto folder = OpenModel(Folder()), made = OpenModel(Make(TensorType::kF32));
+  const Plan folder_plan = PlanOf(*folder, {}), plan = PlanOf(*made, {});
+  const auto golden = ReadJsonFile(kSource + "/tests/data/golden/" + GetParam() + ".json");
+  for (const auto& prompt : golden.at("types").at("F32").at("prompts")) {
+    const std::vector<int32_t> ids = prompt.at("ids");
+    const std::vector<float> right = prompt.at("logits");
+    const std::vector<float> logits = LastLogits(*made, plan, ids);
+    const std::vector<float> same = LastLogits(*folder, folder_plan, ids);
+    ASSERT_EQ(logits.size(), right.size());
+    for (size_t i = 0; i < right.size(); ++i) {
+      EXPECT_NEAR(logits[i], right[i], 2e-5) << prompt.at("prompt") << " token " << i;
+      // Rows in another order, so scores summed in another: a few units in the last place.
+      EXPECT_NEAR(logits[i], same[i], 2e-5) << prompt.at("prompt") << " token " << i;
+    }
+  }
+}
+
+TEST_P(ConvertTest, DecodesAGgufFile) {
+  const std::string bf16 = Make(TensorType::kBF16), f32 = Make(TensorType::kF32),
+                    again = folder_ / "again.gguf";
+  Convert(bf16, again, TensorType::kF32);
+  EXPECT_EQ(ContentHash(*OpenCheckpoint(again)), ContentHash(*OpenCheckpoint(f32)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, ConvertTest, ::testing::Values("tiny-llama", "tiny-qwen2"),
+                         [](const auto& test) { return std::string(test.param).substr(5); });
+
+// A copy of tiny-llama with changes to its JSON files.
+class ChangedFolder {
+ public:
+  ChangedFolder() {
+    std::filesystem::create_directory(scratch_ / "m");
+    std::filesystem::create_symlink(TinyFolder("tiny-llama") + "/model.safetensors",
+                                    path() + "/model.safetensors");
+    for (const char* name : {"config.json", "tokenizer.json"}) Change(name, [](nlohmann::json&) {});
+  }
+  std::string path() const { return scratch_ / "m"; }
+  std::string gguf() const { return scratch_ / "m.gguf"; }
+  template <class F>
+  void Change(const std::string& name, const F& change) {
+    nlohmann::json json = ReadJsonFile(TinyFolder("tiny-llama") + "/" + name);
+    change(json);
+    std::ofstream(path() + "/" + name) << json;
+  }
+  std::string ConvertError() const {
+    auto checkpoint = OpenCheckpoint(path());
+    if (!checkpoint) return checkpoint.error().message;
+    const Status status = ConvertToGguf(*checkpoint, gguf());
+    EXPECT_FALSE(std::filesystem::exists(gguf()));
+    return status ? "" : status.error().message;
+  }
+
+ private:
+  ScratchFolder scratch_;
+};
+
+TEST(ConvertChanged, Llama3FactorsBecomeATensor) {
+  ChangedFolder folder;
+  folder.Change("config.json", [](nlohmann::json& json) {
+    json["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", 8.0},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 64}};
+  });
+  Convert(folder.path(), folder.gguf(), TensorType::kF32);
+  auto from = OpenModel(folder.path()), made = OpenModel(folder.gguf());
+  auto plain = OpenModel(TinyFolder("tiny-llama"));
+  EXPECT_EQ(made->checkpoint().Find("rope_freqs.weight")->shape, (std::vector<int64_t>{16}));
+  const std::vector<int32_t> ids = {0, 336, 59, 747, 283, 9, 11, 500, 600, 7, 8};
+  const auto a = LastLogits(*from, PlanOf(*from, {}), ids),
+             b = LastLogits(*made, PlanOf(*made, {}), ids),
+             c = LastLogits(*plain, PlanOf(*plain, {}), ids);
+  double changed = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_NEAR(a[i], b[i], 5e-5);
+    changed = std::max(changed, std::abs(double{a[i]} - c[i]));
+  }
+  EXPECT_GT(changed, 1e-2) << "the factors should matter";
+}
+
+TEST(ConvertChanged, NamesLlama3sPreTokenizerAndItsTemplate) {
+  ChangedFolder folder;
+  folder.Change("tokenizer.json", [](nlohmann::json& json) {
+    auto& regex = json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"];
+    std::string pattern = regex;
+    const size_t at = pattern.find("|\\p{N}|");
+    pattern.replace(at, 7, "|\\p{N}{1,3}|");
+    regex = pattern;
+    json["model"]["ignore_merges"] = true;
+    json["added_tokens"].push_back({{"id", 1024}, {"content", "<tool>"}, {"special", false}});
+    json["post_processor"] = {
+        {"type", "TemplateProcessing"},
+        {"single",
+         {{{"SpecialToken", {{"id", "<|endoftext|>"}, {"type_id", 0}}}},
+          {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+          {{"SpecialToken", {{"id", "<|endoftext|>"}, {"type_id", 0}}}}}},
+        {"special_tokens", {{"<|endoftext|>", {{"id", "<|endoftext|>"}, {"ids", {0}}}}}}};
+  });
+  auto checkpoint = OpenCheckpoint(folder.path());
+  ASSERT_TRUE(checkpoint);
+  Convert(folder.path(), folder.gguf(), TensorType::kBF16);
+  auto made = OpenCheckpoint(folder.gguf());
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->metadata.String("tokenizer.ggml.pre").value(), "llama-bpe");
+  EXPECT_TRUE(made->metadata.Bool("tokenizer.ggml.add_eos_token").value());
+  EXPECT_EQ(made->metadata.Ints("tokenizer.ggml.token_type").value()[1024], 4);
+  auto a = MakeTokenizer(*checkpoint), b = MakeTokenizer(*made);
+  ASSERT_TRUE(a && b);
+  const std::string text = "In 123456 the <tool> said: hello";
+  EXPECT_EQ((*b)->Encode(text, {}).value(), (*a)->Encode(text, {}).value());
+}
+
+TEST(ConvertChanged, RefusesWhatGgufCannotSay) {
+  const auto message = [](const char* file, const auto& change) {
+    ChangedFolder folder;
+    folder.Change(file, change);
+    return folder.ConvertError();
+  };
+  EXPECT_NE(message("tokenizer.json",
+                    [](nlohmann::json& json) {
+                      json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "x+";
+                    })
+                .find("GGUF has a name for"),
+            std::string::npos);
+  EXPECT_NE(message("tokenizer.json",
+                    [](nlohmann::json& json) { json["added_tokens"][0]["rstrip"] = true; })
+                .find("strips spaces"),
+            std::string::npos);
+  auto checkpoint = OpenCheckpoint(TinyFolder("tiny-llama"));
+  ASSERT_TRUE(checkpoint);
+  ConvertOptions options;
+  options.type = TensorType::kQ4_0;
+  EXPECT_EQ(ConvertToGguf(*checkpoint, "/nowhere/x.gguf", options).error().message,
+            "type Q4_0: expected F32, F16 or BF16");
+}
+
+TEST(ConvertChanged, StopsWhenAskedAndLeavesNothing) {
+  ScratchFolder folder;
+  auto checkpoint = OpenCheckpoint(TinyFolder("tiny-llama"));
+  ASSERT_TRUE(checkpoint);
+  ConvertOptions options;
+  double last = 0;
+  options.progress = [&](const Progress& p) {
+    last = p.done / p.total;
+    return p.done < p.total / 2;
+  };
+  EXPECT_FALSE(ConvertToGguf(*checkpoint, folder / "x.gguf", options));
+  EXPECT_FALSE(std::filesystem::exists(folder / "x.gguf"));
+  EXPECT_GE(last, 0.5);
+  EXPECT_LT(last, 0.9);
+}
+
+}  // namespace
+}  // namespace vernier

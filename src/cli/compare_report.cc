@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "cli/compare.h"
-#include "cli/rule_effects.h"
+#include "report/rule_effects.h"
 #include "report/table.h"
 
 namespace vernier {

@@ -4,11 +4,11 @@
 
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "cli/rule_effects.h"
 #include "cli/site_selection.h"
 #include "measure/capture.h"
 #include "measure/compare_runs.h"
 #include "measure/site_statistics.h"
+#include "report/rule_effects.h"
 #include "report/table.h"
 
 namespace vernier {

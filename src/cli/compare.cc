@@ -7,8 +7,8 @@
 
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "report/rule_effects.h"
 #include "cli/site_selection.h"
+#include "report/rule_effects.h"
 
 namespace vernier {
 namespace {

@@ -268,7 +268,7 @@ Result<std::string> ToText(const Inspected& inspected) {
 Result<int> RunInspect(const Arguments& arguments) {
   CLI::App app("What is in a model file", "vernier inspect");
   InspectOptions o;
-  app.add_option("model", o.model, "Model")->option_text("MODEL")->required();
+  app.add_option("MODEL", o.model, "Model")->option_text("MODEL")->required();
   app.add_option("--exact", o.exact,
                  "Floating-point formats: how much of each tensor do they hold exactly?")
       ->option_text("FMT,...");

@@ -4,11 +4,11 @@
 
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "report/rule_effects.h"
 #include "cli/site_selection.h"
 #include "measure/capture.h"
 #include "measure/compare_runs.h"
 #include "measure/site_statistics.h"
+#include "report/rule_effects.h"
 #include "report/table.h"
 
 namespace vernier {
@@ -43,7 +43,7 @@ SiteSummary Summarise(const Site& site, const RowsView& view) {
 Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
   CLI::App app("Statistics of the values at every site, over every token of a text",
                "vernier probe");
-  app.add_option("model", o->model, "Model, model@recipe file, or a capture (.safetensors)")
+  app.add_option("MODEL", o->model, "Model, model@recipe file, or a capture (.safetensors)")
       ->option_text("MODEL")
       ->required();
   app.add_option("--site", o->sites, "Only these sites, as in ffn_*[0:5]; may be given again")

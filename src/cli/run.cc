@@ -23,7 +23,7 @@ struct RunOptions {
 
 Result<bool> ParseRun(const Arguments& arguments, RunOptions* o) {
   CLI::App app("Goes on with a text, greedily unless asked otherwise", "vernier run");
-  app.add_option("model", o->model, "Model, or model@recipe file")
+  app.add_option("MODEL", o->model, "Model, or model@recipe file")
       ->option_text("MODEL")
       ->required();
   AddInputOptions(&app, &o->input);

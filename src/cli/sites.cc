@@ -76,7 +76,7 @@ Result<int> RunSites(const Arguments& arguments) {
                "vernier sites");
   std::string path;
   OutputOptions output;
-  app.add_option("model", path, "Model")->option_text("MODEL")->required();
+  app.add_option("MODEL", path, "Model")->option_text("MODEL")->required();
   AddOutputOptions(&app, &output);
   ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
   if (!go) return kDone;

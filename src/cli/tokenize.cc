@@ -28,7 +28,7 @@ Result<int> RunTokenize(const Arguments& arguments) {
   std::string path, text, file;
   bool no_bos = false, special = false;
   OutputOptions output;
-  app.add_option("model", path, "Model")->option_text("MODEL")->required();
+  app.add_option("MODEL", path, "Model")->option_text("MODEL")->required();
   CLI::Option* text_option = app.add_option("-p", text, "The text")->option_text("TEXT");
   app.add_option("-f", file, "The text is in FILE")->option_text("FILE");
   app.add_flag("--no-bos", no_bos, "No BOS or EOS around the text");

@@ -2,8 +2,13 @@
 // tools made, and the models they are against PyTorch and llama.cpp.
 #include "arch/convert.h"
 
+#include <bit>
+#include <cmath>
+
 #include "e2e_testing.h"
 #include "engine/generate.h"
+#include "formats/decode.h"
+#include "model/gguf_writer.h"
 #include "model/tokenizer.h"
 #include "sha256.h"
 
@@ -144,6 +149,82 @@ TEST_P(ConvertTest, DecodesAGgufFile) {
 INSTANTIATE_TEST_SUITE_P(Zoo, ConvertTest, ::testing::Values("tiny-llama", "tiny-qwen2"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
+// What rounding did, counted beside: BF16 to F16 loses what is below 2^-24 steps.
+TEST_P(ConvertTest, ReportsWhatRoundingDid) {
+  auto checkpoint = OpenCheckpoint(Folder());
+  ASSERT_TRUE(checkpoint);
+  uint64_t elements = 0, changed = 0, flushed = 0;
+  for (const TensorView& tensor : checkpoint->tensors) {
+    elements += static_cast<uint64_t>(tensor.Elements());
+    if (tensor.shape.size() < 2) continue;  // stays F32
+    for (size_t i = 0; i < tensor.data.size(); i += 2) {
+      uint16_t code;
+      std::memcpy(&code, tensor.data.data() + i, 2);
+      const double value = std::bit_cast<float>(uint32_t{code} << 16);
+      // A float16 number has multiples of 2^-24 below 2^-14, and BF16's 8 bits fit above.
+      const double steps = std::abs(value) * 0x1p24;
+      changed += steps != std::floor(steps) && steps < 1024;
+      flushed += value != 0 && steps <= 0.5;
+    }
+  }
+  ConvertOptions options;
+  options.type = TensorType::kF16;
+  const auto report = ConvertToGguf(*checkpoint, folder_ / "x.gguf", options);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->tensors, checkpoint->tensors.size());
+  EXPECT_EQ(report->counts, (TreatmentCounts{elements, changed, 0, flushed}));
+  EXPECT_GT(changed, 0u);
+  const auto wide = ConvertToGguf(*checkpoint, folder_ / "y.gguf");
+  ASSERT_TRUE(wide);
+  EXPECT_EQ(wide->counts, (TreatmentCounts{elements, 0, 0, 0}));
+  EXPECT_EQ(wide->bytes, elements * 4);
+}
+
+// Every float16 and every BF16 code, and halfway points, infinities and NaN, through a file.
+TEST(ConvertNumbers, AllCodes) {
+  ScratchFolder folder;
+  std::vector<double> values;
+  for (uint32_t code = 0; code < 65536; ++code)
+    values.push_back(std::bit_cast<float>(code << 16));  // BF16
+  for (int exponent = -26; exponent <= 16; ++exponent)
+    for (int m = 2048; m < 4096; ++m) {  // a bit more than float16 has: ties included
+      values.push_back(std::ldexp(m, exponent - 11));
+      values.push_back(-std::ldexp(m + 1e-9, exponent - 11));  // no float32 number
+    }
+  const auto view = [](const char* name, const std::vector<double>& data) {
+    return TensorView{name,
+                      TensorType::kF64,
+                      {2, static_cast<int64_t>(data.size() / 2)},
+                      std::as_bytes(std::span(data))};
+  };
+  Metadata metadata;
+  metadata.Set("general.architecture", MetaString("none"));
+  const TensorView tensor = view("x", values);
+  ASSERT_TRUE(WriteGguf(folder / "in.gguf", metadata, {&tensor, 1}));
+  for (const TensorType type : {TensorType::kF16, TensorType::kBF16, TensorType::kF32}) {
+    Convert(folder / "in.gguf", folder / "out.gguf", type);
+    auto out = OpenCheckpoint(folder / "out.gguf");
+    ASSERT_TRUE(out);
+    std::vector<double> got(values.size());
+    DecodeToDouble(type, out->Find("x")->data, got);
+    const int precision = type == TensorType::kF16 ? 11 : type == TensorType::kBF16 ? 8 : 24;
+    const int lowest = type == TensorType::kF16 ? -14 : -126;
+    const double most = type == TensorType::kF16 ? 65504 : 0x1p128 - 0x1p100;
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isnan(values[i])) {
+        EXPECT_TRUE(std::isnan(got[i]));
+        continue;
+      }
+      int exponent = 0;
+      std::frexp(values[i], &exponent);
+      const double step = std::ldexp(1, std::max(exponent - 1, lowest) - precision + 1);
+      double right = std::isinf(values[i]) ? values[i] : std::nearbyint(values[i] / step) * step;
+      if (std::abs(right) > most) right = std::copysign(INFINITY, right);
+      EXPECT_EQ(std::bit_cast<uint64_t>(got[i]), std::bit_cast<uint64_t>(right)) << values[i];
+    }
+  }
+}
+
 // A copy of tiny-llama with changes to its JSON files.
 class ChangedFolder {
  public:
@@ -164,7 +245,7 @@ class ChangedFolder {
   std::string ConvertError() const {
     auto checkpoint = OpenCheckpoint(path());
     if (!checkpoint) return checkpoint.error().message;
-    const Status status = ConvertToGguf(*checkpoint, gguf());
+    const auto status = ConvertToGguf(*checkpoint, gguf());
     EXPECT_FALSE(std::filesystem::exists(gguf()));
     return status ? "" : status.error().message;
   }

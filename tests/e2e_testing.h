@@ -56,8 +56,8 @@ inline void Convert(const std::string& from, const std::string& to, TensorType t
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
   ConvertOptions options;
   options.type = type;
-  const Status status = ConvertToGguf(*checkpoint, to, options);
-  ASSERT_TRUE(status) << status.error().message;
+  const auto report = ConvertToGguf(*checkpoint, to, options);
+  ASSERT_TRUE(report) << report.error().message;
 }
 
 inline Plan PlanOf(Model& model, const std::vector<std::string>& rules) {

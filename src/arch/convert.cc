@@ -60,38 +60,41 @@ uint16_t BrainCode(double value) {
   return static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(value)) >> 16);
 }
 
+const char* FormatName(TensorType type) {
+  return type == TensorType::kF32 ? "f32" : type == TensorType::kF16 ? "f16" : "bf16";
+}
+
 // Rounds decoded rows into the type and packs them.
 class Encoder {
  public:
-  explicit Encoder(TensorType type) : type_(type) {
-    if (type != TensorType::kF32)
-      spec_ = MakeRoundSpec(FindFormat(type == TensorType::kF16 ? "f16" : "bf16").value());
-  }
-  void Append(TensorType from, std::span<const std::byte> source, size_t elements,
-              std::vector<std::byte>* out) {
-    const size_t at = out->size(), width = type_ == TensorType::kF32 ? 4 : 2;
-    out->resize(at + elements * width);
-    if (type_ == TensorType::kF32) {
-      floats_.resize(elements);
-      DecodeToFloat(from, source, floats_);
-      std::memcpy(out->data() + at, floats_.data(), elements * 4);
-      return;
+  explicit Encoder(TensorType type)
+      : type_(type), spec_(MakeRoundSpec(FindFormat(FormatName(type)).value())) {}
+
+  // The values that `source` decodes to; says what rounding them did.
+  TreatmentCounts Append(TensorType from, std::span<const std::byte> source, size_t elements,
+                         std::vector<std::byte>* out) {
+    values_.resize(elements);
+    DecodeToDouble(from, source, values_);
+    const TreatmentCounts counts = RoundRow(spec_, values_.data(), elements);
+    size_t at = out->size();
+    out->resize(at + elements * static_cast<size_t>(Info(type_).block_bytes));
+    const auto put = [&](auto code) {
+      std::memcpy(out->data() + at, &code, sizeof(code));
+      at += sizeof(code);
+    };
+    for (const double value : values_) {
+      if (type_ == TensorType::kF32)
+        put(NarrowToFloatBits(value));
+      else
+        put(type_ == TensorType::kF16 ? HalfCode(value) : BrainCode(value));
     }
-    doubles_.resize(elements);
-    DecodeToDouble(from, source, doubles_);
-    RoundRow(spec_, doubles_.data(), elements);
-    for (size_t i = 0; i < elements; ++i) {
-      const uint16_t code =
-          type_ == TensorType::kF16 ? HalfCode(doubles_[i]) : BrainCode(doubles_[i]);
-      std::memcpy(out->data() + at + 2 * i, &code, 2);
-    }
+    return counts;
   }
 
  private:
   TensorType type_;
-  RoundSpec spec_{};
-  std::vector<float> floats_;
-  std::vector<double> doubles_;
+  RoundSpec spec_;
+  std::vector<double> values_;
 };
 
 // Row 2 i + j of a head comes from row i + j * head_dim / 2.
@@ -101,9 +104,9 @@ size_t SourceRow(size_t row, size_t head_dim) {
   return row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
 }
 
-// Calls put(bytes) with pieces of the tensor in its new type, in order.
+// Calls put(bytes) with pieces of the tensor in its new type, in order, and adds to `counts`.
 template <class Put>
-Status ForEachPiece(const Job& job, const Put& put) {
+Status ForEachPiece(const Job& job, TreatmentCounts* counts, const Put& put) {
   // A vector counts as a column, so that a bias is reordered like the rows of its matrix.
   const bool column = job.tensor.shape.size() == 1 && job.head_dim != kWhole;
   const size_t elements = static_cast<size_t>(job.tensor.Elements()),
@@ -114,10 +117,12 @@ Status ForEachPiece(const Job& job, const Put& put) {
   for (size_t row = 0; row < rows; ++row) {
     const auto source =
         job.tensor.data.subspan(SourceRow(row, job.head_dim) * row_bytes, row_bytes);
-    if (job.tensor.type == job.type)
+    if (job.tensor.type == job.type) {
       piece.insert(piece.end(), source.begin(), source.end());
-    else
-      encoder.Append(job.tensor.type, source, columns, &piece);
+      counts->touched += columns;
+    } else {
+      *counts += encoder.Append(job.tensor.type, source, columns, &piece);
+    }
     if (piece.size() < kPieceElements && row + 1 < rows) continue;
     RETURN_IF_ERROR(put(piece));
     piece.clear();
@@ -226,9 +231,11 @@ Status PlanGguf(const Checkpoint& file, TensorType type, Conversion* conversion)
   return {};
 }
 
-Status Write(const Conversion& conversion, const std::string& path, const ProgressSink& progress) {
+Result<ConvertReport> Write(const Conversion& conversion, const std::string& path,
+                            const ProgressSink& progress) {
   std::vector<PlannedTensor> plan;
-  double total = 0, done = 0;
+  double total = 0;
+  ConvertReport report;
   for (const Job& job : conversion.jobs) {
     plan.push_back({job.name, job.type, job.tensor.shape});
     total += static_cast<double>(job.tensor.Elements()) * Info(job.type).block_bytes;
@@ -236,18 +243,23 @@ Status Write(const Conversion& conversion, const std::string& path, const Progre
   ASSIGN_OR_RETURN(GgufWriter out, GgufWriter::Create(path, conversion.metadata, std::move(plan)));
   const auto put = [&](const std::vector<std::byte>& piece) -> Status {
     RETURN_IF_ERROR(out.Append(piece));
-    done += static_cast<double>(piece.size());
-    if (!progress || progress({"writing", done, total, "bytes"})) return {};
+    report.bytes += piece.size();
+    if (!progress || progress({"writing", static_cast<double>(report.bytes), total, "bytes"}))
+      return {};
     return Fail("{}: stopped; nothing written", path);
   };
-  for (const Job& job : conversion.jobs) RETURN_IF_ERROR(ForEachPiece(job, put));
-  return out.Commit();
+  for (const Job& job : conversion.jobs) {
+    RETURN_IF_ERROR(ForEachPiece(job, &report.counts, put));
+    ++report.tensors;
+  }
+  RETURN_IF_ERROR(out.Commit());
+  return report;
 }
 
 }  // namespace
 
-Status ConvertToGguf(const Checkpoint& checkpoint, const std::string& path,
-                     const ConvertOptions& options) {
+Result<ConvertReport> ConvertToGguf(const Checkpoint& checkpoint, const std::string& path,
+                                    const ConvertOptions& options) {
   ASSIGN_OR_RETURN(const uint32_t number, FileTypeNumber(options.type));
   Conversion conversion;
   const auto plan = checkpoint.kind == CheckpointKind::kGguf ? PlanGguf : PlanFolder;

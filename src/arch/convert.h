@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "formats/round.h"
 #include "model/checkpoint.h"
 #include "model/tensor.h"
 
@@ -15,6 +16,12 @@ namespace vernier {
 struct ConvertOptions {
   TensorType type = TensorType::kF32;  // of the matrices: kF32, kF16 or kBF16
   ProgressSink progress;               // in bytes of the file; may be empty
+};
+
+struct ConvertReport {
+  size_t tensors = 0;
+  uint64_t bytes = 0;      // of tensor data written
+  TreatmentCounts counts;  // what rounding into the types written did to the elements
 };
 
 // Writes the whole model to `path`, which appears only when it is complete. Never holds more than
@@ -31,12 +38,14 @@ struct ConvertOptions {
 // the tensor rope_freqs.weight, rounded to float32. Keys are the ones convert_hf_to_gguf.py of
 // ggml-org/llama.cpp writes: general.*, the architecture's constants and the tokenizer
 // (arch/convert_tokenizer.h); a folder without tokenizer.json gives a file without one.
-// From a GGUF file: its keys (general.file_type set anew) and tensors, in their order.
+// GGUF keeps eps and the rotary base in float32, so float64 results of file and folder differ by
+// that rounding. From a GGUF file: its keys (general.file_type set anew) and tensors, in their
+// order.
 //
 // Errors: another type; a model the graph cannot be built of, or whose tokenizer or architecture
 // has no GGUF form here; the file cannot be written; progress asked to stop.
-Status ConvertToGguf(const Checkpoint& checkpoint, const std::string& path,
-                     const ConvertOptions& options = {});
+Result<ConvertReport> ConvertToGguf(const Checkpoint& checkpoint, const std::string& path,
+                                    const ConvertOptions& options = {});
 
 }  // namespace vernier
 

@@ -20,6 +20,7 @@ constexpr Verb kVerbs[] = {
     {"compare", "A [B] -p TEXT", "logits, tokens and sites of two runs or captures", RunCompare},
     {"eval", "MODEL -f TEXT", "perplexity, and KL divergence against another model", RunEval},
     {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb},
+    {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize},
 };
 
 std::string Help() {

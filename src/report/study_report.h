@@ -55,7 +55,7 @@ nlohmann::ordered_json StudyJson(const StudySpec& spec, Model& model, const Stud
 std::string StudyCsv(const StudySpec& spec,
                      const StudyReport& report);  // a line a variant and text
 std::string StudyTables(const StudySpec& spec, const StudyData& data, const StudyReport& report,
-                        const std::vector<JudgedClaim>& claims, size_t width = 120);
+                        const std::vector<JudgedClaim>& claims, size_t width = 160);
 
 // Keys that eval and study share.
 nlohmann::ordered_json PerplexityJson(const Perplexity& ppl);

@@ -298,6 +298,21 @@ TEST(Cli, AModelEqualsItself) {
   std::filesystem::remove(copy);
 }
 
+// A GGUF file of llama keeps q and k in another order: element is compared with element.
+TEST(Cli, AFolderAndItsGgufAreNear) {
+  for (const std::string& model : {kLlama, kQwen}) {
+    const std::string gguf = TempPath("model.gguf");
+    ASSERT_EQ(Vernier({"quantize", model, gguf, "--type", "f32", "--quiet"}).status, 0);
+    for (const auto& [a, b] : {std::pair{model, gguf}, {gguf, model}}) {
+      const Json json = RunJson({"compare", a, b, "-p", kText, "--tolerance", "1e-4"});
+      EXPECT_TRUE(json.at("only_a").empty() && json.at("only_b").empty());
+      for (const Json& site : json.at("sites"))
+        EXPECT_LT(site.at("l2_rel"), 1e-5) << site.at("label") << " of " << a << " and " << b;
+    }
+    std::filesystem::remove(gguf);
+  }
+}
+
 TEST(Cli, CompareWithRules) {
   const Arguments rough = {"compare", kQwen,     "-p",     kText,           "-n",
                            "24",      "--truth", "--rule", "l_out[2:]=int4"};

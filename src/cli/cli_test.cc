@@ -223,7 +223,8 @@ TEST(Cli, RunSamplesAndReportsRules) {
   EXPECT_EQ(rules[0].at("vacuous"), true);
   EXPECT_EQ(rules[0].at("sites"), 6);
   EXPECT_EQ(rules[0].at("changed"), 0);
-  EXPECT_EQ(rules[0].at("elements"), 16 * 6 * 224);  // 15 of the prompt, 1 generated
+  // 15 rows of the prompt and 1 generated; in the last layer only the two that give logits.
+  EXPECT_EQ(rules[0].at("elements"), (5 * 16 + 2) * 224);
   EXPECT_EQ(rules[1].at("vacuous"), false);
   EXPECT_GT(rules[1].at("changed"), 0);
 
@@ -297,9 +298,24 @@ TEST(Cli, AModelEqualsItself) {
   std::filesystem::remove(copy);
 }
 
+// A GGUF file of llama keeps q and k in another order: element is compared with element.
+TEST(Cli, AFolderAndItsGgufAreNear) {
+  for (const std::string& model : {kLlama, kQwen}) {
+    const std::string gguf = TempPath("model.gguf");
+    ASSERT_EQ(Vernier({"quantize", model, gguf, "--type", "f32", "--quiet"}).status, 0);
+    for (const auto& [a, b] : {std::pair{model, gguf}, {gguf, model}}) {
+      const Json json = RunJson({"compare", a, b, "-p", kText, "--tolerance", "1e-4"});
+      EXPECT_TRUE(json.at("only_a").empty() && json.at("only_b").empty());
+      for (const Json& site : json.at("sites"))
+        EXPECT_LT(site.at("l2_rel"), 1e-5) << site.at("label") << " of " << a << " and " << b;
+    }
+    std::filesystem::remove(gguf);
+  }
+}
+
 TEST(Cli, CompareWithRules) {
   const Arguments rough = {"compare", kQwen,     "-p",     kText,           "-n",
-                           "24",      "--truth", "--rule", "l_out[2:]=e3m2"};
+                           "24",      "--truth", "--rule", "l_out[2:]=int4"};
   const Json json = RunJson(rough);
   EXPECT_EQ(json.at("nearer"), "a");
   EXPECT_GT(json.at("truth").at("b").at("l2_rel"), json.at("truth").at("a").at("l2_rel"));
@@ -309,7 +325,7 @@ TEST(Cli, CompareWithRules) {
   EXPECT_EQ(json.at("rules").at(0).at("sites"), 4);
   // What each run says alone is what the comparison says of both.
   const Json a = RunJson({"run", kQwen, "-p", kText, "-n", "24"}),
-             b = RunJson({"run", kQwen, "-p", kText, "-n", "24", "--rule", "l_out[2:]=e3m2"});
+             b = RunJson({"run", kQwen, "-p", kText, "-n", "24", "--rule", "l_out[2:]=int4"});
   size_t first = 0, same = 0;
   for (size_t i = 24; i-- > 0;)
     if (a.at("generated").at(i) != b.at("generated").at(i)) first = i;

@@ -25,9 +25,53 @@ class SiteProgress {
   bool stopped_ = false;
 };
 
+// Models of one architecture may keep the elements of each head of q and k in different orders, as
+// the rotation pairs them (GGUF files of llama: neighbours; Hugging Face: halves). Element i of a
+// row in A's order is element order[i] of B's. Empty where the site's order is the same.
+std::vector<size_t> ElementOrder(const Graph& a, const Graph& b, const Site& site_b) {
+  if (a.rope.layout == b.rope.layout || site_b.inner != InnerSite::kNone) return {};
+  const auto rotation_of = [&](int node) {  // the rotation this node's value goes into
+    while (node >= 0 && b.nodes[static_cast<size_t>(node)].op != OpKind::kRope) {
+      const auto reader = std::find_if(b.nodes.begin(), b.nodes.end(), [&](const Node& n) {
+        return (n.op == OpKind::kRope || n.op == OpKind::kBias) && n.inputs[0] == node;
+      });
+      node = reader == b.nodes.end() ? -1 : static_cast<int>(reader - b.nodes.begin());
+    }
+    return node;
+  };
+  const Node& of = b.nodes[static_cast<size_t>(site_b.node)];
+  const int rotation = rotation_of(of.op == OpKind::kStore ? of.inputs[0] : site_b.node);
+  if (rotation < 0) return {};
+  const OpShape& shape = b.nodes[static_cast<size_t>(rotation)].shape;
+  std::vector<size_t> order(shape.width);
+  std::iota(order.begin(), order.end(), size_t{0});
+  const size_t pairs = b.rope.rotated / 2;
+  for (size_t head = 0; head < shape.heads; ++head)
+    for (size_t i = 0; i < 2 * pairs; ++i) {
+      const size_t halves = i % 2 * pairs + i / 2;  // the place of what stands at i in neighbours
+      const size_t at = head * shape.head_dim;
+      if (a.rope.layout == RopeLayout::kNeighbours) {
+        order[at + i] = at + halves;
+      } else {
+        order[at + halves] = at + i;
+      }
+    }
+  return order;
+}
+
+template <class T>
+void Reorder(const std::vector<size_t>& order, std::vector<T>* rows) {
+  std::vector<T> row(order.size());
+  for (size_t at = 0; at + order.size() <= rows->size(); at += order.size()) {
+    for (size_t i = 0; i < order.size(); ++i) row[i] = (*rows)[at + order[i]];
+    std::copy(row.begin(), row.end(), rows->begin() + static_cast<std::ptrdiff_t>(at));
+  }
+}
+
 // Compares B's sites with A's as they come, and forgets A's then.
 class SiteComparer {
  public:
+  SiteComparer(const Graph& a, const Graph& b) : graph_a_(a), graph_b_(b) {}
   void TakeA(const SiteTensor& tensor) {
     order_.push_back(tensor.site->Label());
     waiting_.emplace(order_.back(), CaptureSite(tensor));
@@ -39,7 +83,7 @@ class SiteComparer {
       return;
     }
     const CapturedRows a(found->second);
-    auto compared = CompareSite(*tensor.site, a.view(), {tensor.type, tensor.rows, tensor.widths});
+    auto compared = Compare(a.view(), tensor);
     if (compared) {
       compared_.emplace(found->first, std::move(*compared));
     } else if (failure_) {
@@ -63,6 +107,16 @@ class SiteComparer {
   }
 
  private:
+  Result<SiteDifference> Compare(const RowsView& a, const SiteTensor& b) const {
+    const std::vector<size_t> order = ElementOrder(graph_a_, graph_b_, *b.site);
+    if (order.empty()) return CompareSite(*b.site, a, {b.type, b.rows, b.widths});
+    CapturedSite reordered = CaptureSite(b);
+    Reorder(order, &reordered.f32);
+    Reorder(order, &reordered.f64);
+    return CompareSite(*b.site, a, CapturedRows(reordered).view());
+  }
+
+  const Graph &graph_a_, &graph_b_;
   std::vector<std::string> order_, only_b_;
   std::map<std::string, CapturedSite> waiting_;
   std::map<std::string, SiteDifference> compared_;
@@ -178,7 +232,7 @@ Result<RunComparison> CompareRuns(const CompareRequest& request) {
   size_t total = 0;
   for (const Pass& pass : passes) total += CountSites(pass, request);
   Collector collector{{vocabulary, request.truth != nullptr, *request.a.model->machine().kernels},
-                      {},
+                      {request.a.model->graph(), request.b.model->graph()},
                       {request.progress, total},
                       {}};
   for (const Pass& pass : passes) RunPass(pass, request, out.stream, &collector);

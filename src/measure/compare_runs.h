@@ -41,8 +41,9 @@ struct RunComparison {
   std::optional<size_t> FirstDifference() const;  // first step with another token
 };
 
-// Where both sides have one model they are evaluated together and share what is equal. Errors:
-// sites of one name and different shapes; progress asked to stop.
+// Elements of q and k that the two models keep in different orders (RopeLayout) are compared with
+// each other; indices are those of A. Where both sides have one model they are evaluated together
+// and share what is equal. Errors: sites of one name and different shapes; progress asked to stop.
 Result<RunComparison> CompareRuns(const CompareRequest& request);
 
 // The sites of one run.

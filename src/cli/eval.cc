@@ -88,7 +88,8 @@ OrderedJson Json(const EvalOptions& options, const PairScore& score, const Perpl
   json["ppl_difference"] = ValueJson(s.difference);
   json["kld"] = KldJson(s);
   json["delta_p"] = DeltaPJson(s);
-  json["same_top_p"] = ValueJson(s.same_top);
+  json["same_top_p"] = s.same_top.value;
+  json["same_top_p_uncertainty"] = s.same_top.error;
   json["logits"] = {{"max_abs", s.max_abs}, {"mae", s.mae}};
   return json;
 }

@@ -80,17 +80,13 @@ int Builder::Norm(int layer, int x, int weight, const std::string& name, const s
                                .inputs = {x},
                                .shape = shape,
                                .group = name,
-                               .cache = {},
-                               .llama_name = "norm",
-                               .module = {}});
+                               .llama_name = "norm"});
   return Append({.op = OpKind::kMultiply,
                  .site = name,
                  .layer = layer,
                  .inputs = {unscaled},
                  .weight = weight,
                  .shape = shape,
-                 .group = {},
-                 .cache = {},
                  .llama_name = llama_name,
                  .module = module});
 }
@@ -104,8 +100,6 @@ int Builder::MatMul(int layer, int x, int weight, size_t width, const std::strin
                  .inputs = {x},
                  .weight = weight,
                  .shape = shape,
-                 .group = {},
-                 .cache = {},
                  .llama_name = llama_name,
                  .module = module});
 }
@@ -130,8 +124,6 @@ Result<int> Builder::Projection(int layer, int x, const char* which, const char*
                  .inputs = {product},
                  .weight = bias,
                  .shape = {.width = width, .in_width = width},
-                 .group = {},
-                 .cache = {},
                  .llama_name = site,
                  .module = module});
 }
@@ -149,10 +141,7 @@ Result<int> Builder::Attention(int layer, int x) {
          .layer = layer,
          .inputs = {from},
          .shape = {.width = width, .in_width = width, .heads = heads, .head_dim = h_.head_dim},
-         .group = {},
-         .cache = {},
-         .llama_name = llama_name,
-         .module = {}});
+         .llama_name = llama_name});
   };
   const auto store = [&](int from, const char* site, const char* llama_name) {
     return Append({.op = OpKind::kStore,
@@ -160,10 +149,8 @@ Result<int> Builder::Attention(int layer, int x) {
                    .layer = layer,
                    .inputs = {from},
                    .shape = {.width = kv_width, .in_width = kv_width},
-                   .group = {},
                    .cache = "kv",
-                   .llama_name = llama_name,
-                   .module = {}});
+                   .llama_name = llama_name});
   };
   const int q_rotated = rotate(q, "Qcur_rope", h_.heads, "Qcur");
   const int k_rotated = rotate(k, "Kcur_rope", h_.kv_heads, "Kcur");
@@ -179,10 +166,7 @@ Result<int> Builder::Attention(int layer, int x) {
                             .layer = layer,
                             .inputs = {q_rotated, k_stored, v_stored},
                             .shape = shape,
-                            .group = {},
-                            .cache = {},
-                            .llama_name = "kqv_out",
-                            .module = {}});
+                            .llama_name = "kqv_out"});
   ASSIGN_OR_RETURN(const int weight,
                    LayerSlot(layer, {"attn_output.weight", "self_attn.o_proj.weight"},
                              {static_cast<int64_t>(h_.hidden), static_cast<int64_t>(q_width)}));
@@ -198,8 +182,6 @@ Status Builder::Layer(int layer) {
                    .layer = layer,
                    .inputs = {a, b},
                    .shape = {.width = h_.hidden, .in_width = h_.hidden},
-                   .group = {},
-                   .cache = {},
                    .llama_name = site,
                    .module = module});
   };
@@ -228,10 +210,7 @@ Status Builder::Layer(int layer) {
                           .layer = layer,
                           .inputs = {gate, up},
                           .shape = {.width = h_.intermediate, .in_width = h_.intermediate},
-                          .group = {},
-                          .cache = {},
-                          .llama_name = "ffn_swiglu",
-                          .module = {}});
+                          .llama_name = "ffn_swiglu"});
   const int down = MatMul(layer, act, down_weight, h_.hidden, "ffn_out", "ffn_out",
                           Module(layer, "mlp.down_proj"));
   x_ = add(down, ffn_inp, "l_out", Module(layer, ""));
@@ -292,11 +271,8 @@ Result<Graph> Builder::Build() {
   x_ = Append({.op = OpKind::kEmbed,
                .site = "embd",
                .layer = -1,
-               .inputs = {},
                .weight = embedding,
                .shape = {.width = h_.hidden},
-               .group = {},
-               .cache = {},
                .llama_name = "embd",
                .module = "model.embed_tokens"});
   for (int layer = 0; layer < graph_.layers; ++layer) RETURN_IF_ERROR(Layer(layer));

@@ -29,15 +29,14 @@ struct Node {
   OpKind op;
   std::string site;  // "ffn_norm": unique together with the layer
   int layer = -1;
-  std::vector<int> inputs;  // nodes before this one
-  int weight = -1;          // slot, -1: none
-  OpShape shape;
-  std::string group;  // rules on `group` mean this node too, in its arithmetic and constants:
-                      // "ffn_norm" for ffn_normed
-  std::string cache;  // "kv": the node is what is kept for later tokens, and `kv=...` means it
-  std::string
-      llama_name;  // what llama.cpp's eval callback prints, without "-LAYER"; empty: unnamed there
-  std::string module;  // the Hugging Face module whose output this is; empty: none
+  std::vector<int> inputs{};  // nodes before this one
+  int weight = -1;            // slot, -1: none
+  OpShape shape{};
+  std::string group{};  // rules on `group` mean this node too, in its arithmetic and constants:
+                        // "ffn_norm" for ffn_normed
+  std::string cache{};  // "kv": the node is what is kept for later tokens, and `kv=...` means it
+  std::string llama_name{};  // what llama.cpp's eval callback prints, without "-LAYER"; empty: none
+  std::string module{};      // the Hugging Face module whose output this is; empty: none
 };
 
 // A site as people see it: a node's result, or a point inside one.

@@ -131,15 +131,18 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
 
 Error Compiler::NothingMatches(const Rule& rule) const {
   std::vector<std::string> names;
-  if (rule.weight_name) {
-    for (const WeightSlot& w : graph_.weights) names.push_back(w.name);
-    return {fmt::format("rule '{}': no weight is named '{}'{}", rule.text, rule.glob,
-                        DidYouMean(rule.glob, names))};
-  }
   for (const Site& site : graph_.sites)
     if (std::find(names.begin(), names.end(), site.name) == names.end()) names.push_back(site.name);
   names.push_back("kv");
-  return {fmt::format("rule '{}': no site is named '{}'{}", rule.text, rule.glob,
+  if (!rule.weight_name)
+    return {fmt::format("rule '{}': no site is named '{}'{}", rule.text, rule.glob,
+                        DidYouMean(rule.glob, names))};
+  // A dot: the name of a weight, or a site with a part that is misspelt.
+  for (size_t i = names.size(); i-- > 0;)
+    for (const char* part : {".weight", ".math", ".eps", ".in", ".out"})
+      names.push_back(names[i] + part);
+  for (const WeightSlot& w : graph_.weights) names.push_back(w.name);
+  return {fmt::format("rule '{}': no weight or site is named '{}'{}", rule.text, rule.glob,
                       DidYouMean(rule.glob, names))};
 }
 

@@ -32,7 +32,16 @@ Result<std::vector<Chunk>> ReadChunks(Model& model, const EvalOptions& options) 
     adds_bos = tokenizer->adds_bos() && !options.input.no_bos;
   }
   const size_t context = options.input.context > 0 ? options.input.context : kDefaultContext;
-  return PerplexityChunks(tokens, context, adds_bos, bos, options.chunks);
+  auto chunks = PerplexityChunks(tokens, context, adds_bos, bos, options.chunks);
+  if (!chunks) {
+    const InputOptions& input = options.input;
+    return Fail("{}: {}",
+                !input.tokens_file.empty() ? input.tokens_file
+                : !input.file.empty()      ? input.file
+                                           : "the text of -p",
+                chunks.error().message);
+  }
+  return chunks;
 }
 
 std::string ErrorText(const ValueError& v) {

@@ -65,7 +65,9 @@ Result<int> Finish(const StudyOptions& options, const StudySpec& spec, Model& mo
   const StudyReport report = MakeStudyReport(spec, data);
   const OrderedJson json = StudyJson(spec, model, data, report, judged);
   const std::string folder = OutputFolder(options);
-  RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.json", json.dump(1) + "\n"));
+  RETURN_IF_ERROR(
+      WriteFileAtomically(folder + "/results.json",
+                          json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n"));
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.csv", StudyCsv(spec, report)));
   const std::string tables = StudyTables(spec, data, report, judged);
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.txt", tables));
@@ -117,14 +119,15 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
     claims.push_back(std::move(parsed));
   }
   ASSIGN_OR_RETURN(std::vector<StudyLane> lanes, MakeLanes(spec, *opened.model));
-  Foretell(options, lanes);
+  ASSIGN_OR_RETURN(StudyData inputs, ReadInputs(spec, *opened.model, std::move(lanes), run));
+  Foretell(options, inputs.lanes);
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
   const InterruptGuard guard;
   ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
   run.progress = [&](const Progress& p) { return draw(p) && interrupted == 0; };
   ASSIGN_OR_RETURN(const StudyData data,
-                   RunStudy(spec, *opened.model, std::move(lanes), *store, run));
+                   RunStudy(spec, *opened.model, std::move(inputs), *store, run));
   progress.Clear();
   if (!data.complete)
     return Fail("interrupted; what is done is kept in {}, and the same command goes on from there",

@@ -38,7 +38,8 @@ double MeanCovariance(std::span<const double> x, std::span<const double> y) {
 
 std::vector<double> Sorted(std::span<const double> x) {
   std::vector<double> sorted(x.begin(), x.end());
-  std::sort(sorted.begin(), sorted.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](double a, double b) { return a < b || (std::isnan(b) && !std::isnan(a)); });
   return sorted;
 }
 
@@ -48,6 +49,7 @@ double Quantile(std::span<const double> sorted, double f) {
   const size_t below = std::min(static_cast<size_t>(position), sorted.size() - 1);
   if (below + 1 >= sorted.size()) return sorted.back();
   const double rest = position - static_cast<double>(below);
+  if (rest == 0) return sorted[below];  // an infinite neighbour has no say
   return (1 - rest) * sorted[below] + rest * sorted[below + 1];
 }
 
@@ -85,7 +87,8 @@ Interval Bootstrap(std::span<const size_t> strata, size_t resamples, uint64_t se
     }
     values.push_back(statistic(times));
   }
-  std::sort(values.begin(), values.end());
+  values = Sorted(values);
+  if (std::isnan(values.back())) return {values.back(), values.back()};
   return {Quantile(values, alpha / 2), Quantile(values, 1 - alpha / 2)};
 }
 

@@ -22,7 +22,7 @@ MeanError Mean(std::span<const double> x);
 double MeanCovariance(std::span<const double> x, std::span<const double> y);
 
 // Value at fraction f of the sorted samples, linear between neighbours: position f * (n - 1). NaN
-// for no samples.
+// for no samples. NaN sorts above every number.
 double Quantile(std::span<const double> sorted, double f);
 std::vector<double> Sorted(std::span<const double> x);
 
@@ -37,7 +37,7 @@ double NormalQuantile(double alpha);
 // Percentile bootstrap over groups of dependent samples (chunks of text), drawn within strata
 // (texts): strata[i] groups belong to stratum i, one stratum after another. `statistic` is given
 // how often each group is drawn; the draws come from `seed` alone. The interval has confidence 1 -
-// alpha; with one group in every stratum it is a point.
+// alpha; with one group in every stratum it is a point, and NaN at both ends if any draw gives NaN.
 Interval Bootstrap(std::span<const size_t> strata, size_t resamples, uint64_t seed, double alpha,
                    const std::function<double(std::span<const uint32_t>)>& statistic);
 

@@ -29,19 +29,27 @@ std::vector<double> Quantiles(std::span<const double> x, std::span<const double>
   return q;
 }
 
+// The error of the mean of scale_b * b - scale_a * a: sqrt of var(b) + var(a) - 2 cov(a, b),
+// scaled, without the cancellation of writing it so.
+MeanError PairedMean(std::span<const double> a, std::span<const double> b, double scale_a,
+                     double scale_b) {
+  std::vector<double> differences;
+  differences.reserve(a.size());
+  for (size_t i = 0; i < a.size(); ++i) differences.push_back(scale_b * b[i] - scale_a * a[i]);
+  return Mean(differences);
+}
+
 void SummarizeRatio(std::span<const double> nll_a, std::span<const double> nll_b,
                     DivergenceSummary* s) {
   const MeanError a = Mean(nll_a), b = Mean(nll_b);
-  const double covariance = MeanCovariance(nll_a, nll_b);
   const double ppl_a = Exponential(a.mean), ppl_b = Exponential(b.mean);
-  s->log_ratio = {b.mean - a.mean,
-                  std::sqrt(std::max(0.0, a.error * a.error + b.error * b.error - 2 * covariance))};
+  const MeanError difference = PairedMean(nll_a, nll_b, 1, 1);
+  s->log_ratio = {difference.mean, difference.error};
   s->ratio.value = Exponential(s->log_ratio.value);
   s->ratio.error = s->ratio.value * s->log_ratio.error;
-  const double ua = ppl_a * a.error, ub = ppl_b * b.error;
-  s->difference = {ppl_b - ppl_a,
-                   std::sqrt(std::max(0.0, ua * ua + ub * ub - 2 * ppl_a * ppl_b * covariance))};
-  s->correlation = a.error > 0 && b.error > 0 ? covariance / (a.error * b.error) : 1;
+  s->difference = {ppl_b - ppl_a, PairedMean(nll_a, nll_b, ppl_a, ppl_b).error};
+  s->correlation =
+      a.error > 0 && b.error > 0 ? MeanCovariance(nll_a, nll_b) / (a.error * b.error) : 1;
 }
 
 }  // namespace

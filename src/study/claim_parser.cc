@@ -30,6 +30,10 @@ const CallShape* FindCall(const std::string& name) {
   return nullptr;
 }
 
+bool IsSeries(const std::string& name) {
+  return name == "increasing" || name == "decreasing" || name == "monotone";
+}
+
 class Parser {
  public:
   Parser(const std::string& text, const StudySpec& spec) : text_(text), spec_(spec) {}
@@ -85,6 +89,7 @@ class Parser {
     for (;;) {
       const bool first = Take(a);
       if (!first && !Take(b)) return left;
+      if (++operations_ > 1000) return Expected("at most 1000 operations");
       ASSIGN_OR_RETURN(Expression right, (this->*operand)());
       left = Expression{first ? kind_a : kind_b, 0, {}, {std::move(left), std::move(right)}};
     }
@@ -161,8 +166,7 @@ class Parser {
     if (e.parts.size() < call->least || e.parts.size() > call->most)
       return Fail("{}: claim \"{}\": '{}' takes {} to {} arguments, found {}", spec_.path, text_,
                   e.text, call->least, call->most, e.parts.size());
-    return e.text == "increasing" || e.text == "decreasing" || e.text == "monotone" ? CheckSeries(e)
-                                                                                    : CheckNames(e);
+    return IsSeries(e.text) ? CheckSeries(e) : CheckNames(e);
   }
 
   Status CheckNames(const Expression& e) const {
@@ -228,7 +232,7 @@ class Parser {
   const std::string& text_;
   const StudySpec& spec_;
   size_t at_ = 0;
-  int depth_ = 0;
+  int depth_ = 0, operations_ = 0;
 };
 
 }  // namespace
@@ -238,9 +242,15 @@ Result<Expression> ParseClaim(const std::string& text, const StudySpec& spec) {
 }
 
 void CollectNeeds(const Expression& e, RunOptions* options) {
-  if (e.kind == Kind::kCall && e.text == "error" && e.parts.size() == 2) {
+  if (e.kind == Kind::kCall && e.text == "error") {
     const std::string& site = e.parts[1].text;
     options->error_sites.push_back(site.substr(0, site.find('[')));
+    options->error_labels.push_back(site);
+    return;
+  }
+  if (e.kind == Kind::kCall && IsSeries(e.text)) {  // of error, over all layers
+    if (e.parts[0].kind == Kind::kCall) options->error_sites.push_back(e.parts[0].parts[1].text);
+    return;
   }
   if (e.kind == Kind::kCall && e.text == "overhead")
     options->timed_variants.push_back(e.parts[0].text);

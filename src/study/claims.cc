@@ -181,15 +181,30 @@ class Judge {
   struct Estimate {
     double value = 0;
     Interval interval;
-    bool known = false;  // false: a single group in each stratum gives no interval
+    bool known = false;  // false: a text of one chunk gives no interval
   };
   Estimate EstimateOf(const Statistic& statistic, double alpha) const {
     const std::vector<uint32_t> once(data_.chunks.size() + timing_groups_, 1);
     Estimate e;
     e.value = statistic(once);
     e.interval = Bootstrap(strata_, kResamples, spec_.seed, alpha, statistic);
-    e.known = *std::max_element(strata_.begin(), strata_.end()) > 1;
+    e.known = IntervalIsKnown(statistic, once);
     return e;
+  }
+  // Whether every text (or timing) that the statistic depends on has more than one group: what is
+  // drawn from one group is that group. A statistic depends on a text when it changes without it.
+  bool IntervalIsKnown(const Statistic& statistic, std::vector<uint32_t> times) const {
+    const double value = statistic(times);
+    size_t first = 0;
+    for (const size_t count : strata_) {
+      if (count == 1) {
+        times[first] = 0;
+        if (statistic(times) != value) return false;  // also where it became NaN
+        times[first] = 1;
+      }
+      first += count;
+    }
+    return true;
   }
   std::string Describe(const Estimate& e, double alpha) const {
     double tokens = 0;
@@ -213,7 +228,7 @@ class Judge {
       claim->verdict = or_equal ? Verdict::kSupported : Verdict::kRefuted;
       claim->detail += " (equal in every chunk)";
     } else if (!d.known) {
-      claim->detail += "; one chunk gives no interval";
+      claim->detail += "; a text of one chunk gives no interval";
     } else if (low > 0 || (or_equal && low >= 0)) {
       claim->verdict = Verdict::kSupported;
     } else if (high < 0 || (!or_equal && high <= 0)) {
@@ -267,7 +282,8 @@ class Judge {
       up += d.known && d.interval.low > 0;
       down += d.known && d.interval.high < 0;
       values += fmt::format(" {} {:.4g}",
-                            d.interval.low > 0    ? "<"
+                            !d.known              ? "~"
+                            : d.interval.low > 0  ? "<"
                             : d.interval.high < 0 ? ">"
                                                   : "~",
                             series[i](once));

@@ -71,7 +71,8 @@ struct JudgedClaim {
 
 // Intervals are percentile bootstraps over chunks within texts (2000 draws), at 95 % for all of the
 // study's claims together (Bonferroni). A comparison is supported or refuted when its interval lies
-// on one side, otherwise undecided.
+// on one side, otherwise undecided; so is one that depends on a text of which only one chunk
+// counts.
 std::vector<JudgedClaim> JudgeClaims(const StudySpec& spec, const std::vector<Expression>& claims,
                                      const StudyData& data, const Graph& graph);
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/names.h"
 #include "engine/generate.h"
+#include "model/utf8.h"
 
 namespace vernier {
 namespace {
@@ -50,23 +51,58 @@ std::string ChunkKey(const Chunk& chunk) {
       .Hex();
 }
 
-class Runner {
- public:
-  Runner(const StudySpec& spec, Model& model, Store& store, const RunOptions& options)
-      : spec_(spec), model_(model), store_(store), options_(options) {}
+// Texts of a study are text: a wrong file is more likely than bytes that mean something.
+Status CheckUtf8(const std::string& text, const std::string& path) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = Utf8Length(text, at);
+    if (length == 0) return Fail("{}: byte {}: not UTF-8", path, at);
+    at += length;
+  }
+  return {};
+}
 
-  Result<StudyData> Run(std::vector<StudyLane> lanes);
+// Fills in what a study reads: chunks, sites, prompts.
+class InputReader {
+ public:
+  InputReader(const StudySpec& spec, Model& model, const RunOptions& options, StudyData* data)
+      : spec_(spec), model_(model), options_(options), data_(*data) {}
+
+  Status Read() {
+    RETURN_IF_ERROR(ReadChunks());
+    RETURN_IF_ERROR(ChooseSites());
+    if (spec_.generate) RETURN_IF_ERROR(ReadPrompts());
+    return {};
+  }
 
  private:
   Status ReadChunks();
   Status ChooseSites();
+  Status CheckLabels() const;
+  Status ReadPrompts();
+
+  const StudySpec& spec_;
+  Model& model_;
+  const RunOptions& options_;
+  StudyData& data_;
+};
+
+class Runner {
+ public:
+  Runner(const StudySpec& spec, Model& model, Store& store, const RunOptions& options,
+         StudyData inputs)
+      : spec_(spec), model_(model), store_(store), options_(options), data_(std::move(inputs)) {}
+
+  Result<StudyData> Run();
+
+ private:
   Result<std::vector<size_t>> Missing(size_t chunk);
   Status ScoreChunks();
   Status ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes);
-  Status ReadPrompts();
   Status GenerateAll();
   Status GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted);
+  Result<Continuation> StoredContinuation(size_t lane, size_t prompt);
   Status MeasureTimes();
+  Result<bool> StoredTiming(const std::string& key, Timing* timing);
   Status AddCost(const EvaluationCost& cost, double seconds);
   std::string GenerationKey(size_t lane, size_t prompt) const;
   bool Continue(const char* what, double done, double total, const char* unit) {
@@ -82,12 +118,14 @@ class Runner {
   StudyData data_;
 };
 
-Status Runner::ReadChunks() {
+Status InputReader::ReadChunks() {
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
   for (size_t t = 0; t < spec_.texts.size(); ++t) {
     ASSIGN_OR_RETURN(const std::string text, ReadText(spec_.texts[t].path));
-    ASSIGN_OR_RETURN(const auto tokens, tokenizer->Encode(text, {}));
-    auto chunks = PerplexityChunks(tokens, spec_.context, tokenizer->adds_bos(), tokenizer->bos(),
+    RETURN_IF_ERROR(CheckUtf8(text, spec_.texts[t].path));
+    const auto tokens = tokenizer->Encode(text, {});
+    if (!tokens) return Fail("{}: {}", spec_.texts[t].path, tokens.error().message);
+    auto chunks = PerplexityChunks(*tokens, spec_.context, tokenizer->adds_bos(), tokenizer->bos(),
                                    spec_.chunks);
     if (!chunks) return Fail("{}: {}", spec_.texts[t].path, chunks.error().message);
     for (Chunk& chunk : *chunks) {
@@ -98,7 +136,7 @@ Status Runner::ReadChunks() {
   return {};
 }
 
-Status Runner::ChooseSites() {
+Status InputReader::ChooseSites() {
   std::set<std::string> names = {"l_out"};
   names.insert(options_.error_sites.begin(), options_.error_sites.end());
   std::set<std::string> found;
@@ -115,6 +153,17 @@ Status Runner::ChooseSites() {
     if (!found.contains(name))
       return Fail("{}: a claim speaks of site '{}', which the model has not{}", spec_.path, name,
                   DidYouMean(name, known));
+  return CheckLabels();
+}
+
+Status InputReader::CheckLabels() const {
+  std::vector<std::string> labels;
+  for (const int site : data_.sites)
+    labels.push_back(model_.graph().sites[static_cast<size_t>(site)].Label());
+  for (const std::string& label : options_.error_labels)
+    if (std::find(labels.begin(), labels.end(), label) == labels.end())
+      return Fail("{}: a claim speaks of site '{}', which the model has not{}", spec_.path, label,
+                  DidYouMean(label, labels));
   return {};
 }
 
@@ -136,15 +185,14 @@ Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
   if (stored) {
     const auto json = nlohmann::json::parse(*stored, nullptr, false);
     const auto get = [&](const char* key) {
-      return json.is_object() && json.contains(key) && json[key].is_number()
-                 ? json[key].get<double>()
-                 : 0.0;
+      return json.is_object() && json.contains(key) && json[key].is_number_unsigned()
+                 ? json[key].get<uint64_t>()
+                 : 0;
     };
     total +=
-        {static_cast<uint64_t>(get("tensors_naive")),
-         static_cast<uint64_t>(get("tensors_evaluated")), static_cast<uint64_t>(get("rows_naive")),
-         static_cast<uint64_t>(get("rows_evaluated"))};
-    all += get("seconds");
+        {get("tensors_naive"), get("tensors_evaluated"), get("rows_naive"), get("rows_evaluated")};
+    if (json.is_object() && json.contains("seconds") && json["seconds"].is_number())
+      all += json["seconds"].get<double>();
   }
   data_.cost = total;
   data_.seconds = all;
@@ -220,7 +268,7 @@ Status Runner::ScoreChunks() {
   return {};
 }
 
-Status Runner::ReadPrompts() {
+Status InputReader::ReadPrompts() {
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
   ASSIGN_OR_RETURN(const std::string text, ReadText(spec_.generate->prompts, 64 << 20));
   std::map<std::string, size_t> of_tag;
@@ -238,7 +286,9 @@ Status Runner::ReadPrompts() {
                        json["prompt"].get<std::string>(),
                        {}};
     if (spec_.generate->limit > 0 && ++of_tag[prompt.tag] > spec_.generate->limit) continue;
-    ASSIGN_OR_RETURN(prompt.ids, tokenizer->Encode(prompt.text, {}));
+    auto ids = tokenizer->Encode(prompt.text, {});
+    if (!ids) return Fail("{}:{}: {}", spec_.generate->prompts, number, ids.error().message);
+    prompt.ids = std::move(*ids);
     if (prompt.ids.empty())
       return Fail("{}:{}: the prompt has no tokens", spec_.generate->prompts, number);
     data_.prompts.push_back(std::move(prompt));
@@ -300,18 +350,42 @@ Status Runner::GenerateAll() {
   data_.generated.resize(data_.lanes.size());
   for (size_t l = 0; l < data_.lanes.size(); ++l) {
     for (size_t p = 0; generates(l) && p < data_.prompts.size(); ++p) {
-      ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(l, p)));
-      const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
-      try {
-        data_.generated[l].push_back({json.at("tokens").get<std::vector<int32_t>>(),
-                                      json.at("margins").get<std::vector<double>>()});
-      } catch (const nlohmann::json::exception&) {
-        return Fail("{}: a stored continuation is damaged; remove study.sqlite to start anew",
-                    spec_.path);
-      }
+      ASSIGN_OR_RETURN(Continuation stored, StoredContinuation(l, p));
+      data_.generated[l].push_back(std::move(stored));
     }
   }
   return {};
+}
+
+Result<Continuation> Runner::StoredContinuation(size_t lane, size_t prompt) {
+  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(lane, prompt)));
+  const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
+  Continuation continuation;
+  try {
+    continuation = {json.at("tokens").get<std::vector<int32_t>>(),
+                    json.at("margins").get<std::vector<double>>()};
+  } catch (const nlohmann::json::exception&) {
+    continuation.margins = {0};  // refused below
+  }
+  if (continuation.tokens.size() != continuation.margins.size())
+    return Fail("{}: a stored continuation is damaged; remove study.sqlite to start anew",
+                spec_.path);
+  return continuation;
+}
+
+// Whether the store has the times; what is damaged there is measured again.
+Result<bool> Runner::StoredTiming(const std::string& key, Timing* timing) {
+  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(key));
+  const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
+  try {
+    *timing = {json.at("baseline").get<std::vector<double>>(),
+               json.at("variant").get<std::vector<double>>()};
+  } catch (const nlohmann::json::exception&) {
+    *timing = {};
+  }
+  const bool good = !timing->baseline.empty() && timing->baseline.size() == timing->variant.size();
+  if (!good) *timing = {};
+  return good;
 }
 
 // The baseline and a variant alone, alternately, on the first chunk. Times are of this run and this
@@ -323,14 +397,9 @@ Status Runner::MeasureTimes() {
                   data_.lanes[l].name) == options_.timed_variants.end())
       continue;
     const std::string key = "times " + data_.lanes[l].key;
-    ASSIGN_OR_RETURN(const auto stored, store_.GetValue(key));
-    const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
     Timing& timing = data_.timings[l];
-    if (json.is_object() && json.contains("baseline") && json.contains("variant")) {
-      timing = {json["baseline"].get<std::vector<double>>(),
-                json["variant"].get<std::vector<double>>()};
-      continue;
-    }
+    ASSIGN_OR_RETURN(const bool stored, StoredTiming(key, &timing));
+    if (stored) continue;
     const auto run = [&](size_t lane) {
       const Stream stream{&data_.lanes[lane].plan, data_.chunks[0].tokens, nullptr,
                           data_.chunks[0].scored};
@@ -351,11 +420,7 @@ Status Runner::MeasureTimes() {
   return {};
 }
 
-Result<StudyData> Runner::Run(std::vector<StudyLane> lanes) {
-  data_.lanes = std::move(lanes);
-  RETURN_IF_ERROR(ReadChunks());
-  RETURN_IF_ERROR(ChooseSites());
-  if (spec_.generate) RETURN_IF_ERROR(ReadPrompts());
+Result<StudyData> Runner::Run() {
   std::vector<std::string> keys;
   for (const StudyLane& lane : data_.lanes)
     keys.push_back(LaneKey(model_, data_.lanes, lane, data_.sites));
@@ -404,9 +469,17 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   return lanes;
 }
 
-Result<StudyData> RunStudy(const StudySpec& spec, Model& model, std::vector<StudyLane> lanes,
-                           Store& store, const RunOptions& options) {
-  return Runner(spec, model, store, options).Run(std::move(lanes));
+Result<StudyData> ReadInputs(const StudySpec& spec, Model& model, std::vector<StudyLane> lanes,
+                             const RunOptions& options) {
+  StudyData data;
+  data.lanes = std::move(lanes);
+  RETURN_IF_ERROR(InputReader(spec, model, options, &data).Read());
+  return data;
+}
+
+Result<StudyData> RunStudy(const StudySpec& spec, Model& model, StudyData inputs, Store& store,
+                           const RunOptions& options) {
+  return Runner(spec, model, store, options, std::move(inputs)).Run();
 }
 
 std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane) {

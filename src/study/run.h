@@ -71,14 +71,21 @@ struct RunOptions {
   uint64_t memory_budget = uint64_t{2} << 30;
   std::vector<std::string>
       error_sites;  // site names whose error over depth claims ask for, beside l_out
+  std::vector<std::string> error_labels;    // sites whose error claims ask for: "l_out[3]"
   std::vector<std::string> timed_variants;  // names whose overhead claims ask for
 };
 
 // Compiles the lanes: every rule is checked here, before anything runs.
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model);
 
-Result<StudyData> RunStudy(const StudySpec& spec, Model& model, std::vector<StudyLane> lanes,
-                           Store& store, const RunOptions& options);
+// Lanes, chunks of the texts, prompts and sites: whatever can be wrong with a study's files shows
+// here, before a store is made. Errors name the file.
+Result<StudyData> ReadInputs(const StudySpec& spec, Model& model, std::vector<StudyLane> lanes,
+                             const RunOptions& options);
+
+// What ReadInputs gave, with its numbers.
+Result<StudyData> RunStudy(const StudySpec& spec, Model& model, StudyData inputs, Store& store,
+                           const RunOptions& options);
 
 // What a variant's own rules did, over all chunks.
 std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane);

@@ -72,6 +72,12 @@ class TableReader {
     if (!good) return Wrong(key, "a list of strings");
     return texts;
   }
+  // Texts of which there is at least one: an empty axis would make a sweep of nothing.
+  Result<std::vector<std::string>> Axis(const char* key, bool integers = false) const {
+    ASSIGN_OR_RETURN(auto texts, Texts(key, integers));
+    if (texts.empty()) return Wrong(key, "at least one");
+    return texts;
+  }
   Result<std::vector<const toml::table*>> Tables(const char* key) const {
     std::vector<const toml::table*> tables;
     if (!Has(key)) return tables;
@@ -162,6 +168,19 @@ Status ReadGenerate(const std::string& study, const TableReader& top, StudySpec*
   return {};
 }
 
+// Every {word} of a template is an axis that the sweep has.
+Status CheckTemplate(const std::string& study, const StudySweep& sweep, const std::string& text) {
+  std::vector<std::string> known = {"{site}", "{format}"};
+  if (!sweep.layers.empty()) known.push_back("{layer}");
+  for (size_t at = 0; (at = text.find('{', at)) != std::string::npos; ++at) {
+    const std::string word = text.substr(at, text.find('}', at) - at + 1);
+    if (std::find(known.begin(), known.end(), word) == known.end())
+      return Fail("{}:{}: sweep '{}': '{}' is no axis of it{}", study, sweep.line, sweep.name, word,
+                  DidYouMean(word, known));
+  }
+  return {};
+}
+
 Status ReadVariants(const std::string& study, const TableReader& top, StudySpec* spec) {
   ASSIGN_OR_RETURN(const auto variants, top.Tables("variant"));
   for (const toml::table* table : variants) {
@@ -179,15 +198,17 @@ Status ReadVariants(const std::string& study, const TableReader& top, StudySpec*
     StudySweep sweep;
     sweep.line = static_cast<int>(reader.line());
     ASSIGN_OR_RETURN(sweep.name, reader.Text("name"));
-    ASSIGN_OR_RETURN(sweep.sites, reader.Texts("site"));
-    ASSIGN_OR_RETURN(sweep.formats, reader.Texts("format"));
+    ASSIGN_OR_RETURN(sweep.sites, reader.Axis("site"));
+    ASSIGN_OR_RETURN(sweep.formats, reader.Axis("format"));
     if (reader.Has("layer")) {
-      ASSIGN_OR_RETURN(sweep.layers, reader.Texts("layer", true));
+      ASSIGN_OR_RETURN(sweep.layers, reader.Axis("layer", true));
       sweep.each_layer = sweep.layers == std::vector<std::string>{"each"};
     }
     if (reader.Has("rules")) {
       ASSIGN_OR_RETURN(sweep.rules, reader.Texts("rules"));
     }
+    RETURN_IF_ERROR(CheckTemplate(study, sweep, sweep.name));
+    for (const std::string& rule : sweep.rules) RETURN_IF_ERROR(CheckTemplate(study, sweep, rule));
     spec->sweeps.push_back(std::move(sweep));
   }
   return {};

@@ -153,10 +153,14 @@ struct Store::Database {
 };
 
 Status Store::Database::Initialise() {
-  sqlite3_busy_timeout(db, 60000);  // another process on the same study
+  sqlite3_busy_timeout(db, 60000);    // another process on the same study
+  RETURN_IF_ERROR(Execute("BEGIN"));  // one look at a file that another process may be making
+  ASSIGN_OR_RETURN(const int tables, Pragma("SELECT count(*) FROM sqlite_master"));
   ASSIGN_OR_RETURN(const int application, Pragma("PRAGMA application_id"));
   ASSIGN_OR_RETURN(const int version, Pragma("PRAGMA user_version"));
-  if (application != 0 && application != kApplication) return Fail("{}: not a study's store", path);
+  RETURN_IF_ERROR(Execute("COMMIT"));
+  const bool fresh = application == 0 && version == 0 && tables == 0;
+  if (!fresh && application != kApplication) return Fail("{}: not a study's store", path);
   if (version > kVersion)
     return Fail("{}: made by a later version (schema {}, expected up to {})", path, version,
                 kVersion);

@@ -1,0 +1,342 @@
+#include "study/claims.h"
+
+#include "study/study_testing.h"
+
+namespace vernier {
+namespace {
+
+using Kind = Expression::Kind;
+
+// Variants "a" and "b", a sweep of ffn_norm bf16 over three layers, texts "t" and "u".
+StudySpec Spec() {
+  StudySpec spec;
+  spec.path = "s.toml";
+  spec.texts = {{"t", "t.txt"}, {"u", "u.txt"}};
+  spec.truth = true;
+  spec.noise = 1;
+  spec.variants.resize(5);
+  spec.variants[0].name = "a";
+  spec.variants[1].name = "b";
+  for (int layer = 0; layer < 3; ++layer) {
+    StudyVariant& v = spec.variants[2 + static_cast<size_t>(layer)];
+    v.name = fmt::format("layer {}", layer);
+    v.sweep = "layer {layer}";
+    v.site = "ffn_norm";
+    v.format = "bf16";
+    v.layer = layer;
+  }
+  return spec;
+}
+
+Expression Parsed(const std::string& text) {
+  auto parsed = ParseClaim(text, Spec());
+  EXPECT_TRUE(parsed) << text << ": " << (parsed ? "" : parsed.error().message);
+  return parsed ? *parsed : Expression{};
+}
+
+double Evaluated(const Expression& e) {
+  switch (e.kind) {
+    case Kind::kNumber:
+      return e.number;
+    case Kind::kNegate:
+      return -Evaluated(e.parts[0]);
+    case Kind::kAdd:
+      return Evaluated(e.parts[0]) + Evaluated(e.parts[1]);
+    case Kind::kSubtract:
+      return Evaluated(e.parts[0]) - Evaluated(e.parts[1]);
+    case Kind::kMultiply:
+      return Evaluated(e.parts[0]) * Evaluated(e.parts[1]);
+    default:
+      return Evaluated(e.parts[0]) / Evaluated(e.parts[1]);
+  }
+}
+
+TEST(ClaimParser, Precedence) {
+  for (const auto& [text, value] : {std::pair{"1 + 2 * 3", 7.0},
+                                    {"(1 + 2) * 3", 9},
+                                    {"10 - 2 - 3", 5},
+                                    {"16 / 4 / 2", 2},
+                                    {"-2 * -3", 6},
+                                    {"- (1 - 4)", 3},
+                                    {"1e-3 * 2.5", 0.0025},
+                                    {".5+.5", 1}}) {
+    const Expression e = Parsed(std::string(text) + "<=0");
+    ASSERT_EQ(e.kind, Kind::kLessEqual);
+    EXPECT_DOUBLE_EQ(Evaluated(e.parts[0]), value) << text;
+  }
+  EXPECT_EQ(Parsed("kld('a') > kld(\"b\", 'u')").kind, Kind::kGreater);
+  EXPECT_EQ(Parsed(" error ( 'a' , 'l_out[2]' ) >= 0 ").kind, Kind::kGreaterEqual);
+  EXPECT_EQ(Parsed("identical('a','baseline')").text, "identical");
+}
+
+TEST(ClaimParser, Accepted) {
+  for (const char* text :
+       {"ppl('a') - ppl('baseline') < 0.001 * ppl('baseline')", "truth('a', 't') < 1",
+        "noise() < 1", "noise('u') < 1", "overhead('b') < 0.1",
+        "rms_delta_p('a') + delta_p('a') >= mae('b')", "same_top('a') > 0.9", "nll('a') > nll('b')",
+        "vacuous('a')", "increasing(kld, layer)", "decreasing(ppl, layer, 'ffn_norm bf16')",
+        "monotone(error('a', 'l_out'), layer)"})
+    EXPECT_TRUE(ParseClaim(text, Spec())) << text;
+}
+
+TEST(ClaimParser, Mistakes) {
+  const auto refused = [](const std::string& text, const std::string& part) {
+    const auto parsed = ParseClaim(text, Spec());
+    ExpectError(parsed, "s.toml: claim \"" + text + "\": ");
+    ExpectError(parsed, part);
+  };
+  refused("", "expected a number, a measure or '('");
+  refused("1", "expected a comparison");
+  refused("kld('a')", "expected a comparison");
+  refused("kld('a') > ", "at character 12");
+  refused("kld('a') > 1 > 0", "expected the end");
+  refused("kld('a') == 1", "expected the end");
+  refused("(1 < 2)", "')'");
+  refused("klt('a') > 1", "unknown measure 'klt'; did you mean 'kld'?");
+  refused("kld('aa') > 1", "no variant is named 'aa'; did you mean 'a'?");
+  refused("kld('basline') > 1", "did you mean 'baseline'?");
+  refused("kld('a', 'v') > 1", "no text is named 'v'");
+  refused("kld(a) > 1", "'kld' takes quoted names");
+  refused("kld(1) > 1", "'kld' takes quoted names");
+  refused("kld() > 1", "arguments");
+  refused("kld('a','t','u') > 1", "arguments");
+  refused("kld('a' 't') > 1", "',' or ')'");
+  refused("kld('a' > 1", "',' or ')'");
+  refused("kld('a > 1", "closing quote");
+  refused("'a' > 1", "stands where a number is expected");
+  refused("layer > 1", "stands where a number is expected");
+  refused("identical('a','b') > 1", "is no number");
+  refused("identical('a')", "arguments");
+  refused("vacuous('c')", "no variant");
+  refused("error('a') > 1", "a variant and a site");
+  refused("increasing(kld, layers)", "the word layer");
+  refused("increasing('kld', layer)", "first argument");
+  refused("increasing(identical, layer)", "first argument");
+  refused("increasing(error, layer)", "first argument");
+  refused("increasing(kld, layer, 'ffn_norm bf17')", "did you mean 'ffn_norm bf16'?");
+  refused("1e999 < 2", "a number");
+  refused("nan < 2", "");
+  refused(std::string(5000, '(') + "1", "fewer parentheses");
+  refused(std::string(5000, '-') + "1 < 2", "fewer parentheses");
+}
+
+TEST(ClaimParser, LongSumsAreRefused) {
+  std::string text = "1";
+  for (int i = 0; i < 200000; ++i) text += "+1";
+  ExpectError(ParseClaim(text + " > 0", Spec()), "1000 operations");
+}
+
+TEST(ClaimParser, NeedsWhatTheStudyMeasures) {
+  StudySpec spec = Spec();
+  spec.truth = false;
+  spec.noise = 0;
+  ExpectError(ParseClaim("truth('a') > 0", spec), "truth = true");
+  ExpectError(ParseClaim("noise() > 0", spec), "noise = N");
+  spec.variants.resize(2);
+  ExpectError(ParseClaim("increasing(kld, layer)", spec), "0 sweeps");
+}
+
+TEST(ClaimParser, AnyCutOfAClaim) {
+  const std::string text =
+      "increasing(error('a', 'l_out'), layer) kld('a', 't') * -(1e-3 + 2) <= noise('u')";
+  for (size_t first = 0; first < text.size(); ++first)
+    for (size_t last = first; last <= text.size(); ++last) {
+      const auto parsed = ParseClaim(text.substr(first, last - first), Spec());
+      if (!parsed) ASSERT_EQ(parsed.error().message.rfind("s.toml: claim", 0), 0u);
+    }
+}
+
+TEST(ClaimParser, CollectsNeeds) {
+  RunOptions options;
+  CollectNeeds(Parsed("error('a', 'ffn_out[2]') + 1 > overhead('b')"), &options);
+  CollectNeeds(Parsed("increasing(error('a', 'attn_out'), layer)"), &options);
+  EXPECT_EQ(options.error_sites, (std::vector<std::string>{"ffn_out", "attn_out"}));
+  EXPECT_EQ(options.error_labels, std::vector<std::string>{"ffn_out[2]"});
+  EXPECT_EQ(options.timed_variants, std::vector<std::string>{"b"});
+}
+
+// A study's data made by hand: chunks of ten tokens, kld of lane and chunk as told.
+class JudgeTest : public testing::Test {
+ protected:
+  JudgeTest() : spec_(Spec()) {
+    for (int layer = 0; layer < 3; ++layer) graph_.sites.push_back({"l_out", layer, 0, {}});
+    data_.sites = {0, 1, 2};
+    Lane(LaneKind::kBaseline, "baseline", -1);
+    for (size_t v = 0; v < spec_.variants.size(); ++v)
+      Lane(LaneKind::kVariant, spec_.variants[v].name, static_cast<int>(v));
+    Lane(LaneKind::kNoise, "noise 1", -1);
+    SetTexts({6, 6});
+  }
+  void Lane(LaneKind kind, const std::string& name, int variant) {
+    StudyLane lane;
+    lane.kind = kind;
+    lane.name = name;
+    lane.variant = variant;
+    data_.lanes.push_back(std::move(lane));
+  }
+  void SetTexts(const std::vector<size_t>& chunks) {
+    data_.chunks.clear();
+    data_.text_of_chunk.clear();
+    for (size_t t = 0; t < chunks.size(); ++t)
+      for (size_t c = 0; c < chunks[t]; ++c) {
+        data_.chunks.emplace_back();
+        data_.text_of_chunk.push_back(t);
+      }
+    data_.scores.assign(data_.lanes.size(), {});
+    for (auto& lane : data_.scores)
+      for (size_t c = 0; c < data_.chunks.size(); ++c) {
+        ChunkScore score;
+        score.tokens.resize(10);
+        score.sites = {{1, 100}, {1, 100}, {1, 100}};
+        lane.push_back(std::move(score));
+      }
+  }
+  // kld of the lane's chunks: value + spread * (-1, 0, 1, -1, ...).
+  void Set(const std::string& name, double value, double spread) {
+    for (size_t l = 0; l < data_.lanes.size(); ++l) {
+      if (data_.lanes[l].name != name) continue;
+      for (size_t c = 0; c < data_.chunks.size(); ++c) {
+        ChunkScore& score = data_.scores[l][c];
+        score.fingerprint = HashText(fmt::format("{} {} {}", value, spread, c));
+        for (TokenMeasure& t : score.tokens)
+          t.kld = value + spread * (static_cast<double>(c % 3) - 1);
+      }
+    }
+  }
+  JudgedClaim Judge(const std::string& text, size_t copies = 1) {
+    const Expression e = Parsed(text);
+    spec_.claims.assign(copies, {"says", text, false});
+    return JudgeClaims(spec_, std::vector<Expression>(copies, e), data_, graph_)[0];
+  }
+  void Expect(const std::string& text, Verdict verdict) {
+    const JudgedClaim claim = Judge(text);
+    EXPECT_STREQ(VerdictName(claim.verdict), VerdictName(verdict)) << text << ": " << claim.detail;
+    EXPECT_NE(claim.detail, "");
+  }
+  StudySpec spec_;
+  StudyData data_;
+  Graph graph_;
+};
+
+TEST_F(JudgeTest, Comparisons) {
+  Set("a", 2, 0.1);
+  Set("b", 1, 0.1);
+  Expect("kld('a') > kld('b')", Verdict::kSupported);
+  Expect("kld('a') < kld('b')", Verdict::kRefuted);
+  Expect("kld('a') >= kld('b')", Verdict::kSupported);
+  Expect("kld('a') <= kld('b')", Verdict::kRefuted);
+  Expect("kld('b') < kld('a')", Verdict::kSupported);
+  Expect("kld('a') > 1.5 * kld('b') + 0.2", Verdict::kSupported);
+  Expect("kld('a', 't') > kld('b', 'u')", Verdict::kSupported);
+  Expect("1 < 2", Verdict::kSupported);
+  Expect("2 < 1", Verdict::kRefuted);
+  const JudgedClaim claim = Judge("kld('a') - kld('b') > 0.5");
+  EXPECT_NE(claim.detail.find("left - right = 0.5"), std::string::npos) << claim.detail;
+  EXPECT_NE(claim.detail.find("95 %"), std::string::npos) << claim.detail;
+  EXPECT_NE(claim.detail.find("120 tokens in 12 chunks"), std::string::npos) << claim.detail;
+}
+
+TEST_F(JudgeTest, WithinTheIntervalIsUndecided) {
+  Set("a", 1.05, 3);
+  Set("b", 1, 0);
+  Expect("kld('a') > kld('b')", Verdict::kUndecided);
+  Expect("kld('a') < kld('b')", Verdict::kUndecided);
+  // Paired: the same spread in both cancels.
+  Set("b", 1, 3);
+  Expect("kld('a') > kld('b')", Verdict::kSupported);
+}
+
+TEST_F(JudgeTest, ManyClaimsWidenTheInterval) {
+  Set("a", 1, 1);
+  // Standard error of the mean over 12 chunks is 0.24: 1.96 of them at 95 %, more for 400 claims.
+  Expect("kld('a') > 0.45", Verdict::kSupported);
+  const JudgedClaim one_of_many = Judge("kld('a') > 0.45", 400);
+  EXPECT_EQ(one_of_many.verdict, Verdict::kUndecided) << one_of_many.detail;
+}
+
+TEST_F(JudgeTest, EqualInEveryChunkIsExact) {
+  Set("a", 1, 0.5);
+  Set("b", 1, 0.5);
+  Expect("kld('a') >= kld('b')", Verdict::kSupported);
+  Expect("kld('a') <= kld('b')", Verdict::kSupported);
+  Expect("kld('a') > kld('b')", Verdict::kRefuted);
+  Expect("kld('a') < kld('b')", Verdict::kRefuted);
+}
+
+TEST_F(JudgeTest, OneChunkGivesNoInterval) {
+  SetTexts({1, 1});
+  Set("a", 2, 0.1);
+  Set("b", 1, 0.1);
+  Expect("kld('a') > kld('b')", Verdict::kUndecided);
+  Expect("kld('baseline') <= 0", Verdict::kSupported);  // equal is exact
+  Expect("increasing(kld, layer)", Verdict::kUndecided);
+}
+
+TEST_F(JudgeTest, OneTextOfOneChunkGivesNoIntervalForItself) {
+  SetTexts({1, 6});
+  Set("a", 2, 0.1);
+  Set("b", 1, 0.1);
+  Expect("kld('a', 'u') > kld('b', 'u')", Verdict::kSupported);
+  Expect("kld('a', 't') > 0.5", Verdict::kUndecided);
+  Expect("kld('a', 't') > kld('b', 'u')", Verdict::kUndecided);
+}
+
+TEST_F(JudgeTest, TimingsGiveNoIntervalToOneChunk) {
+  SetTexts({1, 1});
+  Set("a", 2, 0.1);
+  Timing timing;
+  for (int i = 0; i < 25; ++i) {
+    timing.baseline.push_back(1 + 0.01 * (i % 5));
+    timing.variant.push_back(1.5 * timing.baseline.back() + 0.001 * (i % 3));
+  }
+  data_.timings[1] = timing;
+  Expect("overhead('a') > 0.4", Verdict::kSupported);
+  Expect("overhead('a') < 0.1", Verdict::kRefuted);
+  Expect("kld('a') > 0.5", Verdict::kUndecided);
+}
+
+TEST_F(JudgeTest, SeriesOverLayers) {
+  for (int layer = 0; layer < 3; ++layer) Set(fmt::format("layer {}", layer), layer + 1, 0.1);
+  Expect("increasing(kld, layer)", Verdict::kSupported);
+  Expect("decreasing(kld, layer)", Verdict::kRefuted);
+  Expect("monotone(kld, layer, 'ffn_norm bf16')", Verdict::kSupported);
+  Set("layer 1", 5, 0.1);
+  Expect("increasing(kld, layer)", Verdict::kRefuted);
+  Expect("monotone(kld, layer)", Verdict::kRefuted);
+  for (int layer = 0; layer < 3; ++layer) Set(fmt::format("layer {}", layer), 1, 0.1);
+  Expect("increasing(kld, layer)", Verdict::kUndecided);
+  Expect("monotone(kld, layer)", Verdict::kUndecided);
+}
+
+TEST_F(JudgeTest, SeriesOfASitesError) {
+  for (auto& score : data_.scores[1])
+    for (size_t s = 0; s < 3; ++s) score.sites[s].error = static_cast<double>(s + 1);
+  Expect("increasing(error('a', 'l_out'), layer)", Verdict::kSupported);
+  Expect("decreasing(error('a', 'l_out'), layer)", Verdict::kRefuted);
+  Expect("error('a', 'l_out[2]') > error('a', 'l_out[0]')", Verdict::kSupported);
+  Expect("error('a', 'l_out[2]') < 0.1", Verdict::kRefuted);  // sqrt(3 / 100)
+}
+
+TEST_F(JudgeTest, Predicates) {
+  Set("a", 1, 0.5);
+  Set("b", 1, 0.5);
+  Set("layer 0", 2, 0);
+  Expect("identical('a', 'b')", Verdict::kSupported);
+  Expect("identical('a', 'layer 0')", Verdict::kRefuted);
+  Expect("vacuous('a')", Verdict::kRefuted);
+  Set("baseline", 1, 0.5);
+  Expect("vacuous('a')", Verdict::kSupported);
+}
+
+// 0 / 0 in some draws, or everywhere, is no number and no crash.
+TEST_F(JudgeTest, NotANumberIsUndecided) {
+  Expect("kld('a') / kld('b') > 1", Verdict::kUndecided);
+  data_.scores[2][3].tokens[0].kld = 1;
+  Expect("kld('b') / kld('b') > 0.5", Verdict::kUndecided);
+  for (TokenMeasure& t : data_.scores[1][0].tokens) t.kld = std::nan("");
+  Expect("kld('a') > 0", Verdict::kUndecided);
+  Expect("noise() / 0 > 0", Verdict::kUndecided);
+}
+
+}  // namespace
+}  // namespace vernier

@@ -1,0 +1,233 @@
+// Studies run, interrupted and run again.
+#include "study/run.h"
+
+#include <cstring>
+
+#include "study/study_testing.h"
+
+namespace vernier {
+namespace {
+
+constexpr const char* kStudy = R"(name = "small"
+model = "MODEL"
+texts = ["a.txt", "b.txt"]
+context = 32
+chunks = 2
+truth = true
+noise = 1
+generate = { prompts = "p.jsonl", tokens = 4 }
+[[variant]]
+name = "rounded"
+rules = ["ffn_norm=bf16"]
+[[variant]]
+name = "same"
+rules = ["ffn_norm=e8m7"]
+[[variant]]
+name = "idle"
+rules = ["ffn_norm.weight=bf16"]
+)";
+
+bool SameBits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+void ExpectSame(const StudyData& a, const StudyData& b) {
+  ASSERT_EQ(a.scores.size(), b.scores.size());
+  for (size_t l = 0; l < a.scores.size(); ++l) {
+    EXPECT_EQ(a.lanes[l].key, b.lanes[l].key);
+    ASSERT_EQ(a.scores[l].size(), b.scores[l].size());
+    for (size_t c = 0; c < a.scores[l].size(); ++c) {
+      EXPECT_EQ(a.scores[l][c].fingerprint, b.scores[l][c].fingerprint);
+      for (size_t i = 0; i < a.scores[l][c].tokens.size(); ++i) {
+        EXPECT_TRUE(SameBits(a.scores[l][c].tokens[i].nll, b.scores[l][c].tokens[i].nll));
+        EXPECT_TRUE(SameBits(a.scores[l][c].tokens[i].kld, b.scores[l][c].tokens[i].kld));
+      }
+      for (size_t s = 0; s < a.scores[l][c].sites.size(); ++s)
+        EXPECT_TRUE(SameBits(a.scores[l][c].sites[s].error, b.scores[l][c].sites[s].error));
+    }
+  }
+  ASSERT_EQ(a.generated.size(), b.generated.size());
+  for (size_t l = 0; l < a.generated.size(); ++l) {
+    ASSERT_EQ(a.generated[l].size(), b.generated[l].size());
+    for (size_t p = 0; p < a.generated[l].size(); ++p) {
+      EXPECT_EQ(a.generated[l][p].tokens, b.generated[l][p].tokens);
+      EXPECT_EQ(a.generated[l][p].margins, b.generated[l][p].margins);
+    }
+  }
+}
+
+class RunTest : public testing::Test {
+ protected:
+  RunTest() : model_(OpenTiny()) {
+    std::string text;
+    for (int i = 0; i < 60; ++i) text += fmt::format("Line {} of a play: enter {}.\n", i, i * i);
+    folder_.Write("a.txt", text);
+    folder_.Write("b.txt", "Another one. " + text);
+    folder_.Write("p.jsonl", "{\"prompt\": \"First\"}\n\n{\"prompt\": \"Then\", \"tag\": \"x\"}\n");
+    SetStudy(kStudy);
+  }
+  void SetStudy(std::string text) {
+    text.replace(text.find("MODEL"), 5, kSource + "/models/tiny-qwen2");
+    spec_ = ReadStudy(folder_.Write("study.toml", text), "").value();
+    ASSERT_TRUE(ExpandSweeps(&spec_, model_->graph().layers));
+  }
+  Result<StudyData> Run(const std::string& store_folder, const RunOptions& options = {}) {
+    ASSIGN_OR_RETURN(auto lanes, MakeLanes(spec_, *model_));
+    ASSIGN_OR_RETURN(auto inputs, ReadInputs(spec_, *model_, std::move(lanes), options));
+    ASSIGN_OR_RETURN(const auto store, Store::Open(folder_ / store_folder));
+    return RunStudy(spec_, *model_, std::move(inputs), *store, options);
+  }
+  ScratchFolder folder_;
+  std::unique_ptr<Model> model_;
+  StudySpec spec_;
+};
+
+TEST_F(RunTest, LanesAndWhatTheyAreWorth) {
+  const auto data = Run("out");
+  ASSERT_TRUE(data) << data.error().message;
+  ASSERT_EQ(data->lanes.size(), 6u);  // baseline, three variants, truth, noise
+  EXPECT_EQ(data->Truth(), 4);
+  EXPECT_EQ(data->chunks.size(), 4u);
+  EXPECT_EQ(data->text_of_chunk, (std::vector<size_t>{0, 0, 1, 1}));
+  EXPECT_EQ(data->prompts.size(), 2u);
+  EXPECT_TRUE(SameOutput(*data, 1, 2));
+  EXPECT_FALSE(SameOutput(*data, 0, 1));
+  EXPECT_TRUE(SameOutput(*data, 0, 3));
+  EXPECT_FALSE(IsVacuous(*data, 1));
+  EXPECT_TRUE(IsVacuous(*data, 3));
+  EXPECT_TRUE(IsForetold(data->lanes[3]));
+  EXPECT_FALSE(IsForetold(data->lanes[1]));
+  EXPECT_FALSE(SameOutput(*data, 0, 5)) << "noise is not the baseline";
+  EXPECT_GT(OwnEffects(*data, 1)[0].counts.changed, 0u);
+}
+
+TEST_F(RunTest, AgainComputesNothing) {
+  const auto first = Run("out"), second = Run("out");
+  ASSERT_TRUE(first && second);
+  EXPECT_GT(first->cost.tensors_evaluated, 0u);
+  EXPECT_EQ(first->cost.tensors_naive, second->cost.tensors_naive);
+  EXPECT_EQ(first->cost.tensors_evaluated, second->cost.tensors_evaluated);
+  EXPECT_EQ(first->seconds, second->seconds);
+  ExpectSame(*first, *second);
+}
+
+TEST_F(RunTest, InterruptedAnywhereItGoesOn) {
+  const auto whole = Run("whole");
+  ASSERT_TRUE(whole);
+  int calls = 0;
+  RunOptions counting;
+  counting.memory_budget = 0;  // one chunk and few lanes at a time: many places to stop
+  counting.progress = [&](const Progress&) { return ++calls > 0; };
+  ASSERT_TRUE(Run("counted", counting));
+  ASSERT_GT(calls, 6);
+  for (const int stop : {1, 2, calls / 2, calls}) {
+    const std::string out = fmt::format("stopped {}", stop);
+    int call = 0;
+    RunOptions stopping = counting;
+    stopping.progress = [&](const Progress&) { return ++call != stop; };
+    const auto part = Run(out, stopping);
+    ASSERT_TRUE(part) << part.error().message;
+    EXPECT_FALSE(part->complete);
+    const auto rest = Run(out);
+    ASSERT_TRUE(rest) << rest.error().message;
+    EXPECT_TRUE(rest->complete);
+    ExpectSame(*whole, *rest);
+  }
+}
+
+// One chunk a round until it is done: what was done is never done again.
+TEST_F(RunTest, EveryInterruptionKeepsFinishedChunks) {
+  int rounds = 0;
+  for (bool complete = false; !complete && rounds < 50; ++rounds) {
+    int call = 0;
+    RunOptions stopping;
+    stopping.memory_budget = uint64_t{40} * 32 * EvaluationBytes(model_->graph(), 1) / 4;
+    stopping.progress = [&](const Progress&) { return ++call < 3; };
+    const auto part = Run("out", stopping);
+    ASSERT_TRUE(part) << part.error().message;
+    complete = part->complete;
+  }
+  EXPECT_LT(rounds, 50);
+  ExpectSame(Run("whole").value(), Run("out").value());
+}
+
+TEST_F(RunTest, ANewVariantIsAllThatIsComputed) {
+  const auto before = Run("out");
+  std::string more = kStudy;
+  SetStudy(more + "[[variant]]\nname = \"more\"\nrules = [\"result_output=bf16\"]\n");
+  const auto after = Run("out");
+  ASSERT_TRUE(before && after);
+  // The baseline and the truth go along: three of seven lanes.
+  EXPECT_EQ(2 * (after->cost.tensors_naive - before->cost.tensors_naive),
+            before->cost.tensors_naive);
+  ExpectSame(Run("fresh").value(), *after);
+}
+
+TEST_F(RunTest, DamagedValuesOfTheStore) {
+  RunOptions timed;
+  timed.timed_variants = {"rounded"};
+  const auto right = Run("out", timed);
+  ASSERT_TRUE(right) << right.error().message;
+  ASSERT_EQ(right->timings.at(1).baseline.size(), right->timings.at(1).variant.size());
+  const std::string times = "times " + right->lanes[1].key;
+  {
+    auto store = Store::Open(folder_ / "out").value();
+    for (const char* damaged :
+         {"", "{", "{\"baseline\": [1], \"variant\": []}", "{\"baseline\": \"x\", \"variant\": 3}",
+          "{\"baseline\": [], \"variant\": []}"}) {
+      ASSERT_TRUE(store->PutValue(times, damaged));
+      const auto again = Run("out", timed);
+      ASSERT_TRUE(again) << again.error().message;
+      EXPECT_EQ(again->timings.at(1).variant.size(), 25u);
+    }
+    for (const char* damaged : {"", "[]", "{\"tensors_naive\": -1, \"seconds\": \"x\"}"}) {
+      ASSERT_TRUE(store->PutValue("cost", damaged));
+      EXPECT_TRUE(Run("out"));
+    }
+  }
+}
+
+TEST_F(RunTest, WrongFiles) {
+  const auto refused = [&](const std::string& part) { ExpectError(Run("never"), part); };
+  const std::string text = "A text that is long enough. ";
+  folder_.Write("a.txt", "short");
+  refused("a.txt: the text has");
+  folder_.Write("a.txt", "");
+  refused("a.txt: the text has 0 tokens");
+  folder_.Write("a.txt", text + "\xff\xfe" + text);
+  refused("a.txt: byte 28: not UTF-8");
+  std::filesystem::remove(folder_ / "a.txt");
+  refused("a.txt");
+  std::filesystem::create_directory(folder_ / "a.txt");
+  refused("a.txt");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "never"));
+}
+
+TEST_F(RunTest, WrongPrompts) {
+  const auto refused = [&](const std::string& prompts, const std::string& part) {
+    folder_.Write("p.jsonl", prompts);
+    ExpectError(Run("never"), part);
+  };
+  refused("", "p.jsonl: no prompts");
+  refused("\n\r\n", "p.jsonl: no prompts");
+  refused("{\"prompt\": \"x\"}\n{\"prompt\": 3}\n", "p.jsonl:2: expected an object with 'prompt'");
+  refused("{\"prompt\": \"x\", \"tag\": 1}", "p.jsonl:1:");
+  refused("[]", "p.jsonl:1:");
+  refused("{\"prompt\": \"\xff\"}", "p.jsonl:1:");
+  refused("{\"prompt\": \"x\"", "p.jsonl:1:");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "never"));
+}
+
+TEST_F(RunTest, ClaimsOfSitesThatAreNot) {
+  RunOptions options;
+  options.error_sites = {"l_ot"};
+  ExpectError(Run("never", options), "did you mean 'l_out'?");
+  options.error_sites = {"l_out"};
+  options.error_labels = {"l_out[6]"};
+  ExpectError(Run("never", options), "site 'l_out[6]'");
+  options.error_labels = {"l_out"};  // of which layer?
+  ExpectError(Run("never", options), "site 'l_out'");
+  options.error_labels = {"l_out[5]"};
+  EXPECT_TRUE(Run("out", options));
+}
+
+}  // namespace
+}  // namespace vernier

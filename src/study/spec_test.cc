@@ -1,0 +1,264 @@
+#include "study/spec.h"
+
+#include "study/study_testing.h"
+
+namespace vernier {
+namespace {
+
+// Every key there is.
+constexpr const char* kWhole = R"(name = "whole"
+model = "model"
+texts = [ "a.txt", { name = "bee", path = "b.txt" }, { path = "c.d.txt" } ]
+context = 64
+chunks = 3
+seed = 9
+noise = 2
+truth = true
+baseline = ["l_out=f32"]
+generate = { prompts = "p.jsonl", tokens = 5, limit = 2 }
+[[variant]]
+name = "v"
+rules = ["ffn_norm=bf16", "embd=f16"]
+[[sweep]]
+name = "{site}[{layer}] {format}"
+site = ["ffn_norm", "attn_norm"]
+layer = "each"
+format = ["bf16", "f16"]
+[[claim]]
+says = "s"
+expect = "kld('v') > 0"
+[[claim]]
+says = "t"
+require = "identical('v', 'baseline')"
+)";
+
+class SpecTest : public testing::Test {
+ protected:
+  SpecTest() {
+    for (const char* name : {"model", "a.txt", "b.txt", "c.d.txt", "p.jsonl"})
+      folder_.Write(name, "x");
+  }
+  Result<StudySpec> Read(const std::string& text, const std::string& model = "") {
+    return ReadStudy(folder_.Write("study.toml", text), model);
+  }
+  // The smallest study with `text` in front of its variant.
+  Result<StudySpec> With(const std::string& text) {
+    return Read("name = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]\n" + text +
+                "\n[[variant]]\nname = \"v\"\nrules = [\"ffn_norm=bf16\"]\n");
+  }
+  Result<StudySpec> After(const std::string& text) { return With("\n" + text); }
+  ScratchFolder folder_;
+};
+
+std::string Replace(std::string text, const std::string& from, const std::string& to) {
+  const size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return text.replace(at, from.size(), to);
+}
+
+TEST_F(SpecTest, EveryKey) {
+  const auto spec = Read(kWhole);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->name, "whole");
+  EXPECT_TRUE(std::filesystem::equivalent(spec->model, folder_ / "model"));
+  ASSERT_EQ(spec->texts.size(), 3u);
+  EXPECT_EQ(spec->texts[0].name, "a");
+  EXPECT_EQ(spec->texts[1].name, "bee");
+  EXPECT_EQ(spec->texts[2].name, "c.d");
+  EXPECT_TRUE(std::filesystem::equivalent(spec->texts[1].path, folder_ / "b.txt"));
+  EXPECT_EQ(spec->context, 64u);
+  EXPECT_EQ(spec->chunks, 3u);
+  EXPECT_EQ(spec->seed, 9u);
+  EXPECT_EQ(spec->noise, 2u);
+  EXPECT_TRUE(spec->truth);
+  EXPECT_EQ(spec->baseline, std::vector<std::string>{"l_out=f32"});
+  ASSERT_TRUE(spec->generate);
+  EXPECT_EQ(spec->generate->tokens, 5u);
+  EXPECT_EQ(spec->generate->limit, 2u);
+  EXPECT_EQ(spec->variants.at(0).rules, (std::vector<std::string>{"ffn_norm=bf16", "embd=f16"}));
+  EXPECT_TRUE(spec->sweeps.at(0).each_layer);
+  EXPECT_FALSE(spec->claims.at(0).required);
+  EXPECT_TRUE(spec->claims.at(1).required);
+  EXPECT_EQ(spec->claims.at(1).expression, "identical('v', 'baseline')");
+}
+
+TEST_F(SpecTest, Defaults) {
+  const auto spec = With("");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->context, 128u);
+  EXPECT_EQ(spec->chunks, 0u);
+  EXPECT_EQ(spec->seed, 0u);
+  EXPECT_EQ(spec->noise, 0u);
+  EXPECT_FALSE(spec->truth);
+  EXPECT_FALSE(spec->generate);
+  EXPECT_TRUE(spec->baseline.empty());
+}
+
+TEST_F(SpecTest, ModelOnTheCommandLineWins) {
+  const auto spec = Read(Replace(kWhole, "model = \"model\"", "model = \"absent\""), "other");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->model, "other");
+}
+
+TEST_F(SpecTest, Mistakes) {
+  ExpectError(With("txets = 1"), "study.toml:4: unknown key 'txets'; did you mean 'texts'?");
+  ExpectError(With("context = \"128\""), ":4: 'context': expected an integer from 8");
+  ExpectError(With("context = 7"), "'context'");
+  ExpectError(With("context = 128.0"), "'context'");
+  ExpectError(With("chunks = -1"), "'chunks'");
+  ExpectError(With("noise = 1001"), "'noise'");
+  ExpectError(With("seed = -1"), "'seed'");
+  ExpectError(With("truth = 1"), "'truth': expected true or false");
+  ExpectError(With("baseline = [1]"), "'baseline': expected a list of strings");
+  ExpectError(With("generate = 3"), "'generate'");
+  ExpectError(With("generate = { prompts = \"p.jsonl\" }"), "'tokens' is missing");
+  ExpectError(With("generate = { prompts = \"p.jsonl\", tokens = 0 }"), "'tokens'");
+  ExpectError(With("generate = { prompts = \"q.jsonl\", tokens = 1 }"), "'q.jsonl' is not there");
+  ExpectError(With("name = \"again\""), "study.toml:4:");
+  ExpectError(With("x = "), "study.toml:4:");
+  ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"none.txt\"")), ":3: 'none.txt' is not there");
+  ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"/none/none.txt\"")), "none.txt");
+  ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"bee.txt\", 3")), "texts");
+  ExpectError(Read(Replace(kWhole, "\"a.txt\"", "{ name = \"bee\", path = \"a.txt\" }")),
+              "two texts are named 'bee'");
+  ExpectError(Read(Replace(kWhole, "model = \"model\"", "model = \"nodel\"")), "'nodel'");
+  ExpectError(Read(Replace(kWhole, "model = \"model\"", "")), "'model' is missing");
+  ExpectError(Read(Replace(kWhole, "name = \"whole\"", "")), "'name' is missing");
+  ExpectError(Read(Replace(kWhole, "rules = [\"ffn_norm=bf16\", \"embd=f16\"]", "")),
+              ":11: 'rules' is missing");
+  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":13: unknown key 'rulez'");
+  ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]\n"), "no [[variant]]");
+  ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = []\n"), "'texts'");
+  ExpectError(Read(Replace(kWhole, "[[claim]]", "[claim]")), "study.toml");
+  ExpectError(Read("variant = [1]\nname = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]"),
+              "[[variant]]");
+  ExpectError(ReadStudy(folder_ / "none.toml", ""), "none.toml");
+  ExpectError(ReadStudy(folder_ / ".", ""), "");
+}
+
+TEST_F(SpecTest, AClaimHasOneExpression) {
+  ExpectError(Read(Replace(kWhole, "says = \"s\"", "says = \"s\"\nrequire = \"1 > 0\"")),
+              ":20: a claim has either 'expect' or 'require'");
+  ExpectError(Read(Replace(kWhole, "expect = \"kld('v') > 0\"", "")),
+              "either 'expect' or 'require'");
+  ExpectError(Read(Replace(kWhole, "says = \"s\"", "")), "'says' is missing");
+}
+
+TEST_F(SpecTest, SweepsExpand) {
+  StudySpec spec = Read(kWhole).value();
+  ASSERT_TRUE(ExpandSweeps(&spec, 3));
+  ASSERT_EQ(spec.variants.size(), 1u + 2 * 3 * 2);
+  EXPECT_EQ(spec.variants[1].name, "ffn_norm[0] bf16");
+  EXPECT_EQ(spec.variants[2].name, "ffn_norm[0] f16");
+  EXPECT_EQ(spec.variants[3].name, "ffn_norm[1] bf16");
+  EXPECT_EQ(spec.variants[12].name, "attn_norm[2] f16");
+  EXPECT_EQ(spec.variants[12].rules, std::vector<std::string>{"attn_norm[2]=f16"});
+  EXPECT_EQ(spec.variants[12].layer, 2);
+  EXPECT_EQ(spec.variants[12].site, "attn_norm");
+  EXPECT_EQ(spec.variants[12].format, "f16");
+  EXPECT_TRUE(spec.sweeps.empty());
+}
+
+TEST_F(SpecTest, SweepsOfLayersAndTemplates) {
+  const std::string sweep =
+      "[[sweep]]\nname = \"{format} at {layer}\"\nsite = \"ffn_norm\"\n"
+      "layer = [\"0:2\", 4]\nformat = \"bf16\"\nrules = [\"{site}[{layer}]={format}\", "
+      "\"embd={format}\"]\n";
+  auto spec = After(sweep);
+  ASSERT_TRUE(spec) << spec.error().message;
+  ASSERT_TRUE(ExpandSweeps(&*spec, 6));
+  ASSERT_EQ(spec->variants.size(), 3u);
+  EXPECT_EQ(spec->variants[1].name, "bf16 at 0:2");
+  EXPECT_EQ(spec->variants[1].rules, (std::vector<std::string>{"ffn_norm[0:2]=bf16", "embd=bf16"}));
+  EXPECT_FALSE(spec->variants[1].layer);
+  EXPECT_EQ(spec->variants[2].name, "bf16 at 4");
+
+  spec =
+      After("[[sweep]]\nname = \"{format}\"\nsite = \"ffn_norm\"\nformat = [\"bf16\", \"f16\"]\n");
+  ASSERT_TRUE(spec) << spec.error().message;
+  ASSERT_TRUE(ExpandSweeps(&*spec, 6));
+  EXPECT_EQ(spec->variants.at(2).rules, std::vector<std::string>{"ffn_norm=f16"});
+}
+
+TEST_F(SpecTest, SweepMistakes) {
+  const auto sweep = [&](const std::string& rest) {
+    return After("[[sweep]]\nsite = \"ffn_norm\"\nformat = \"bf16\"\n" + rest);
+  };
+  ExpectError(sweep("name = \"{layer}\""), "'{layer}' is no axis of it");
+  ExpectError(sweep("name = \"{frmat}\""), "did you mean '{format}'?");
+  ExpectError(sweep("name = \"{format\""), "is no axis");
+  ExpectError(sweep("name = \"x\"\nrules = [\"{sit}=bf16\"]"), "did you mean '{site}'?");
+  ExpectError(sweep("name = \"x\"\nlayer = []"), "'layer': expected at least one");
+  ExpectError(sweep("name = \"x\"\nlayer = 1.5"), "'layer'");
+  ExpectError(After("[[sweep]]\nname = \"x\"\nsite = []\nformat = \"bf16\""), "'site'");
+  ExpectError(After("[[sweep]]\nname = \"x\"\nsite = \"ffn_norm\""), "'format' is missing");
+}
+
+TEST_F(SpecTest, NamesAreUsedOnceAndNotReserved) {
+  for (const std::string name : {"v", "baseline", "truth"}) {
+    auto spec = After("[[variant]]\nname = \"" + name + "\"\nrules = []\n");
+    ASSERT_TRUE(spec) << spec.error().message;
+    ExpectError(ExpandSweeps(&*spec, 2), "'" + name + "'");
+  }
+  auto spec =
+      After("[[sweep]]\nname = \"same\"\nsite = \"ffn_norm\"\nformat = [\"bf16\", \"f16\"]\n");
+  ASSERT_TRUE(spec);
+  ExpectError(ExpandSweeps(&*spec, 2), "'same'");
+}
+
+// Reading gives a study or an error that names the file; nothing else.
+void ExpectHeld(const Result<StudySpec>& spec, const std::string& path) {
+  if (!spec) {
+    EXPECT_EQ(spec.error().message.rfind(path, 0), 0u) << spec.error().message;
+    EXPECT_LT(spec.error().message.size(), path.size() + 2000);
+    return;
+  }
+  StudySpec copy = *spec;
+  if (const Status status = ExpandSweeps(&copy, 4); !status) {
+    EXPECT_EQ(status.error().message.rfind(path, 0), 0u) << status.error().message;
+  }
+}
+
+TEST_F(SpecTest, CutAnywhere) {
+  const std::string whole = kWhole, path = folder_ / "study.toml";
+  size_t good = 0;
+  for (size_t size = 0; size < whole.size(); ++size) {
+    const auto spec = Read(whole.substr(0, size));
+    good += spec.has_value();
+    SCOPED_TRACE(size);
+    ExpectHeld(spec, path);
+  }
+  EXPECT_LT(good, whole.size() / 2);
+  EXPECT_GT(good, 0u);
+}
+
+TEST_F(SpecTest, AnyByteReplaced) {
+  const std::string whole = kWhole, path = folder_ / "study.toml";
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (const char byte :
+         {'\0', '\n', '"', '\\', '[', ']', '{', '9', '-', '\x7f', '\x80', '\xff'}) {
+      std::string text = whole;
+      text[at] = byte;
+      SCOPED_TRACE(fmt::format("byte {} is {:#x}", at, static_cast<unsigned char>(byte)));
+      ExpectHeld(Read(text), path);
+    }
+  }
+}
+
+TEST_F(SpecTest, DeepAndLongFilesAreRefusedOrRead) {
+  const std::string path = folder_ / "study.toml";
+  ExpectHeld(With("x = " + std::string(100000, '[')), path);
+  ExpectHeld(With("x = " + std::string(300, '[') + std::string(300, ']')), path);
+  std::string dotted = "a";
+  for (int i = 0; i < 20000; ++i) dotted += ".a";
+  ExpectHeld(With(dotted + " = 1"), path);
+  ExpectHeld(With("[" + dotted + "]"), path);
+  ExpectHeld(With("\xef\xbb\xbf"), path);
+  ExpectHeld(With("seed = 99999999999999999999"), path);
+  ExpectHeld(With("seed = 1979-05-27T07:32:00Z"), path);
+  ExpectHeld(With("seed = nan"), path);
+  ExpectHeld(With("\"a\\nb\" = 1"), path);
+}
+
+}  // namespace
+}  // namespace vernier

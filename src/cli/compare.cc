@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "cli/options.h"
@@ -43,29 +44,24 @@ Status CheckOptions(const CompareOptions& o) {
 }
 
 Result<bool> ParseCompare(const Arguments& arguments, CompareOptions* o) {
-  CLI::App app("B against A on one token stream: logits, tokens, sites. Rules apply to B",
-               "vernier compare");
-  app.add_option("A", o->a, "Model, model@recipe file, or a capture (.safetensors)")
-      ->option_text("A")
-      ->required();
-  app.add_option("B", o->b, "The same; without it, A's model with the rules")->option_text("[B]");
-  AddInputOptions(&app, &o->input);
-  app.add_option("-n", o->tokens, "Tokens both go on with, greedily (0)")
-      ->option_text("TOKENS")
-      ->check(CLI::Range(size_t{0}, size_t{1} << 20));
-  AddRuleOptions(&app, &o->rules);
-  app.add_option("--site", o->sites, "Only these sites, as in ffn_*[0:5]; may be given again")
-      ->option_text("GLOB")
-      ->allow_extra_args(false);
-  app.add_flag("--truth", o->truth, "Also evaluate A's model in float64: which is nearer to it?");
-  app.add_flag("--strict", o->strict, "Exit status 1 when a rule changed nothing");
-  app.add_option("--tolerance", o->tolerance, "Exit status 1 when a logit differs by more than X")
-      ->option_text("X")
-      ->check(CLI::NonNegativeNumber)
-      ->each([o](const std::string&) { o->has_tolerance = true; });
-  AddThreadsOption(&app, &o->threads);
-  AddOutputOptions(&app, &o->output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  ArgumentParser parser("B against A on one token stream: logits, tokens, sites. Rules apply to B",
+                        "vernier compare");
+  parser.Positional("A", &o->a, "Model, model@recipe file, or a capture (.safetensors)");
+  parser.Positional("B", &o->b, "The same; without it, A's model with the rules", false);
+  AddInputOptions(&parser, &o->input);
+  parser.Number("-n", &o->tokens, "TOKENS", "Tokens both go on with, greedily (0)", size_t{0},
+                size_t{1} << 20);
+  AddRuleOptions(&parser, &o->rules);
+  parser.Texts("--site", &o->sites, "GLOB",
+               "Only these sites, as in ffn_*[0:5]; may be given again");
+  parser.Flag("--truth", &o->truth, "Also evaluate A's model in float64: which is nearer to it?");
+  parser.Flag("--strict", &o->strict, "Exit status 1 when a rule changed nothing");
+  parser.Number("--tolerance", &o->tolerance, "X",
+                "Exit status 1 when a logit differs by more than X", 0.0,
+                std::numeric_limits<double>::max(), &o->has_tolerance);
+  AddThreadsOption(&parser, &o->threads);
+  AddOutputOptions(&parser, &o->output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (go) {
     RETURN_IF_ERROR(CheckOptions(*o));
   }

@@ -112,19 +112,17 @@ Perplexity PerplexityOf(const std::vector<TokenMeasure>& tokens) {
 }  // namespace
 
 Result<int> RunEval(const Arguments& arguments) {
-  CLI::App app("Perplexity and KL divergence of a text", "vernier eval");
+  ArgumentParser parser("Perplexity and KL divergence of a text", "vernier eval");
   EvalOptions options;
-  app.add_option("model", options.model, "Model; --rule and --recipe apply to it")
-      ->option_text("MODEL")
-      ->required();
-  app.add_option("--against", options.against, "The base model that KL divergence is measured from")
-      ->option_text("MODEL");
-  app.add_option("--chunks", options.chunks, "Only the first N chunks")->option_text("N");
-  AddInputOptions(&app, &options.input);
-  AddRuleOptions(&app, &options.rules);
-  AddThreadsOption(&app, &options.threads);
-  AddOutputOptions(&app, &options.output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  parser.Positional("MODEL", &options.model, "Model; --rule and --recipe apply to it");
+  parser.Text("--against", &options.against, "MODEL",
+              "The base model that KL divergence is measured from");
+  parser.Number("--chunks", &options.chunks, "N", "Only the first N chunks");
+  AddInputOptions(&parser, &options.input);
+  AddRuleOptions(&parser, &options.rules);
+  AddThreadsOption(&parser, &options.threads);
+  AddOutputOptions(&parser, &options.output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
 
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads));

@@ -266,15 +266,14 @@ Result<std::string> ToText(const Inspected& inspected) {
 }  // namespace
 
 Result<int> RunInspect(const Arguments& arguments) {
-  CLI::App app("What is in a model file", "vernier inspect");
+  ArgumentParser parser("What is in a model file", "vernier inspect");
   InspectOptions o;
-  app.add_option("MODEL", o.model, "Model")->option_text("MODEL")->required();
-  app.add_option("--exact", o.exact,
-                 "Floating-point formats: how much of each tensor do they hold exactly?")
-      ->option_text("FMT,...");
-  AddThreadsOption(&app, &o.threads);
-  AddOutputOptions(&app, &o.output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  parser.Positional("MODEL", &o.model, "Model");
+  parser.Text("--exact", &o.exact, "FMT,...",
+              "Floating-point formats: how much of each tensor do they hold exactly?");
+  AddThreadsOption(&parser, &o.threads);
+  AddOutputOptions(&parser, &o.output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
   Inspected inspected;
   ASSIGN_OR_RETURN(const std::vector<Treatment> treatments,

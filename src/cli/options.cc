@@ -28,71 +28,37 @@ Result<std::vector<int32_t>> ReadTokensFile(const std::string& path, size_t voca
   return ids;
 }
 
-std::string ExtrasMessage(const CLI::App& app, const std::string& argument) {
-  if (argument.empty() || argument[0] != '-')
-    return fmt::format("unexpected argument '{}'", argument);
-  const std::string name = argument.substr(0, argument.find('='));
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& s : option->get_snames()) names.push_back("-" + s);
-    for (const std::string& l : option->get_lnames()) names.push_back("--" + l);
-  }
-  return fmt::format("unknown option '{}'{}", name, DidYouMean(name, names));
-}
-
 }  // namespace
 
-void AddOutputOptions(CLI::App* app, OutputOptions* options) {
-  app->add_flag("--json", options->json, "One JSON object on standard output (docs/commands.md)");
-  app->add_option("-o", options->path, "Write to FILE, whole or not at all")->option_text("FILE");
-  app->add_flag("--quiet", options->quiet, "No progress and no remarks on standard error");
+void AddOutputOptions(ArgumentParser* parser, OutputOptions* options) {
+  parser->Flag("--json", &options->json, "One JSON object on standard output (docs/commands.md)");
+  parser->Text("-o", &options->path, "FILE", "Write to FILE, whole or not at all");
+  parser->Flag("--quiet", &options->quiet, "No progress and no remarks on standard error");
 }
 
-void AddInputOptions(CLI::App* app, InputOptions* options) {
-  app->add_option("-p", options->text, "The text")
-      ->option_text("TEXT")
-      ->each([options](const std::string&) { options->has_text = true; });
-  app->add_option("-f", options->file, "The text is in FILE")->option_text("FILE");
-  app->add_option("--tokens", options->tokens_file, "A JSON array of token ids instead of a text")
-      ->option_text("FILE");
-  app->add_option("-c", options->context, "Most tokens of one piece")
-      ->option_text("CONTEXT")
-      ->check(CLI::Range(size_t{1}, kMostContext));
-  app->add_flag("--no-bos", options->no_bos, "No BOS or EOS around the text");
-  app->add_flag("--special", options->special,
-                "Special tokens written in the text are those tokens");
+void AddInputOptions(ArgumentParser* parser, InputOptions* options) {
+  parser->Text("-p", &options->text, "TEXT", "The text", &options->has_text);
+  parser->Text("-f", &options->file, "FILE", "The text is in FILE");
+  parser->Text("--tokens", &options->tokens_file, "FILE",
+               "A JSON array of token ids instead of a text");
+  parser->Number("-c", &options->context, "CONTEXT", "Most tokens of one piece", size_t{1},
+                 kMostContext);
+  parser->Flag("--no-bos", &options->no_bos, "No BOS or EOS around the text");
+  parser->Flag("--special", &options->special,
+               "Special tokens written in the text are those tokens");
 }
 
-void AddRuleOptions(CLI::App* app, RuleOptions* options) {
-  app->add_option("--rule", options->rules, "A rule, as in ffn_norm[0:5]=bf16; may be given again")
-      ->option_text("RULE")
-      ->allow_extra_args(false);
-  app->add_option("--recipe", options->recipe_file, "A file of rules, before those of --rule")
-      ->option_text("FILE");
-  app->add_option("--seed", options->seed, "Seed of everything random")->option_text("N");
+void AddRuleOptions(ArgumentParser* parser, RuleOptions* options) {
+  parser->Texts("--rule", &options->rules, "RULE",
+                "A rule, as in ffn_norm[0:5]=bf16; may be given again");
+  parser->Text("--recipe", &options->recipe_file, "FILE",
+               "A file of rules, before those of --rule");
+  parser->Number("--seed", &options->seed, "N", "Seed of everything random");
 }
 
-void AddThreadsOption(CLI::App* app, int* threads) {
-  app->add_option("-t", *threads, "Threads; unless given, as many as the machine runs at once")
-      ->option_text("THREADS")
-      ->check(CLI::Range(1, 1024));
-}
-
-Result<bool> Parse(CLI::App* app, const Arguments& arguments) {
-  try {
-    app->parse(Arguments(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::CallForHelp&) {
-    RETURN_IF_ERROR(PrintText(app->help()));
-    return false;
-  } catch (const CLI::ExtrasError&) {
-    return Fail("{}", ExtrasMessage(*app, app->remaining().at(0)));
-  } catch (const CLI::ParseError& e) {
-    // An unknown option is the likelier mistake than what is missing because of it.
-    for (const std::string& extra : app->remaining())
-      if (extra.size() > 1 && extra[0] == '-') return Fail("{}", ExtrasMessage(*app, extra));
-    return Fail("{}", e.what());
-  }
-  return true;
+void AddThreadsOption(ArgumentParser* parser, int* threads) {
+  parser->Number("-t", threads, "THREADS",
+                 "Threads; unless given, as many as the machine runs at once", 1, 1024);
 }
 
 ModelSpec SplitModel(const std::string& text) {

@@ -2,13 +2,13 @@
 #ifndef VERNIER_CLI_OPTIONS_H_
 #define VERNIER_CLI_OPTIONS_H_
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/output.h"
+#include "cli/parser.h"
 #include "cli/verb.h"
 #include "engine/model.h"
 #include "engine/recipe.h"
@@ -16,7 +16,7 @@
 namespace vernier {
 
 // --json, -o FILE, --quiet
-void AddOutputOptions(CLI::App* app, OutputOptions* options);
+void AddOutputOptions(ArgumentParser* parser, OutputOptions* options);
 
 // What tokens a run sees: -p TEXT, -f FILE or --tokens FILE, one of them; --no-bos, --special, and
 // -c CONTEXT.
@@ -26,7 +26,7 @@ struct InputOptions {
   bool no_bos = false, special = false;
   size_t context = 0;  // 0: not given
 };
-void AddInputOptions(CLI::App* app, InputOptions* options);
+void AddInputOptions(ArgumentParser* parser, InputOptions* options);
 
 // --rule RULE (repeatable), --recipe FILE, --seed N
 struct RuleOptions {
@@ -35,13 +35,9 @@ struct RuleOptions {
   uint64_t seed = 0;
   bool given() const { return !rules.empty() || !recipe_file.empty(); }
 };
-void AddRuleOptions(CLI::App* app, RuleOptions* options);
+void AddRuleOptions(ArgumentParser* parser, RuleOptions* options);
 
-void AddThreadsOption(CLI::App* app, int* threads);  // -t THREADS
-
-// Parses; false when --help was asked for and has been printed. Errors: unknown options with the
-// nearest name, missing and wrong values.
-Result<bool> Parse(CLI::App* app, const Arguments& arguments);
+void AddThreadsOption(ArgumentParser* parser, int* threads);  // -t THREADS
 
 // MODEL or MODEL@RECIPE: a path that exists as it stands has no recipe.
 struct ModelSpec {

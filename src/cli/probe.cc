@@ -41,20 +41,17 @@ SiteSummary Summarise(const Site& site, const RowsView& view) {
 }
 
 Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
-  CLI::App app("Statistics of the values at every site, over every token of a text",
-               "vernier probe");
-  app.add_option("MODEL", o->model, "Model, model@recipe file, or a capture (.safetensors)")
-      ->option_text("MODEL")
-      ->required();
-  app.add_option("--site", o->sites, "Only these sites, as in ffn_*[0:5]; may be given again")
-      ->option_text("GLOB")
-      ->allow_extra_args(false);
-  app.add_option("--save", o->save, "Save the values as a capture")->option_text("FILE");
-  AddInputOptions(&app, &o->input);
-  AddRuleOptions(&app, &o->rules);
-  AddThreadsOption(&app, &o->threads);
-  AddOutputOptions(&app, &o->output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  ArgumentParser parser("Statistics of the values at every site, over every token of a text",
+                        "vernier probe");
+  parser.Positional("MODEL", &o->model, "Model, model@recipe file, or a capture (.safetensors)");
+  parser.Texts("--site", &o->sites, "GLOB",
+               "Only these sites, as in ffn_*[0:5]; may be given again");
+  parser.Text("--save", &o->save, "FILE", "Save the values as a capture");
+  AddInputOptions(&parser, &o->input);
+  AddRuleOptions(&parser, &o->rules);
+  AddThreadsOption(&parser, &o->threads);
+  AddOutputOptions(&parser, &o->output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (go && !o->save.empty() && !IsCapturePath(o->save))
     return Fail("--save '{}': expected a name that ends in .safetensors", o->save);
   return go;

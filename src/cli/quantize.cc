@@ -34,21 +34,15 @@ std::string Summary(const std::string& out, const ConvertReport& report) {
 }  // namespace
 
 Result<int> RunQuantize(const Arguments& arguments) {
-  CLI::App app("Writes a model as a GGUF file of another type; vectors stay F32",
-               "vernier quantize");
+  ArgumentParser parser("Writes a model as a GGUF file of another type; vectors stay F32",
+                        "vernier quantize");
   std::string in, out, type_name;
   OutputOptions output;
-  app.add_option("in", in, "Model: a .gguf file or a Hugging Face folder")
-      ->option_text("IN")
-      ->required();
-  app.add_option("out", out, "The GGUF file to write; replaced when it is complete")
-      ->option_text("OUT")
-      ->required();
-  app.add_option("--type", type_name, fmt::format("{}", fmt::join(kTypes, ", ")))
-      ->option_text("TYPE")
-      ->required();
-  AddOutputOptions(&app, &output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  parser.Positional("IN", &in, "Model: a .gguf file or a Hugging Face folder");
+  parser.Positional("OUT", &out, "The GGUF file to write; replaced when it is complete");
+  parser.RequiredText("--type", &type_name, "TYPE", fmt::format("{}", fmt::join(kTypes, ", ")));
+  AddOutputOptions(&parser, &output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
   ConvertOptions options;
   ASSIGN_OR_RETURN(options.type, ReadType(type_name));

@@ -18,36 +18,27 @@ struct RunOptions {
   int threads = 0;
   size_t tokens = 64;
   Sampling sampling;
-  bool ignore_eos = false, logits = false;
+  bool ignore_eos = false, logits = false, has_temperature = false;
 };
 
 Result<bool> ParseRun(const Arguments& arguments, RunOptions* o) {
-  CLI::App app("Goes on with a text, greedily unless asked otherwise", "vernier run");
-  app.add_option("MODEL", o->model, "Model, or model@recipe file")
-      ->option_text("MODEL")
-      ->required();
-  AddInputOptions(&app, &o->input);
-  app.add_option("-n", o->tokens, "Tokens to make (64)")
-      ->option_text("TOKENS")
-      ->check(CLI::Range(size_t{0}, size_t{1} << 24));
-  AddRuleOptions(&app, &o->rules);
-  CLI::Option* temperature =
-      app.add_option("--temperature", o->sampling.temperature, "Draw tokens; 0: the likeliest")
-          ->option_text("T")
-          ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--top-k", o->sampling.top_k, "Draw from the K likeliest; 0: from all")
-      ->option_text("K")
-      ->needs(temperature);
-  app.add_option("--top-p", o->sampling.top_p,
-                 "Draw from the fewest tokens that hold this share of the probability")
-      ->option_text("P")
-      ->check(CLI::Range(0.0, 1.0))
-      ->needs(temperature);
-  app.add_flag("--ignore-eos", o->ignore_eos, "Go on after an end-of-generation token");
-  app.add_flag("--logits", o->logits, "All logits of each step, in the JSON");
-  AddThreadsOption(&app, &o->threads);
-  AddOutputOptions(&app, &o->output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  ArgumentParser parser("Goes on with a text, greedily unless asked otherwise", "vernier run");
+  parser.Positional("MODEL", &o->model, "Model, or model@recipe file");
+  AddInputOptions(&parser, &o->input);
+  parser.Number("-n", &o->tokens, "TOKENS", "Tokens to make (64)", size_t{0}, size_t{1} << 24);
+  AddRuleOptions(&parser, &o->rules);
+  parser.Number("--temperature", &o->sampling.temperature, "T", "Draw tokens; 0: the likeliest",
+                0.0, 100.0, &o->has_temperature);
+  parser.Number("--top-k", &o->sampling.top_k, "K", "Draw from the K likeliest; 0: from all");
+  parser.Number("--top-p", &o->sampling.top_p, "P",
+                "Draw from the fewest tokens that hold this share of the probability", 0.0, 1.0);
+  parser.Flag("--ignore-eos", &o->ignore_eos, "Go on after an end-of-generation token");
+  parser.Flag("--logits", &o->logits, "All logits of each step, in the JSON");
+  AddThreadsOption(&parser, &o->threads);
+  AddOutputOptions(&parser, &o->output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
+  if (go && !o->has_temperature && (o->sampling.top_k > 0 || o->sampling.top_p < 1))
+    return Fail("--top-k, --top-p: expected --temperature as well");
   if (go && o->logits && !o->output.json) return Fail("--logits: expected --json as well");
   return go;
 }

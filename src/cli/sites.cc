@@ -72,13 +72,13 @@ std::string ToText(const Graph& graph) {
 }  // namespace
 
 Result<int> RunSites(const Arguments& arguments) {
-  CLI::App app("Every site of a model: a name that rules, probes and comparisons use",
-               "vernier sites");
+  ArgumentParser parser("Every site of a model: a name that rules, probes and comparisons use",
+                        "vernier sites");
   std::string path;
   OutputOptions output;
-  app.add_option("MODEL", path, "Model")->option_text("MODEL")->required();
-  AddOutputOptions(&app, &output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  parser.Positional("MODEL", &path, "Model");
+  AddOutputOptions(&parser, &output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, OpenCheckpoint(path));
   ASSIGN_OR_RETURN(const Graph graph, BuildGraph(checkpoint));

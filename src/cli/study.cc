@@ -90,16 +90,16 @@ Result<int> Finish(const StudyOptions& options, const StudySpec& spec, Model& mo
 }  // namespace
 
 Result<int> RunStudyVerb(const Arguments& arguments) {
-  CLI::App app("A whole experiment from one file: variants, measures, claims", "vernier study");
+  ArgumentParser parser("A whole experiment from one file: variants, measures, claims",
+                        "vernier study");
   StudyOptions options;
-  app.add_option("study", options.path, "The study")->option_text("FILE.toml")->required();
-  app.add_option("--model", options.model, "Run it on this model instead")->option_text("MODEL");
-  app.add_option("--memory", options.memory_mb, "Megabytes that evaluation may take, about")
-      ->option_text("MB");
-  app.add_flag("--strict", options.strict, "Vacuous variants give exit status 1");
-  AddThreadsOption(&app, &options.threads);
-  AddOutputOptions(&app, &options.output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  parser.Positional("FILE.toml", &options.path, "The study");
+  parser.Text("--model", &options.model, "MODEL", "Run it on this model instead");
+  parser.Number("--memory", &options.memory_mb, "MB", "Megabytes that evaluation may take, about");
+  parser.Flag("--strict", &options.strict, "Vacuous variants give exit status 1");
+  AddThreadsOption(&parser, &options.threads);
+  AddOutputOptions(&parser, &options.output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
 
   ASSIGN_OR_RETURN(StudySpec spec, ReadStudy(options.path, options.model));

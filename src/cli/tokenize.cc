@@ -24,19 +24,19 @@ std::string Shown(const std::string& piece) {
 }  // namespace
 
 Result<int> RunTokenize(const Arguments& arguments) {
-  CLI::App app("Token ids of a text", "vernier tokenize");
+  ArgumentParser parser("Token ids of a text", "vernier tokenize");
   std::string path, text, file;
-  bool no_bos = false, special = false;
+  bool has_text = false, no_bos = false, special = false;
   OutputOptions output;
-  app.add_option("MODEL", path, "Model")->option_text("MODEL")->required();
-  CLI::Option* text_option = app.add_option("-p", text, "The text")->option_text("TEXT");
-  app.add_option("-f", file, "The text is in FILE")->option_text("FILE");
-  app.add_flag("--no-bos", no_bos, "No BOS or EOS around the text");
-  app.add_flag("--special", special, "Special tokens written in the text are those tokens");
-  AddOutputOptions(&app, &output);
-  ASSIGN_OR_RETURN(const bool go, Parse(&app, arguments));
+  parser.Positional("MODEL", &path, "Model");
+  parser.Text("-p", &text, "TEXT", "The text", &has_text);
+  parser.Text("-f", &file, "FILE", "The text is in FILE");
+  parser.Flag("--no-bos", &no_bos, "No BOS or EOS around the text");
+  parser.Flag("--special", &special, "Special tokens written in the text are those tokens");
+  AddOutputOptions(&parser, &output);
+  ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
-  if ((text_option->count() > 0) == !file.empty())
+  if (has_text == !file.empty())
     return Fail("expected one of -p TEXT, -f FILE, found {}", file.empty() ? 0 : 2);
   if (!file.empty()) {
     ASSIGN_OR_RETURN(text, ReadText(file));

@@ -1,76 +1,10 @@
 // The program from end to end: JSON keys, exit statuses, one-line errors.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "cli/verb.h"
+#include "cli/cli_testing.h"
 
 namespace vernier {
 namespace {
-
-using Json = nlohmann::json;
-
-const std::string kSource = VERNIER_SOURCE_DIR;
-const std::string kQwen = kSource + "/models/tiny-qwen2", kLlama = kSource + "/models/tiny-llama";
-const std::string kText = "First Citizen:\nBefore we proceed";
-
-std::string TempPath(const std::string& name) {
-  return testing::TempDir() + "/vernier_cli_" + std::to_string(getpid()) + "_" + name;
-}
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-void WriteAll(const std::string& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary) << text;
-}
-
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
-Outcome Vernier(const Arguments& arguments) {
-  std::string command = VERNIER_BINARY;
-  for (const std::string& argument : arguments) {
-    command += " '";
-    for (const char c : argument) command += c == '\'' ? "'\\''" : std::string(1, c);
-    command += "'";
-  }
-  const std::string out = TempPath("out"), err = TempPath("err");
-  const int status = std::system((command + " >" + out + " 2>" + err).c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, ReadAll(out), ReadAll(err)};
-}
-
-Json RunJson(Arguments arguments, int status = 0) {
-  arguments.push_back("--json");
-  const Outcome outcome = Vernier(arguments);
-  EXPECT_EQ(outcome.status, status) << outcome.err;
-  Json json = Json::parse(outcome.out, nullptr, false);
-  EXPECT_TRUE(json.is_object()) << outcome.out.substr(0, 200);
-  return json;
-}
-
-// Bad input: status 2, nothing on standard output, one line that holds `part`.
-void ExpectRefused(const Arguments& arguments, const std::string& part) {
-  const Outcome outcome = Vernier(arguments);
-  EXPECT_EQ(outcome.status, 2) << part;
-  EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-  EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err << " lacks " << part;
-}
 
 Json FindSite(const Json& sites, const std::string& label) {
   for (const Json& site : sites)

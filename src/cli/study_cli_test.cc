@@ -1,0 +1,265 @@
+// Studies and perplexities from end to end.
+#include <cmath>
+
+#include "cli/cli_testing.h"
+
+namespace vernier {
+namespace {
+
+// A folder for one study: its file, and the folder its results go to.
+class StudyVerb : public testing::Test {
+ protected:
+  StudyVerb() : folder_(TempPath("study")) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~StudyVerb() override { std::filesystem::remove_all(folder_); }
+
+  // A study of two chunks a text of tiny-qwen2 with `rest`, its variants and claims.
+  Arguments Study(const std::string& rest, const std::string& top = "") {
+    WriteAll(folder_ + "/s.toml", "name = \"s\"\nmodel = \"" + kQwen + "\"\ntexts = [\"" + kSource +
+                                      "/data/shakespeare.txt\"]\ncontext = 64\nchunks = 2\n" + top +
+                                      "\n" + rest);
+    return {"study", folder_ + "/s.toml", "-o", folder_ + "/out"};
+  }
+  static std::string Variant(const std::string& name, const std::string& rule) {
+    return "[[variant]]\nname = \"" + name + "\"\nrules = [\"" + rule + "\"]\n";
+  }
+  Json Results() {
+    Json json = Json::parse(ReadAll(folder_ + "/out/results.json"), nullptr, false);
+    EXPECT_TRUE(json.is_object());
+    return json;
+  }
+  bool LeftNothing() const { return !std::filesystem::exists(folder_ + "/out"); }
+  std::string folder_;
+};
+
+TEST_F(StudyVerb, WrongRulesAreOneLineAndLeaveNothing) {
+  for (const auto& [rule, part] : {std::pair{"ffn_norm[99]=bf16", "0 to 5"},
+                                   {"fn_norm=bf16", "did you mean 'ffn_norm'?"},
+                                   {"ffn_norm=bf17", "did you mean 'bf16'?"}}) {
+    ExpectRefused(Study(Variant("good", "ffn_norm=bf16") + Variant("bad", rule)), part);
+    ExpectRefused(Study(Variant("good", "ffn_norm=bf16") + Variant("bad", rule)), "variant 'bad'");
+    EXPECT_TRUE(LeftNothing()) << rule;
+  }
+}
+
+TEST_F(StudyVerb, WrongFilesAreOneLineAndLeaveNothing) {
+  const std::string text = folder_ + "/text.txt", good = Variant("v", "ffn_norm=bf16");
+  const auto of_text = [&] {
+    Study("");
+    WriteAll(folder_ + "/s.toml",
+             "name = \"s\"\nmodel = \"" + kQwen + "\"\ntexts = [\"text.txt\"]\n" + good);
+    return Arguments{"study", folder_ + "/s.toml", "-o", folder_ + "/out"};
+  };
+  ExpectRefused(of_text(), "'text.txt' is not there");
+  for (const auto& [content, part] :
+       {std::pair{std::string(), "the text has 1 tokens"},
+        {std::string("too short"), "expected at least twice the context"},
+        {std::string(5000, '\xff'), "not UTF-8"}}) {
+    WriteAll(text, content);
+    ExpectRefused(of_text(), part);
+    ExpectRefused(of_text(), "text.txt");
+  }
+  std::filesystem::remove(text);
+  std::filesystem::create_directory(text);
+  ExpectRefused(of_text(), "text.txt");
+  const std::string prompts = folder_ + "/p.jsonl",
+                    generate = "generate = { prompts = \"p.jsonl\", tokens = 2 }";
+  for (const std::string& content :
+       {std::string(), std::string("{"), std::string("{\"prompt\": 1}"),
+        std::string("{\"prompt\": \"\xff\"}")}) {
+    WriteAll(prompts, content);
+    ExpectRefused(Study(good, generate), "p.jsonl");
+  }
+  ExpectRefused(Study(good + "[[claim]]\nsays = \"x\"\nexpect = \"kld('w') > 0\"\n"),
+                "no variant is named 'w'");
+  ExpectRefused(Study(good + "[[claim]]\nsays = \"x\"\nexpect = \"error('v', 'l_out[7]') > 0\"\n"),
+                "l_out[7]");
+  EXPECT_TRUE(LeftNothing());
+  ExpectRefused({"study", folder_ + "/none.toml"}, "none.toml");
+  ExpectRefused({"study", folder_ + "/s.toml", "--strikt"}, "did you mean '--strict'?");
+}
+
+TEST_F(StudyVerb, VacuousIsForetold) {
+  Arguments arguments =
+      Study(Variant("weights", "ffn_norm.weight=bf16") + Variant("v", "ffn_norm=bf16"));
+  const Outcome outcome = Vernier(arguments);
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const std::string said = "variant 'weights' is VACUOUS, foretold: ffn_norm.weight=bf16";
+  EXPECT_NE(outcome.err.find(said), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("VACUOUS (foretold)"), std::string::npos);
+  const Json variants = Results().at("variants");
+  EXPECT_EQ(variants.at(0).at("vacuous"), true);
+  EXPECT_EQ(variants.at(0).at("foretold"), true);
+  EXPECT_EQ(variants.at(0).at("same_as"), "baseline");
+  EXPECT_EQ(variants.at(0).at("kld").at("max"), 0.0);
+  EXPECT_EQ(variants.at(0).at("rules").at(0).at("changed"), 0);
+  EXPECT_EQ(variants.at(0).at("rules").at(0).at("vacuous"), true);
+  EXPECT_EQ(variants.at(1).at("vacuous"), false);
+  EXPECT_EQ(variants.at(1).at("foretold"), false);
+  EXPECT_TRUE(variants.at(1).at("same_as").is_null());
+  EXPECT_GT(variants.at(1).at("kld").at("mean"), 0.0);
+  arguments.push_back("--strict");
+  EXPECT_EQ(Vernier(arguments).status, 1);
+}
+
+TEST_F(StudyVerb, StrictWithoutVacuousVariants) {
+  Arguments arguments = Study(Variant("v", "ffn_norm=bf16"));
+  arguments.push_back("--strict");
+  EXPECT_EQ(Vernier(arguments).status, 0);
+}
+
+TEST_F(StudyVerb, EqualVariantsAreSaidToBe) {
+  EXPECT_EQ(Vernier(Study(Variant("a", "ffn_norm=bf16") + Variant("b", "ffn_norm=f16") +
+                          Variant("c", "ffn_norm=e8m7")))
+                .status,
+            0);
+  const Json variants = Results().at("variants");
+  EXPECT_TRUE(variants.at(0).at("same_as").is_null());
+  EXPECT_TRUE(variants.at(1).at("same_as").is_null());
+  EXPECT_EQ(variants.at(2).at("same_as"), "a");
+  EXPECT_EQ(variants.at(2).at("vacuous"), false);
+  EXPECT_EQ(variants.at(2).at("kld"), variants.at(0).at("kld"));
+}
+
+TEST_F(StudyVerb, RequiredClaims) {
+  const auto with = [&](const std::string& claim) {
+    return Vernier(Study(Variant("v", "ffn_norm=bf16") + "[[claim]]\nsays = \"it is\"\n" + claim))
+        .status;
+  };
+  EXPECT_EQ(with("require = \"identical('v', 'v')\""), 0);
+  EXPECT_EQ(with("require = \"identical('v', 'baseline')\""), 1);
+  EXPECT_EQ(with("expect = \"identical('v', 'baseline')\""), 0) << "a hypothesis may be wrong";
+  EXPECT_EQ(with("require = \"kld('v') > 0\""), 0);
+  EXPECT_EQ(with("require = \"kld('v') > 1\""), 1);
+  const Json claim = Results().at("claims").at(0);
+  EXPECT_EQ(claim.at("says"), "it is");
+  EXPECT_EQ(claim.at("require"), "kld('v') > 1");
+  EXPECT_EQ(claim.at("verdict"), "refuted");
+  EXPECT_NE(claim.at("detail"), "");
+}
+
+// Fields of each line; quotes doubled inside quotes.
+std::vector<std::vector<std::string>> ParseCsv(const std::string& text) {
+  std::vector<std::vector<std::string>> lines(1, {""});
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '"' && i + 1 < text.size() && text[i + 1] == '"') {
+      lines.back().back() += text[++i];
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && c == ',') {
+      lines.back().emplace_back();
+    } else if (!quoted && c == '\n') {
+      lines.push_back({""});
+    } else if (quoted || c != '\r') {
+      lines.back().back() += c;
+    }
+  }
+  lines.pop_back();
+  return lines;
+}
+
+TEST_F(StudyVerb, ResultsHaveTheirKeys) {
+  const std::string claims = "[[claim]]\nsays = \"c\"\nexpect = \"kld('v') < 1\"\n";
+  Arguments arguments = Study("[[variant]]\nname = 'v, \"q\"'\nrules = [\"ffn_norm=e4m3\"]\n" +
+                                  Variant("v", "ffn_norm=bf16") + claims,
+                              "truth = true\nnoise = 1\n");
+  const Json printed = RunJson(arguments);
+  const Json json = Results();
+  EXPECT_EQ(printed, json);
+  for (const Json& v : json.at("variants")) {
+    for (const char* key : {"vacuous", "foretold"}) EXPECT_TRUE(v.at(key).is_boolean());
+    EXPECT_TRUE(v.at("name").is_string() && v.contains("same_as") && v.at("rules").is_array());
+    for (const char* key : {"mean", "uncertainty"})
+      EXPECT_TRUE(v.at("ppl").at(key).is_number()) << key;
+    for (const char* key : {"mean", "uncertainty", "max", "p99.9", "p99", "median", "min"})
+      EXPECT_TRUE(v.at("kld").at(key).is_number()) << key;
+    for (const char* key : {"mean", "rms"}) EXPECT_TRUE(v.at("delta_p").at(key).is_number()) << key;
+    EXPECT_TRUE(v.contains("same_top_p") && v.contains("kld_truth"));
+    EXPECT_EQ(v.at("tokens"), 62);
+    EXPECT_LE(v.at("kld").at("median"), v.at("kld").at("p99"));
+  }
+  for (const char* key : {"says", "verdict", "detail"})
+    EXPECT_TRUE(json.at("claims").at(0).at(key).is_string());
+  for (const char* key : {"tensors_naive", "tensors_evaluated", "seconds"})
+    EXPECT_GT(json.at("cost").at(key), 0) << key;
+
+  const auto csv = ParseCsv(ReadAll(folder_ + "/out/results.csv"));
+  ASSERT_EQ(csv.size(), 1u + 2 * 2);
+  for (const auto& line : csv) ASSERT_EQ(line.size(), csv[0].size());
+  EXPECT_EQ(csv[0][0], "variant");
+  EXPECT_EQ(csv[1][0], "v, \"q\"");
+  EXPECT_EQ(csv[1][1], "");
+  EXPECT_EQ(csv[2][1], "shakespeare");
+  EXPECT_EQ(csv[0][5], "kld");
+  EXPECT_EQ(std::stod(csv[1][5]), json.at("variants").at(0).at("kld").at("mean").get<double>());
+
+  Json again = RunJson(arguments);  // nothing is computed, nothing changes
+  EXPECT_EQ(again, json);
+}
+
+// eval says of one recipe what a study says of its variant.
+TEST_F(StudyVerb, EvalAgreesWithTheStudy) {
+  EXPECT_EQ(Vernier(Study(Variant("v", "ffn_norm=e4m3"))).status, 0);
+  const Json variant = Results().at("variants").at(0);
+  const Json eval = RunJson({"eval", kQwen, "-f", kSource + "/data/shakespeare.txt", "-c", "64",
+                             "--chunks", "2", "--rule", "ffn_norm=e4m3", "--against", kQwen});
+  for (const char* key : {"ppl", "kld", "delta_p", "same_top_p", "ln_ppl_ratio", "logits"})
+    EXPECT_EQ(eval.at(key), variant.at(key)) << key;
+}
+
+TEST(Eval, PerplexityOfLlamaCpp) {
+  for (const std::string model : {"tiny-llama", "tiny-qwen2"}) {
+    for (const Json& golden :
+         Json::parse(ReadAll(kSource + "/tests/data/golden/" + model + "-perplexity.json"))) {
+      const std::string text =
+          std::filesystem::path(golden.at("text").get<std::string>()).filename();
+      SCOPED_TRACE(model + " " + text);
+      const Json ours =
+          RunJson({"eval", kSource + "/models/" + model, "-f", kSource + "/data/" + text, "-c",
+                   std::to_string(golden.at("context").get<int>())});
+      const double ppl = golden.at("base").at("ppl"),
+                   uncertainty = golden.at("base").at("uncertainty");
+      EXPECT_NEAR(ours.at("ppl").at("mean").get<double>(), ppl, 1e-4 * ppl);
+      EXPECT_NEAR(ours.at("ppl").at("uncertainty").get<double>(), uncertainty, 1e-4 * uncertainty);
+    }
+  }
+}
+
+TEST(Eval, AgainstItselfAndItsGguf) {
+  for (const std::string& model : {kQwen, kLlama}) {
+    const Arguments arguments = {
+        "eval", model, "-f", kSource + "/data/gsm8k.txt", "-c", "64", "--chunks", "3", "--against"};
+    Arguments itself = arguments;
+    itself.push_back(model);
+    const Json same = RunJson(itself);
+    EXPECT_EQ(same.at("kld").at("mean"), 0.0);
+    EXPECT_EQ(same.at("kld").at("max"), 0.0);
+    EXPECT_EQ(same.at("same_top_p").at("value"), 1.0);
+    EXPECT_EQ(same.at("ppl"), same.at("ppl_base"));
+    EXPECT_EQ(same.at("delta_p").at("rms"), 0.0);
+
+    const std::string gguf = TempPath("eval.gguf");
+    ASSERT_EQ(Vernier({"quantize", model, gguf, "--type", "f32", "--quiet"}).status, 0);
+    Arguments converted = arguments;
+    converted.push_back(gguf);
+    EXPECT_LT(std::abs(RunJson(converted).at("kld").at("mean").get<double>()), 1e-9);
+    std::filesystem::remove(gguf);
+  }
+}
+
+TEST(Eval, Mistakes) {
+  const std::string text = TempPath("short.txt");
+  WriteAll(text, "short");
+  ExpectRefused({"eval", kQwen, "-f", text}, "short.txt: the text has");
+  ExpectRefused({"eval", kQwen, "-p", "x", "-c", "16"}, "the text of -p");
+  ExpectRefused({"eval", kQwen, "-f", kSource + "/data/gsm8k.txt", "-c", "4"}, "context 4");
+  ExpectRefused({"eval", kQwen}, "-f FILE");
+  ExpectRefused({"eval", kQwen, "-f", kSource + "/data/gsm8k.txt", "--against", "none"}, "none");
+}
+
+}  // namespace
+}  // namespace vernier

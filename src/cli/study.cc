@@ -12,6 +12,8 @@
 namespace vernier {
 namespace {
 
+constexpr int kInterrupted = 130;  // as shells report SIGINT
+
 volatile std::sig_atomic_t interrupted = 0;
 
 // While it lives, the first Ctrl-C asks the study to stop at the next safe point, the second ends
@@ -129,9 +131,12 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const StudyData data,
                    RunStudy(spec, *opened.model, std::move(inputs), *store, run));
   progress.Clear();
-  if (!data.complete)
-    return Fail("interrupted; what is done is kept in {}, and the same command goes on from there",
-                OutputFolder(options));
+  if (!data.complete) {
+    PrintErrorLine(fmt::format(
+        "interrupted; what is done is kept in {}, and the same command goes on from there",
+        OutputFolder(options)));
+    return kInterrupted;
+  }
   return Finish(options, spec, *opened.model, data, claims);
 }
 

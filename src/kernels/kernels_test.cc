@@ -84,6 +84,11 @@ TEST_P(KernelsTest, MatMulIsOneChainInBlocks) {
       TestMatMul<double, double>(kernels_->matmul_f64_wide, outputs, k, n);
     }
   }
+  for (size_t n = 1; n <= 24; ++n) {  // every tile of every instruction set
+    TestMatMul<float, float>(kernels_->matmul_f32, 70, 300, n);
+    TestMatMul<double, float>(kernels_->matmul_f64, 70, 300, n);
+    TestMatMul<double, double>(kernels_->matmul_f64_wide, 70, 300, n);
+  }
   TestMatMul<float, float>(kernels_->matmul_f32, 20, 300,
                            200);  // more rows than pass over a panel at once
 }

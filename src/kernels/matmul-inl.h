@@ -37,18 +37,19 @@ VERNIER_INLINE void TileBlock(const MatMulArgs<T, W>& a, size_t panel, size_t k0
   for (int q = 0; q < Vec<T>::kParts; q += kPass) {
     typename Vec<T>::Part sum[P][N][kPass] = {};
     for (size_t i = k0; i < k1; ++i) {
+      typename Vec<T>::Part weight[P][kPass];
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) {
-        typename Vec<T>::Part weight[kPass];
+      for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
         for (int c = 0; c < kPass; ++c)
-          weight[c] = LoadPart(w[p] + i * kLanes + (q + c) * Vec<T>::kWidth, T{});
+          weight[p][c] = LoadPart(w[p] + i * kLanes + (q + c) * Vec<T>::kWidth, T{});
 #pragma GCC unroll 12
-        for (int j = 0; j < N; ++j) {
-          const typename Vec<T>::Part x_j = SetPart(row[j][i]);
+      for (int j = 0; j < N; ++j) {
+        const typename Vec<T>::Part x_j = SetPart(row[j][i]);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
-          for (int c = 0; c < kPass; ++c) sum[p][j][c] = FmaPart(weight[c], x_j, sum[p][j][c]);
-        }
+          for (int c = 0; c < kPass; ++c) sum[p][j][c] = FmaPart(weight[p][c], x_j, sum[p][j][c]);
       }
     }
     for (int p = 0; p < P; ++p)
@@ -88,8 +89,9 @@ void RowsOfBlock(const MatMulArgs<T, W>& a, size_t panel, size_t k0, size_t k1, 
     break;
       VERNIER_CASE(1)
       VERNIER_CASE(2)
-      VERNIER_CASE(3) VERNIER_CASE(4) VERNIER_CASE(5) VERNIER_CASE(6) VERNIER_CASE(7)
-          VERNIER_CASE(8) VERNIER_CASE(9) VERNIER_CASE(10) VERNIER_CASE(11)
+      VERNIER_CASE(3)
+      VERNIER_CASE(4) VERNIER_CASE(5) VERNIER_CASE(6) VERNIER_CASE(7) VERNIER_CASE(8)
+          VERNIER_CASE(9) VERNIER_CASE(10) VERNIER_CASE(11)
 #undef VERNIER_CASE
               default : break;
     }

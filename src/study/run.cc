@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -362,10 +363,11 @@ Result<Continuation> Runner::StoredContinuation(size_t lane, size_t prompt) {
   const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
   Continuation continuation;
   try {
-    continuation = {json.at("tokens").get<std::vector<int32_t>>(),
-                    json.at("margins").get<std::vector<double>>()};
+    continuation.tokens = json.at("tokens").get<std::vector<int32_t>>();
+    for (const auto& margin : json.at("margins"))  // JSON has no NaN
+      continuation.margins.push_back(margin.is_null() ? std::nan("") : margin.get<double>());
   } catch (const nlohmann::json::exception&) {
-    continuation.margins = {0};  // refused below
+    continuation = {{}, {0}};  // refused below
   }
   if (continuation.tokens.size() != continuation.margins.size())
     return Fail("{}: a stored continuation is damaged; remove study.sqlite to start anew",

@@ -42,9 +42,13 @@ struct StudyOptions {
   uint64_t memory_mb = 2048;
 };
 
+// A folder of its own for each model the study is run on: costs add up by folder.
 std::string OutputFolder(const StudyOptions& options) {
-  return options.output.path.empty() ? "out/" + std::filesystem::path(options.path).stem().string()
-                                     : options.output.path;
+  if (!options.output.path.empty()) return options.output.path;
+  const auto stem = [](const std::string& path) {
+    return std::filesystem::path(path).stem().string();
+  };
+  return "out/" + stem(options.path) + (options.model.empty() ? "" : "-" + stem(options.model));
 }
 
 void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) {

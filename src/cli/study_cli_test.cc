@@ -212,6 +212,9 @@ TEST_F(StudyVerb, EvalAgreesWithTheStudy) {
 }
 
 TEST(Eval, PerplexityOfLlamaCpp) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "four whole texts take minutes under the sanitizers, and read nothing new";
+#endif
   for (const std::string model : {"tiny-llama", "tiny-qwen2"}) {
     for (const Json& golden :
          Json::parse(ReadAll(kSource + "/tests/data/golden/" + model + "-perplexity.json"))) {
@@ -238,7 +241,7 @@ TEST(Eval, AgainstItselfAndItsGguf) {
     const Json same = RunJson(itself);
     EXPECT_EQ(same.at("kld").at("mean"), 0.0);
     EXPECT_EQ(same.at("kld").at("max"), 0.0);
-    EXPECT_EQ(same.at("same_top_p").at("value"), 1.0);
+    EXPECT_EQ(same.at("same_top_p"), 1.0);
     EXPECT_EQ(same.at("ppl"), same.at("ppl_base"));
     EXPECT_EQ(same.at("delta_p").at("rms"), 0.0);
 

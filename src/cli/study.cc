@@ -35,7 +35,7 @@ class InterruptGuard {
 };
 
 struct StudyOptions {
-  std::string path, model, engine = "local";
+  std::string path, model;
   OutputOptions output;
   int threads = 0;
   bool strict = false;

@@ -1,9 +1,6 @@
 #include "engine/evaluate.h"
 
 #include <algorithm>
-#include <cstring>
-#include <map>
-#include <unordered_map>
 
 #include "base/result.h"
 #include "engine/node_evaluation.h"

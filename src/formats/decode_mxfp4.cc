@@ -1,7 +1,5 @@
 // OCP Microscaling Formats (MX) v1.0, MXFP4: E2M1 elements under an E8M0 scale. The block as ggml
 // stores it keeps the scale byte first and the elements' nibbles 16 apart.
-#include <limits>
-
 #include "formats/decode_blocks.h"
 
 namespace vernier {
@@ -9,13 +7,6 @@ namespace {
 
 // Twice the E2M1 values 0 0.5 1 1.5 2 3 4 6 and their negatives, so that they are integers.
 constexpr int8_t kTwice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-
-// 2^(e - 128), half of the E8M0 scale 2^(e - 127); 255 is NaN (MX v1.0, section 5.4.1).
-float HalfScale(uint32_t e) {
-  if (e == 255) return std::numeric_limits<float>::quiet_NaN();
-  if (e < 2) return std::bit_cast<float>(uint32_t{0x200000} << e);  // subnormal
-  return std::bit_cast<float>((e - 1) << 23);
-}
 
 }  // namespace
 

@@ -197,7 +197,7 @@ T RoundToPosit(const RoundSpec& spec, T x, uint64_t random, bool* overflowed) {
 template <class T>
 T RoundUnsigned(const RoundSpec& spec, T x, T rounded, bool* overflowed) {
   const T smallest = static_cast<T>(Scaled(1, spec.emin));
-  if (std::isnan(x) || rounded > 0) return rounded;
+  if (std::isnan(rounded) || rounded > 0) return rounded;
   if (x == 0 || !std::signbit(x)) return smallest;
   if (overflowed != nullptr) *overflowed = true;
   if (spec.overflow == Overflow::kSaturate) return smallest;

@@ -117,6 +117,7 @@ T Expected(const Format& f, const Numbers& numbers, const Place& p, T x, Roundin
   } else if (flush && r < numbers.normal) {
     r = 0;
   }
+  if (r == 0 && !f.has_negative_zero) return T{0};
   return std::copysign(static_cast<T>(r), x);
 }
 
@@ -218,9 +219,9 @@ TEST_P(SmallFormat, FloatEqualsEnumeration) { CheckSmallFormat<float>(Get(GetPar
 TEST_P(SmallFormat, DoubleEqualsEnumeration) { CheckSmallFormat<double>(Get(GetParam()), 50000); }
 
 INSTANTIATE_TEST_SUITE_P(Formats, SmallFormat,
-                         testing::Values("f16", "bf16", "e5m2", "e4m3", "e3m2", "e2m3", "e2m1",
-                                         "e2m5", "e4m2", "e3m9", "e6m9", "e7m3", "e8m3", "e9m3",
-                                         "e10m2"));
+                         testing::Values("f16", "bf16", "e5m2", "e4m3", "e5m2fnuz", "e4m3fnuz",
+                                         "e4m3b11fnuz", "e3m2", "e2m3", "e2m1", "e2m5", "e4m2",
+                                         "e3m9", "e6m9", "e7m3", "e8m3", "e9m3", "e10m2"));
 
 // f32 of a double, tf32, and eXmY up to p = 41, by MPFR: the four modes it has with its emulation
 // of subnormals, the others by its integer functions on the grid of x.

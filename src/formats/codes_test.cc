@@ -335,6 +335,67 @@ TEST(Codes, DecodingRoundsOnce) {
   EXPECT_GT(inexact, 10000u);
 }
 
+// Every number of a format as a double; +0 and -0 apart, infinities not.
+std::set<double> FiniteNumbers(const Format& f) {
+  std::set<double> numbers;
+  for (const uint64_t code : Codes(f)) {
+    const Number x = DecodeCode(f, code);
+    if (x.kind == NumberClass::kFinite || x.kind == NumberClass::kZero) numbers.insert(ToDouble(x));
+  }
+  return numbers;
+}
+
+TEST(Contains, AgreesWithTheCodes) {
+  const std::vector<std::string> names = {
+      "f16",        "bf16",      "e5m2",   "e4m3",   "e5m2fnuz",  "e4m3fnuz", "e4m3b11fnuz",
+      "e3m2",       "e2m3",      "e2m1",   "e8m0",   "posit16",   "posit8",   "posit8es0",
+      "posit16es1", "posit9es4", "posit2", "posit3", "posit6es1", "posit13",  "posit16es4",
+      "posit12es3", "int4",      "int8",   "int2",   "int16",     "e3m4",     "e6m9"};
+  size_t contained = 0;
+  for (const std::string& outer : names) {
+    const Format o = Get(outer);
+    const std::set<double> numbers = FiniteNumbers(o);
+    for (const std::string& inner : names) {
+      const Format i = Get(inner);
+      bool all = true;
+      for (const double x : FiniteNumbers(i)) {
+        if (i.kind == FormatKind::kFixed && x < -i.max_finite) continue;
+        const bool held = numbers.count(x) != 0;
+        all = all && held;
+        const Number exact = ExactNumber(x == 0 ? 0.0 : x);
+        ASSERT_EQ(Holds(o, exact), held) << outer << " " << inner << " " << x;
+      }
+      EXPECT_EQ(ContainsFinite(o, i), all) << outer << " " << inner;
+      EXPECT_EQ(Contains(o, i), all && o.has_infinity >= i.has_infinity &&
+                                    o.has_negative_zero >= i.has_negative_zero);
+      contained += all;
+    }
+  }
+  EXPECT_GT(contained, names.size() + 50);
+}
+
+TEST(Contains, PositsAndFloats) {
+  const auto inside = [](const char* inner, const char* outer) {
+    return ContainsFinite(Get(outer), Get(inner));
+  };
+  EXPECT_TRUE(inside("posit16", "posit32"));
+  EXPECT_TRUE(inside("posit32", "posit64"));
+  EXPECT_TRUE(inside("posit16", "f32"));
+  EXPECT_FALSE(inside("posit32", "f32"));  // 27 fraction bits near 1
+  EXPECT_TRUE(inside("posit32", "f64"));
+  EXPECT_FALSE(inside("posit64", "f64"));
+  EXPECT_TRUE(inside("f16", "posit32"));  // 11 bits down to 2^-14, subnormals to 2^-24
+  EXPECT_FALSE(inside("bf16", "posit16"));
+  EXPECT_FALSE(inside("bf16", "posit32"));
+  EXPECT_TRUE(inside("bf16", "posit64"));
+  EXPECT_TRUE(inside("f32", "posit64"));  // 28 fraction bits at 2^-126 and 2^127, 22 at 2^-149
+  EXPECT_TRUE(inside("e4m3", "posit16"));
+  EXPECT_FALSE(Contains(Get("posit32"), Get("f16")));  // its infinities and -0 would change
+  EXPECT_TRUE(Contains(Get("f32"), Get("posit16")));
+  EXPECT_TRUE(Contains(Get("f32"), Get("e8m0")));
+  EXPECT_FALSE(Contains(Get("posit32"), Get("e8m0")));
+}
+
 TEST(Number, ComparesAndSubtracts) {
   std::mt19937_64 random(2);
   const auto draw = [&] {

@@ -394,7 +394,7 @@ TEST(Posit, KnownNumbers) {
   const auto rounded = [](int n, double x) { return RoundValue(MakeRoundSpec(Posit(n, 2)), x); };
   const double pi = 3.141592653589793;
   EXPECT_EQ(rounded(8, pi), 3.25);            // 0 10 01 101, of 1.5708 to 3 bits
-  EXPECT_EQ(rounded(16, pi), 3.1416015625);      // 0x4c91
+  EXPECT_EQ(rounded(16, pi), 3.1416015625);   // 0x4c91
   EXPECT_EQ(rounded(32, pi), 0x6487ed5p-25);  // 0x4c90fdaa
   EXPECT_EQ(rounded(64, pi), pi);
   // 2^22 is the 9-bit posit between 2^20 and 2^24: the tie goes to the even code of 2^20, though

@@ -503,51 +503,5 @@ TEST(RandomBits, EveryBitIsFair) {
   for (int b = 0; b < 64; ++b) EXPECT_NEAR(ones[b], kDraws / 2, 5 * std::sqrt(kDraws) / 2) << b;
 }
 
-// All 2^32 floats, nearest-even: the row loop against the scalar reference, and the reference
-// against the enumeration. Minutes, so only when asked for.
-TEST(AllFloats, NearestEven) {
-  if (std::getenv("VERNIER_TEST_ALL") == nullptr) GTEST_SKIP() << "set VERNIER_TEST_ALL to run";
-  for (const char* name : {"bf16", "f16", "e4m3", "e5m2"}) {
-    const Format f = Get(name);
-    const Overflow policy = f.has_infinity ? Overflow::kInfinity : Overflow::kNan;
-    const RoundSpec spec = MakeRoundSpec(f, Rounding::kNearestEven, policy);
-    const Numbers numbers(f, std::numeric_limits<float>::max());
-    constexpr size_t kBlock = 1 << 16;
-    std::vector<float> x(kBlock), row;
-    size_t wrong = 0, at = 1;
-    for (uint64_t base = 0; base < uint64_t{1} << 32; base += kBlock) {
-      for (size_t i = 0; i < kBlock; ++i)
-        x[i] = std::bit_cast<float>(static_cast<uint32_t>(base + i));
-      row = x;
-      RoundRow(spec, row.data(), kBlock);
-      if (base == uint64_t{1} << 31) at = 1;
-      for (size_t i = 0; i < kBlock; ++i) {
-        Place p;
-        if (std::isfinite(x[i])) {
-          // Magnitudes ascend, so the place moves along the list.
-          const double a = std::abs(static_cast<double>(x[i]));
-          while (at < numbers.list.size() && numbers.list[at] <= a) ++at;
-          if (at == numbers.list.size()) {
-            p.beyond = true;
-          } else {
-            p = {numbers.list[at - 1],
-                 numbers.list[at],
-                 numbers.list[at - 1] == a,
-                 (at - 1) % 2 == 0,
-                 false,
-                 0};
-            p.middle = 2 * a < p.below + p.above ? -1 : 2 * a > p.below + p.above;
-          }
-        }
-        bool over = false;
-        const float e = Expected(f, numbers, p, x[i], spec.rounding, policy, false, 0, &over);
-        const float r = RoundValue(spec, x[i]);
-        if (!SameBits(r, row[i]) || !SameOrNan(r, e)) ++wrong;
-      }
-    }
-    EXPECT_EQ(wrong, 0u) << name;
-  }
-}
-
 }  // namespace
 }  // namespace vernier

@@ -75,12 +75,6 @@ std::optional<N> ParseNumber(std::string_view text) {
   return value;
 }
 
-Overflow DefaultOverflow(const Format& format) {
-  if (format.has_infinity) return Overflow::kInfinity;
-  if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
-  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
-}
-
 ScaleRule DefaultScale(const Format& format) {
   return format.kind == FormatKind::kFixed ? ScaleRule::kAbsMax : ScaleRule::kNone;
 }

@@ -81,8 +81,8 @@ Result<std::vector<Treatment>> ParseFormats(const std::string& list,
     const std::string name(Trim(piece));
     auto format = FindFormat(name);
     if (!format) return Fail("--exact: {}", format.error().message);
-    if (format->kind != FormatKind::kFloat)
-      return Fail("--exact: '{}' needs a scale; expected floating-point formats", name);
+    if (format->kind == FormatKind::kFixed)
+      return Fail("--exact: '{}' needs a scale; expected floating-point formats or posits", name);
     ASSIGN_OR_RETURN(Treatment treatment, ParseTreatment(name, TreatedThing::kWeight));
     out.push_back(std::move(treatment));
     names->push_back(name);
@@ -270,7 +270,7 @@ Result<int> RunInspect(const Arguments& arguments) {
   InspectOptions o;
   parser.Positional("MODEL", &o.model, "Model");
   parser.Text("--exact", &o.exact, "FMT,...",
-              "Floating-point formats: how much of each tensor do they hold exactly?");
+              "Floating-point formats and posits: how much of each tensor do they hold exactly?");
   AddThreadsOption(&parser, &o.threads);
   AddOutputOptions(&parser, &o.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));

@@ -1,5 +1,5 @@
-// Rounding into a floating-point format. The result is a value of the host type (float or double)
-// that the format holds; codes exist only where something is stored.
+// Rounding into a floating-point or posit format. The result is a value of the host type (float or
+// double) that the format holds; codes exist only where something is stored.
 //
 // Rounding of x, in this order (docs/formats.md says the same at length):
 //   1. NaN stays as it is, bit for bit, in every format. An infinity stays where the format has
@@ -14,11 +14,31 @@
 //                              in odd;
 //        infinity, quiet NaN   under kInfinity, kNan in the other modes.
 //   4. With flush, or where the format has no subnormals, a result below 2^emin becomes zero.
-//   Zeros and results that become zero keep the sign of x.
+//   Zeros and results that become zero keep the sign of x; in formats without -0 they are +0.
+//
+// e8m0 has neither zero nor sign: zeros of either sign and results that would be zero become its
+// smallest number in every mode; negative x counts as an overflow, which is the smallest number
+// under kSaturate and a NaN under kNan, in every mode.
+//
+// Posits (Posit Standard 2022, section 4.1, and what follows from it for the modes it does not
+// have):
+//   1. NaN stays as it is, bit for bit, and stands for NaR; an infinity becomes a quiet NaN of its
+//      sign in every mode and under every policy, and counts as saturated.
+//   2. |x| above the largest posit is the overflow: the largest posit under kSaturate (the
+//   standard's
+//      rule), else as step 3 above says.
+//   3. 0 < |x| below the smallest posit becomes the smallest in the nearest modes and in odd; else
+//      zero is its neighbour below.
+//   4. All else lies between posits u < |x| < w with the codes U and U+1. Nearest goes by the
+//      (n+1)-bit posit v whose code is U followed by a one: below it to u, above it to w, at it to
+//      the even code or, in nearest-away, to w. Where a posit has no fraction bits v is not the
+//      arithmetic middle. Odd takes the odd code; stochastic goes by (|x| - u) / (w - u).
+//   Zeros become +0.
 //
 // A host type cannot hold more than its own numbers: p, emax and max_finite act as if the format
 // were cut to the host's precision and range (`f64` on a float row changes nothing; max_finite of
-// e5m30 on a float row is the float below 65536).
+// e5m30 on a float row is the float below 65536). The same holds for the smallest posit. All posits
+// are in the range of double; where they are finer than it, nothing changes.
 //
 // Nothing here depends on the dynamic rounding mode except the fast rows, which need the default
 // one (to nearest even); nothing allocates or throws.
@@ -42,6 +62,9 @@ enum class Rounding {
   kStochastic,  // away from zero with probability (|x| - below) / gap, see RandomBits
 };
 enum class Overflow { kSaturate, kInfinity, kNan };
+
+// kInfinity where the format has infinities; posits and what has no NaN saturate; else kNan.
+Overflow DefaultOverflow(const Format& format);
 
 // What rounding or treating elements did.
 struct TreatmentCounts {
@@ -76,8 +99,12 @@ struct RoundSpec {
   bool has_infinity, flush;
   Rounding rounding;
   Overflow overflow;
+  bool has_negative_zero = true, has_sign = true, has_zero = true;
+  int posit_bits = 0, es = 0;  // posits; 0 bits: not one
+  float smallest_float = 0;    // posits: the smallest number that both the format and the host hold
+  double smallest_double = 0;
 };
-// CHECK: a kFloat format. Whether the format has what `overflow` asks for is not asked here.
+// CHECK: not a kFixed format. Whether the format has what `overflow` asks for is not asked here.
 RoundSpec MakeRoundSpec(const Format& format, Rounding rounding = Rounding::kNearestEven,
                         Overflow overflow = Overflow::kInfinity, bool flush = false);
 
@@ -92,7 +119,7 @@ double RoundToMultiple(double x, int quantum, Rounding rounding, uint64_t random
 
 // Rounds row[0 .. n) in place, equal to RoundValue bit for bit; element i uses
 // RandomBits(key, first + i). Nearest-even is a branch-free loop that the compiler vectorises (see
-// round-inl.h); the other modes go through RoundValue.
+// round-inl.h); the other modes, posits and formats without -0 go through RoundValue.
 TreatmentCounts RoundRow(const RoundSpec& spec, float* row, size_t n, uint64_t key = 0,
                          uint64_t first = 0);
 TreatmentCounts RoundRow(const RoundSpec& spec, double* row, size_t n, uint64_t key = 0,

@@ -140,12 +140,11 @@ TreatmentCounts Store(const T* after, T* x, size_t n) {
 // The scale is zero: so are all numbers; infinities go by the format.
 template <class T>
 TreatmentCounts TreatWithoutRange(const Treatment& t, T* x, size_t n) {
-  const bool fixed = t.format.kind == FormatKind::kFixed;
   TreatmentCounts counts{n, 0, 0, 0};
   for (size_t i = 0; i < n; ++i) {
     const T v = x[i];
     if (std::isinf(v) && t.format.has_infinity) continue;
-    T after = fixed ? T{0} : std::copysign(T{0}, v);
+    T after = t.format.has_negative_zero ? std::copysign(T{0}, v) : T{0};
     if (std::isinf(v) && t.overflow == Overflow::kNan)
       after = std::copysign(std::numeric_limits<T>::quiet_NaN(), v);
     counts.saturated += !std::isnan(v) && v != 0;
@@ -233,14 +232,14 @@ TreatmentCounts TreatInRange(const Treatment& t, Range range, T* x, size_t n, ui
                              uint64_t first) {
   const Scale s = ScaleOf(t, range);
   if (s.a == 0) return TreatWithoutRange(t, x, n);
-  if (t.format.kind == FormatKind::kFloat) return TreatScaledFloat(t, s, x, n, key, first);
+  if (t.format.kind != FormatKind::kFixed) return TreatScaledFloat(t, s, x, n, key, first);
   const Integers integers = IntegersOf(t, range, s);
   return TreatFixed(t, s, integers, x, n, key, first);
 }
 
 template <class T>
 TreatmentCounts Row(const Treatment& t, T* row, size_t n, uint64_t key) {
-  if (t.format.kind == FormatKind::kFloat && t.scale == ScaleRule::kNone)
+  if (t.format.kind != FormatKind::kFixed && t.scale == ScaleRule::kNone)
     return RoundRow(MakeRoundSpec(t.format, t.rounding, t.overflow, t.flush_subnormals), row, n,
                     key);
   if (!ScaleFromData(t)) return TreatInRange(t, Range{}, row, n, key, 0);
@@ -268,6 +267,18 @@ TreatmentCounts Tensor(const Treatment& t, T* data, size_t rows, size_t columns,
   return counts;
 }
 
+template <class T>
+bool Holds(const Treatment& treatment, const T* row, size_t n) {
+  // Without a scale in pieces, so that a long row that fails early costs little.
+  const size_t step = treatment.scale == ScaleRule::kNone ? 4096 : std::max<size_t>(n, 1);
+  std::vector<T> copy;
+  for (size_t i = 0; i < n; i += step) {
+    copy.assign(row + i, row + std::min(n, i + step));
+    if (Row(treatment, copy.data(), copy.size(), 0).changed != 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 TreatmentCounts TreatRow(const Treatment& treatment, float* row, size_t n, uint64_t key) {
@@ -291,14 +302,11 @@ TreatmentCounts TreatTensor(const Treatment& treatment, double* data, size_t row
 }
 
 bool HoldsExactly(const Treatment& treatment, const float* row, size_t n) {
-  // Without a scale in pieces, so that a long row that fails early costs little.
-  const size_t step = treatment.scale == ScaleRule::kNone ? 4096 : std::max<size_t>(n, 1);
-  std::vector<float> copy;
-  for (size_t i = 0; i < n; i += step) {
-    copy.assign(row + i, row + std::min(n, i + step));
-    if (TreatRow(treatment, copy.data(), copy.size(), 0).changed != 0) return false;
-  }
-  return true;
+  return Holds(treatment, row, n);
+}
+
+bool HoldsExactly(const Treatment& treatment, const double* row, size_t n) {
+  return Holds(treatment, row, n);
 }
 
 }  // namespace vernier

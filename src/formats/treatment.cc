@@ -75,11 +75,6 @@ std::optional<N> ParseNumber(std::string_view text) {
   return value;
 }
 
-Overflow DefaultOverflow(const Format& format) {
-  if (format.has_infinity) return Overflow::kInfinity;
-  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
-}
-
 ScaleRule DefaultScale(const Format& format) {
   return format.kind == FormatKind::kFixed ? ScaleRule::kAbsMax : ScaleRule::kNone;
 }
@@ -98,7 +93,7 @@ Status ParseOverflow(std::string_view value, Treatment* t) {
 
 Status ParseSubnormals(std::string_view value, Treatment* t) {
   ASSIGN_OR_RETURN(t->flush_subnormals, ParseName("subnormals", value, kSubnormals));
-  if (t->flush_subnormals && t->format.kind == FormatKind::kFixed)
+  if (t->flush_subnormals && !t->format.has_subnormals)
     return Fail("subnormals=flush: {} has no subnormals", t->format.name);
   return {};
 }
@@ -125,6 +120,12 @@ Status ParseScale(std::string_view value, Treatment* t) {
   } else {
     return UnknownValue("scale", value, known);
   }
+  if (ScaleFromData(*t) && t->format.kind == FormatKind::kPosit)
+    return Fail(
+        "scale={}: would put the largest element where {} is coarsest; expected a number or none",
+        value, t->format.name);
+  if (ScaleFromData(*t) && !t->format.has_zero)
+    return Fail("scale={}: {} has no zero and takes no scale from the data", value, t->format.name);
   if (ScaleFromData(*t) && t->format.kind == FormatKind::kFloat &&
       t->format.emax > kMaxScaledExponent)
     return Fail("scale={}: {} has the range of double and takes no scale from the data", value,
@@ -159,7 +160,7 @@ Status ParsePer(std::string_view value, TreatedThing thing, Treatment* t) {
 
 Status ParseSymmetric(std::string_view value, Treatment* t) {
   ASSIGN_OR_RETURN(t->symmetric, ParseName("symmetric", value, kBooleans));
-  if (!t->symmetric && t->format.kind == FormatKind::kFloat)
+  if (!t->symmetric && t->format.kind != FormatKind::kFixed)
     return Fail("symmetric=false: {} is symmetric about 0; zero points are for intN",
                 t->format.name);
   return {};

@@ -4,8 +4,8 @@
 //   treatment  = FORMAT { "," option "=" value }
 //   round=     nearest-even (default) | nearest-away | toward-zero | up | down | odd | stochastic
 //   overflow=  saturate | inf | nan; default: inf where the format has infinities, else nan where
-//              it has NaN (as IEEE 754 and OCP OFP8 convert), else saturate. A format must have
-//              what is asked for; integers saturate
+//              it has NaN (as IEEE 754 and OCP OFP8 convert), else saturate; posits saturate, as
+//              their standard says. A format must have what is asked for; integers saturate
 //   subnormals= keep (default) | flush
 //   scale=     absmax (default for intN) | percentile:P, 0 < P <= 100 | NUMBER, 1e-30 .. 1e30 |
 //              none (default for float formats)
@@ -102,6 +102,7 @@ TreatmentCounts TreatTensor(const Treatment& treatment, double* data, size_t row
 // writing. For formats without scale the key does not matter: what the format holds never moves,
 // and all else always does.
 bool HoldsExactly(const Treatment& treatment, const float* row, size_t n);
+bool HoldsExactly(const Treatment& treatment, const double* row, size_t n);
 
 }  // namespace vernier
 

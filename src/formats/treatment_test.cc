@@ -544,7 +544,7 @@ TEST(HoldsExactly, AgreesWithTreatRow) {
     y[9999] += y[9999] / 1024 + 1e-7f;
     EXPECT_FALSE(HoldsExactly(t, y.data(), y.size())) << text;
   }
-  EXPECT_TRUE(HoldsExactly(Parse("int8"), nullptr, 0));
+  EXPECT_TRUE(HoldsExactly(Parse("int8"), x.data(), 0));
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/quantise.h"
+
 namespace vernier {
 
 // Decodes `blocks` consecutive blocks; neither pointer need be aligned beyond its type.
@@ -43,10 +45,6 @@ void DecodeTQ2_0(const uint8_t* source, size_t blocks, float* out);
 // decode_fp4.cc
 void DecodeMXFP4(const uint8_t* source, size_t blocks, float* out);
 void DecodeNVFP4(const uint8_t* source, size_t blocks, float* out);
-
-// Twice the E2M1 values 0 0.5 1 1.5 2 3 4 6 and their negatives, so that they are integers (MXFP4,
-// NVFP4).
-inline constexpr int8_t kTwiceE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // 2^(e - 128), half of MXFP4's E8M0 scale 2^(e - 127); 255 is NaN (MX v1.0, section 5.4.1).
 inline float HalfE8M0(uint32_t e) {

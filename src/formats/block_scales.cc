@@ -67,6 +67,8 @@ int ScaleGroups(TensorType type) {
     case TensorType::kQ5_K:
     case TensorType::kIQ4_XS:
       return 8;
+    case TensorType::kNVFP4:
+      return 4;
     default:
       return 1;
   }
@@ -96,9 +98,15 @@ void BlockScales(TensorType type, const std::byte* bytes, float* scales, float* 
     case TensorType::kTQ2_0:
       return OneScale(block, 64, -1, scales, offsets);
     case TensorType::kMXFP4:
-      scales[0] = 2 * HalfScale(block[0]);
+      scales[0] = 2 * HalfE8M0(block[0]);
       return;
-    default:  // Q4_0, Q5_0, Q8_0, IQ4_NL: the scale comes first
+    case TensorType::kNVFP4:
+      for (int g = 0; g < 4; ++g) scales[g] = 2 * HalfUE4M3(block[g]);
+      return;
+    case TensorType::kQ8_K:
+      scales[0] = std::bit_cast<float>(LoadU32(block));
+      return;
+    default:  // Q4_0, Q5_0, Q8_0, Q8_1, IQ4_NL: the scale comes first
       return OneScale(block, 0, -1, scales, offsets);
   }
 }

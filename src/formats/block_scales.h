@@ -16,8 +16,8 @@ inline constexpr int kMostScaleGroups = 16;
 int ScaleGroups(TensorType type);
 
 // Of each group the scale and the offset by which the block's decoding (docs/decoding.md) makes
-// elements of integer codes, element = scale * code + offset; for MXFP4 the code is the E2M1 value.
-// Offsets are 0 in types that have none. `block` is one whole block; both outputs have
+// elements of integer codes, element = scale * code + offset; for MXFP4 and NVFP4 the code is the
+// E2M1 value. Offsets are 0 in types that have none. `block` is one whole block; both outputs have
 // ScaleGroups(type) elements. NaN where the stored scale is NaN. CHECK: ScaleGroups(type) > 0.
 void BlockScales(TensorType type, const std::byte* block, float* scales, float* offsets);
 

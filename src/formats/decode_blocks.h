@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/quantise.h"
+
 namespace vernier {
 
 // Decodes `blocks` consecutive blocks; neither pointer need be aligned beyond its type.
@@ -26,20 +28,39 @@ void DecodeQ4_1(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ5_0(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ5_1(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ8_0(const uint8_t* source, size_t blocks, float* out);
+void DecodeQ8_1(const uint8_t* source, size_t blocks, float* out);
 // decode_k.cc
 void DecodeQ2_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ3_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ4_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ5_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ6_K(const uint8_t* source, size_t blocks, float* out);
+void DecodeQ8_K(const uint8_t* source, size_t blocks, float* out);
 // decode_iq4.cc
 void DecodeIQ4_NL(const uint8_t* source, size_t blocks, float* out);
 void DecodeIQ4_XS(const uint8_t* source, size_t blocks, float* out);
 // decode_tq.cc
 void DecodeTQ1_0(const uint8_t* source, size_t blocks, float* out);
 void DecodeTQ2_0(const uint8_t* source, size_t blocks, float* out);
-// decode_mxfp4.cc
+// decode_fp4.cc
 void DecodeMXFP4(const uint8_t* source, size_t blocks, float* out);
+void DecodeNVFP4(const uint8_t* source, size_t blocks, float* out);
+
+// 2^(e - 128), half of MXFP4's E8M0 scale 2^(e - 127); 255 is NaN (MX v1.0, section 5.4.1).
+inline float HalfE8M0(uint32_t e) {
+  if (e == 255) return std::numeric_limits<float>::quiet_NaN();
+  if (e < 2) return std::bit_cast<float>(uint32_t{0x200000} << e);  // subnormal
+  return std::bit_cast<float>((e - 1) << 23);
+}
+
+// Half of NVFP4's UE4M3 scale: 4 bits of exponent (bias 7) and 3 of fraction, the top bit ignored.
+// 127, a NaN in E4M3, is 0 here as in ggml.
+inline float HalfUE4M3(uint32_t code) {
+  const uint32_t exponent = code >> 3 & 15, fraction = code & 7;
+  if (code == 127) return 0;
+  if (exponent == 0) return static_cast<float>(fraction) * 0x1p-10f;
+  return std::bit_cast<float>((exponent - 8 + 127) << 23 | fraction << 20);
+}
 
 // The float32 of IEEE binary16 bits: exact; a NaN becomes quiet and keeps sign and payload, as
 // VCVTPH2PS does. Selections instead of branches, so that loops over it vectorise.
@@ -88,13 +109,6 @@ inline ScaleAndMin UnpackPair(const uint8_t* packed, int j) {
 inline int UnpackSixBits(const uint8_t* packed, int j) {
   const int low = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
   return low | (packed[8 + j % 4] >> 2 * (j / 4) & 3) << 4;
-}
-
-// 2^(e - 128), half of the E8M0 scale 2^(e - 127); 255 is NaN (OCP MX v1.0, section 5.4.1).
-inline float HalfScale(uint32_t e) {
-  if (e == 255) return std::numeric_limits<float>::quiet_NaN();
-  if (e < 2) return std::bit_cast<float>(uint32_t{0x200000} << e);  // subnormal
-  return std::bit_cast<float>((e - 1) << 23);
 }
 
 // An integer of at most 24 bits times a float32, rounded once.

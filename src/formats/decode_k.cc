@@ -95,4 +95,11 @@ void DecodeQ6_K(const uint8_t* source, size_t blocks, float* out) {
   }
 }
 
+void DecodeQ8_K(const uint8_t* source, size_t blocks, float* out) {
+  for (size_t b = 0; b < blocks; ++b, source += 292, out += 256) {
+    const float d = std::bit_cast<float>(LoadU32(source));
+    for (int j = 0; j < 256; ++j) out[j] = Times(d, static_cast<int8_t>(source[4 + j]));
+  }
+}
+
 }  // namespace vernier

@@ -12,6 +12,8 @@
 #include <string.h>
 #if VERNIER_VECTOR_BYTES > 16
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #include "kernels/kernels.h"
@@ -25,6 +27,7 @@ struct Native;
 template <>
 struct Native<float> {
   typedef float Type __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
+  typedef int32_t Bits __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
 };
 template <>
 struct Native<double> {
@@ -44,11 +47,13 @@ struct Vec {
 #if VERNIER_VECTOR_BYTES == 64
 VERNIER_INLINE __m512 FmaPart(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 VERNIER_INLINE __m512d FmaPart(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+VERNIER_INLINE __m512 SqrtPart(__m512 a) { return _mm512_maskz_sqrt_ps(0xffff, a); }
 VERNIER_INLINE __m512 SetPart(float x) { return _mm512_set1_ps(x); }
 VERNIER_INLINE __m512d SetPart(double x) { return _mm512_set1_pd(x); }
 #elif VERNIER_VECTOR_BYTES == 32
 VERNIER_INLINE __m256 FmaPart(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 VERNIER_INLINE __m256d FmaPart(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+VERNIER_INLINE __m256 SqrtPart(__m256 a) { return _mm256_sqrt_ps(a); }
 VERNIER_INLINE __m256 SetPart(float x) { return _mm256_set1_ps(x); }
 VERNIER_INLINE __m256d SetPart(double x) { return _mm256_set1_pd(x); }
 #else
@@ -63,6 +68,10 @@ VERNIER_INLINE Native<double>::Type FmaPart(Native<double>::Type a, Native<doubl
                                             Native<double>::Type c) {
   for (int i = 0; i < Vec<double>::kWidth; ++i) c[i] = __builtin_fma(a[i], b[i], c[i]);
   return c;
+}
+VERNIER_INLINE Native<float>::Type SqrtPart(Native<float>::Type a) {
+  for (int i = 0; i < Vec<float>::kWidth; ++i) a[i] = __builtin_sqrtf(a[i]);
+  return a;
 }
 VERNIER_INLINE Native<float>::Type SetPart(float x) { return Native<float>::Type{x, x, x, x}; }
 VERNIER_INLINE Native<double>::Type SetPart(double x) { return Native<double>::Type{x, x}; }
@@ -130,6 +139,9 @@ VERNIER_INLINE void StoreNarrow(const Vec<double>& v, float* p) {
 template <class T>
 VERNIER_INLINE Vec<T> Fma(const Vec<T>& a, const Vec<T>& b, const Vec<T>& c) {
   return ForParts<T>([&](int q) { return FmaPart(a.part[q], b.part[q], c.part[q]); });
+}
+VERNIER_INLINE Vec<float> Sqrt(const Vec<float>& a) {
+  return ForParts<float>([&](int q) { return SqrtPart(a.part[q]); });
 }
 template <class T>
 VERNIER_INLINE Vec<T> operator+(const Vec<T>& a, const Vec<T>& b) {

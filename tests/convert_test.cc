@@ -1,7 +1,5 @@
 // Hugging Face folders made GGUF files: the bytes of every tensor against the files llama.cpp's
 // tools made, and the models they are against PyTorch and llama.cpp.
-#include "arch/convert.h"
-
 #include <bit>
 #include <cmath>
 
@@ -167,17 +165,19 @@ TEST_P(ConvertTest, ReportsWhatRoundingDid) {
       flushed += value != 0 && steps <= 0.5;
     }
   }
-  ConvertOptions options;
-  options.type = TensorType::kF16;
-  const auto report = ConvertToGguf(*checkpoint, folder_ / "x.gguf", options);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report->tensors, checkpoint->tensors.size());
-  EXPECT_EQ(report->counts, (TreatmentCounts{elements, changed, 0, flushed}));
+  const auto counts = [&](const char* type) {
+    QuantizeOptions options;
+    options.mixture.file_type = FindFileType(type);
+    const auto report = QuantizeModel(*checkpoint, folder_ / "x.gguf", options);
+    EXPECT_TRUE(report);
+    EXPECT_EQ(report->tensors.size(), checkpoint->tensors.size());
+    TreatmentCounts sum;
+    for (const QuantizedTensor& tensor : report->tensors) sum += tensor.outcome.stored;
+    return sum;
+  };
+  EXPECT_EQ(counts("F16"), (TreatmentCounts{elements, changed, 0, flushed}));
   EXPECT_GT(changed, 0u);
-  const auto wide = ConvertToGguf(*checkpoint, folder_ / "y.gguf");
-  ASSERT_TRUE(wide);
-  EXPECT_EQ(wide->counts, (TreatmentCounts{elements, 0, 0, 0}));
-  EXPECT_EQ(wide->bytes, elements * 4);
+  EXPECT_EQ(counts("F32"), (TreatmentCounts{elements, 0, 0, 0}));
 }
 
 // Every float16 and every BF16 code, and halfway points, infinities and NaN, through a file.
@@ -199,14 +199,14 @@ TEST(ConvertNumbers, AllCodes) {
   };
   Metadata metadata;
   metadata.Set("general.architecture", MetaString("none"));
-  const TensorView tensor = view("x", values);
+  const TensorView tensor = view("x.weight", values);
   ASSERT_TRUE(WriteGguf(folder / "in.gguf", metadata, {&tensor, 1}));
   for (const TensorType type : {TensorType::kF16, TensorType::kBF16, TensorType::kF32}) {
     Convert(folder / "in.gguf", folder / "out.gguf", type);
     auto out = OpenCheckpoint(folder / "out.gguf");
     ASSERT_TRUE(out);
     std::vector<double> got(values.size());
-    DecodeToDouble(type, out->Find("x")->data, got);
+    DecodeToDouble(type, out->Find("x.weight")->data, got);
     const int precision = type == TensorType::kF16 ? 11 : type == TensorType::kBF16 ? 8 : 24;
     const int lowest = type == TensorType::kF16 ? -14 : -126;
     const double most = type == TensorType::kF16 ? 65504 : 0x1p128 - 0x1p100;
@@ -245,7 +245,7 @@ class ChangedFolder {
   std::string ConvertError() const {
     auto checkpoint = OpenCheckpoint(path());
     if (!checkpoint) return checkpoint.error().message;
-    const auto status = ConvertToGguf(*checkpoint, gguf());
+    const auto status = QuantizeModel(*checkpoint, gguf(), {});
     EXPECT_FALSE(std::filesystem::exists(gguf()));
     return status ? "" : status.error().message;
   }
@@ -327,28 +327,6 @@ TEST(ConvertChanged, RefusesWhatGgufCannotSay) {
                     [](nlohmann::json& json) { json["added_tokens"][0]["rstrip"] = true; })
                 .find("strips spaces"),
             std::string::npos);
-  auto checkpoint = OpenCheckpoint(TinyFolder("tiny-llama"));
-  ASSERT_TRUE(checkpoint);
-  ConvertOptions options;
-  options.type = TensorType::kQ4_0;
-  EXPECT_EQ(ConvertToGguf(*checkpoint, "/nowhere/x.gguf", options).error().message,
-            "type Q4_0: expected F32, F16 or BF16");
-}
-
-TEST(ConvertChanged, StopsWhenAskedAndLeavesNothing) {
-  ScratchFolder folder;
-  auto checkpoint = OpenCheckpoint(TinyFolder("tiny-llama"));
-  ASSERT_TRUE(checkpoint);
-  ConvertOptions options;
-  double last = 0;
-  options.progress = [&](const Progress& p) {
-    last = p.done / p.total;
-    return p.done < p.total / 2;
-  };
-  EXPECT_FALSE(ConvertToGguf(*checkpoint, folder / "x.gguf", options));
-  EXPECT_FALSE(std::filesystem::exists(folder / "x.gguf"));
-  EXPECT_GE(last, 0.5);
-  EXPECT_LT(last, 0.9);
 }
 
 }  // namespace

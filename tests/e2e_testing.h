@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "arch/convert.h"
 #include "engine/evaluate.h"
 #include "engine/model.h"
+#include "engine/quantize.h"
 
 namespace vernier {
 
@@ -54,9 +54,9 @@ inline std::unique_ptr<Model> OpenModel(const std::string& path) {
 inline void Convert(const std::string& from, const std::string& to, TensorType type) {
   auto checkpoint = OpenCheckpoint(from);
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
-  ConvertOptions options;
-  options.type = type;
-  const auto report = ConvertToGguf(*checkpoint, to, options);
+  QuantizeOptions options;
+  options.mixture.file_type = FindFileType(Info(type).name);
+  const auto report = QuantizeModel(*checkpoint, to, options);
   ASSERT_TRUE(report) << report.error().message;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 namespace vernier {
@@ -59,6 +60,16 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+void MappedFile::Release(std::span<const std::byte> part) const {
+  const auto address = [](const std::byte* p) { return reinterpret_cast<uintptr_t>(p); };
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = address(bytes_.data()), end = begin + bytes_.size();
+  const uintptr_t first = address(part.data()), last = first + part.size();
+  if (bytes_.empty() || first < begin || last > end) return;
+  const uintptr_t from = (first + page - 1) / page * page, to = last / page * page;
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 Result<std::string> ReadText(const std::string& path, size_t limit) {

@@ -22,6 +22,9 @@ class MappedFile {
   ~MappedFile();
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
+  // Gives back the memory of the whole pages in `part`, which come from the file again when they
+  // are next read. What lies outside of this file is left alone.
+  void Release(std::span<const std::byte> part) const;
 
  private:
   MappedFile() = default;

@@ -1,10 +1,9 @@
 // vernier study: a whole experiment from one file.
-#include <algorithm>
-#include <csignal>
 #include <filesystem>
 
 #include "base/file.h"
 #include "base/names.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "report/rule_effects.h"
@@ -13,28 +12,6 @@
 
 namespace vernier {
 namespace {
-
-constexpr int kInterrupted = 130;  // as shells report SIGINT
-
-volatile std::sig_atomic_t interrupted = 0;
-
-// While it lives, the first Ctrl-C asks the study to stop at the next safe point, the second ends
-// the program.
-class InterruptGuard {
- public:
-  InterruptGuard() {
-    previous_ = std::signal(SIGINT, [](int) {
-      interrupted = 1;
-      std::signal(SIGINT, SIG_DFL);
-    });
-  }
-  ~InterruptGuard() { std::signal(SIGINT, previous_); }
-  InterruptGuard(const InterruptGuard&) = delete;
-  InterruptGuard& operator=(const InterruptGuard&) = delete;
-
- private:
-  void (*previous_)(int);
-};
 
 struct StudyOptions {
   std::string path;
@@ -174,7 +151,7 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
   for (ModelStudy& part : parts) {
-    part.run.progress = [&](const Progress& p) { return draw(p) && interrupted == 0; };
+    part.run.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
     ASSIGN_OR_RETURN(part.data,
                      RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
     progress.Clear();

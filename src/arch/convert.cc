@@ -8,7 +8,7 @@
 
 #include "arch/architecture.h"
 #include "arch/convert_tokenizer.h"
-#include "arch/hyperparameters.h"
+#include "arch/numpy_exp.h"
 #include "base/names.h"
 #include "formats/decode.h"
 #include "formats/round.h"
@@ -26,6 +26,7 @@ struct Job {
   TensorView tensor;
   TensorType type = TensorType::kF32;
   size_t head_dim = kWhole;  // of rows to be reordered within heads
+  WeightTransform transform = WeightTransform::kNone;
 };
 
 struct FileType {
@@ -67,14 +68,18 @@ const char* FormatName(TensorType type) {
 // Rounds decoded rows into the type and packs them.
 class Encoder {
  public:
-  explicit Encoder(TensorType type)
-      : type_(type), spec_(MakeRoundSpec(FindFormat(FormatName(type)).value())) {}
+  Encoder(TensorType type, WeightTransform transform)
+      : type_(type),
+        transform_(transform),
+        spec_(MakeRoundSpec(FindFormat(FormatName(type)).value())) {}
 
   // The values that `source` decodes to; says what rounding them did.
   TreatmentCounts Append(TensorType from, std::span<const std::byte> source, size_t elements,
                          std::vector<std::byte>* out) {
     values_.resize(elements);
     DecodeToDouble(from, source, values_);
+    if (transform_ == WeightTransform::kNegativeExp)
+      for (double& value : values_) value = -NumpyExp(static_cast<float>(value));
     const TreatmentCounts counts = RoundRow(spec_, values_.data(), elements);
     size_t at = out->size();
     out->resize(at + elements * static_cast<size_t>(Info(type_).block_bytes));
@@ -93,6 +98,7 @@ class Encoder {
 
  private:
   TensorType type_;
+  WeightTransform transform_;
   RoundSpec spec_;
   std::vector<double> values_;
 };
@@ -112,12 +118,12 @@ Status ForEachPiece(const Job& job, TreatmentCounts* counts, const Put& put) {
   const size_t elements = static_cast<size_t>(job.tensor.Elements()),
                columns = column ? 1 : static_cast<size_t>(job.tensor.Columns()),
                rows = elements / columns, row_bytes = job.tensor.data.size() / rows;
-  Encoder encoder(job.type);
+  Encoder encoder(job.type, job.transform);
   std::vector<std::byte> piece;
   for (size_t row = 0; row < rows; ++row) {
     const auto source =
         job.tensor.data.subspan(SourceRow(row, job.head_dim) * row_bytes, row_bytes);
-    if (job.tensor.type == job.type) {
+    if (job.tensor.type == job.type && job.transform == WeightTransform::kNone) {
       piece.insert(piece.end(), source.begin(), source.end());
       counts->touched += columns;
     } else {
@@ -156,31 +162,6 @@ std::vector<size_t> ReorderedSlots(const Graph& graph) {
   return head_dims;
 }
 
-void SetCount(const std::string& key, size_t value, Metadata* metadata) {
-  metadata->Set(key, MetaUint32(static_cast<uint32_t>(value)));
-}
-
-void AddConstants(const Hyperparameters& h, Metadata* metadata) {
-  const std::string prefix = h.architecture + ".";
-  SetCount(prefix + "block_count", h.layers, metadata);
-  if (h.context > 0) SetCount(prefix + "context_length", h.context, metadata);
-  SetCount(prefix + "embedding_length", h.hidden, metadata);
-  SetCount(prefix + "feed_forward_length", h.intermediate, metadata);
-  SetCount(prefix + "attention.head_count", h.heads, metadata);
-  SetCount(prefix + "attention.head_count_kv", h.kv_heads, metadata);
-  metadata->Set(prefix + "rope.freq_base", MetaFloat32(static_cast<float>(h.rope.theta)));
-  metadata->Set(prefix + "attention.layer_norm_rms_epsilon",
-                MetaFloat32(static_cast<float>(h.eps)));
-  SetCount(prefix + "attention.key_length", h.head_dim, metadata);
-  SetCount(prefix + "attention.value_length", h.head_dim, metadata);
-  SetCount(prefix + "vocab_size", h.vocabulary, metadata);
-  SetCount(prefix + "rope.dimension_count", h.rope.rotated, metadata);
-  if (h.rope.scale != 1) {
-    metadata->Set(prefix + "rope.scaling.type", MetaString("linear"));
-    metadata->Set(prefix + "rope.scaling.factor", MetaFloat32(static_cast<float>(h.rope.scale)));
-  }
-}
-
 std::string NameOf(const Checkpoint& folder) {
   std::error_code ignored;
   auto path = std::filesystem::weakly_canonical(folder.path, ignored);
@@ -196,23 +177,21 @@ struct Conversion {
 };
 
 Status PlanFolder(const Checkpoint& folder, TensorType type, Conversion* conversion) {
-  ASSIGN_OR_RETURN(const Graph graph, BuildGraph(folder));
-  if (!graph.gguf_layout)
-    return Fail("{}: architecture '{}' cannot be converted", folder.path, graph.architecture);
-  ASSIGN_OR_RETURN(const Hyperparameters h, ReadHyperparameters(folder));
+  ASSIGN_OR_RETURN(const Architecture* architecture, FindArchitecture(folder));
+  ASSIGN_OR_RETURN(const Graph graph, architecture->build(folder));
   Metadata& metadata = conversion->metadata;
   metadata.source = folder.path;
   metadata.Set("general.architecture", MetaString(graph.architecture));
   metadata.Set("general.type", MetaString("model"));
   metadata.Set("general.name", MetaString(NameOf(folder)));
   metadata.Set("general.quantization_version", MetaUint32(2));
-  AddConstants(h, &metadata);
+  RETURN_IF_ERROR(architecture->write_constants(folder, &metadata));
   if (!folder.tokenizer_json.empty()) RETURN_IF_ERROR(AddTokenizer(folder, &metadata));
   const std::vector<size_t> head_dims = ReorderedSlots(graph);
   for (size_t i = 0; i < graph.weights.size(); ++i) {
     const WeightSlot& slot = graph.weights[i];
-    conversion->jobs.push_back(
-        {slot.name, slot.tensor, TypeOf(slot.name, slot.tensor, type), head_dims[i]});
+    conversion->jobs.push_back({slot.name, slot.tensor, TypeOf(slot.name, slot.tensor, type),
+                                head_dims[i], slot.transform});
   }
   if (graph.rope.factors.empty()) return {};
   conversion->rope_factors.assign(graph.rope.factors.begin(), graph.rope.factors.end());

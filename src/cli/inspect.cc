@@ -3,7 +3,7 @@
 #include <map>
 #include <optional>
 
-#include "arch/hyperparameters.h"
+#include "arch/architecture.h"
 #include "base/names.h"
 #include "base/parallel.h"
 #include "cli/options.h"
@@ -28,7 +28,7 @@ struct InspectOptions {
 struct Inspected {
   const Checkpoint* checkpoint;
   std::string architecture;
-  std::optional<Hyperparameters> constants;
+  std::optional<std::vector<NamedConstant>> constants;
   std::string why_not;  // they could not be read
   std::string hash;
   std::vector<std::string> formats;          // asked for by --exact
@@ -169,19 +169,11 @@ TypeCensus Total(const Checkpoint& checkpoint) {
   return total;
 }
 
-OrderedJson ConstantsJson(const Hyperparameters& h) {
-  return {{"layers", h.layers},
-          {"hidden", h.hidden},
-          {"intermediate", h.intermediate},
-          {"heads", h.heads},
-          {"kv_heads", h.kv_heads},
-          {"head_dim", h.head_dim},
-          {"vocabulary", h.vocabulary},
-          {"context", h.context},
-          {"eps", h.eps},
-          {"rope_theta", h.rope.theta},
-          {"rope_rotated", h.rope.rotated},
-          {"rope_scale", h.rope.scale}};
+OrderedJson ConstantsJson(const std::vector<NamedConstant>& constants) {
+  OrderedJson json;
+  for (const NamedConstant& c : constants)
+    json[c.name] = c.whole ? OrderedJson(static_cast<uint64_t>(c.value)) : OrderedJson(c.value);
+  return json;
 }
 
 Result<OrderedJson> ToJson(const Inspected& inspected) {
@@ -281,7 +273,9 @@ Result<int> RunInspect(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, OpenCheckpoint(o.model));
   inspected.checkpoint = &checkpoint;
   if (auto name = ArchitectureName(checkpoint)) inspected.architecture = *name;
-  if (auto constants = ReadHyperparameters(checkpoint)) {
+  // Of an architecture that cannot be evaluated, what a transformer would have.
+  const auto architecture = FindArchitecture(checkpoint);
+  if (auto constants = (architecture ? (*architecture)->constants : DecoderConstants)(checkpoint)) {
     inspected.constants = std::move(*constants);
   } else {
     inspected.why_not = constants.error().message;

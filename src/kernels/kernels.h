@@ -51,9 +51,9 @@ struct ScanArgs {
   const T* const* b;  // rows of `states`
   const T* const* c;  // a token's entry may be null where its y is
   const T* start;     // the state before the first token; null: zeros
-  T* const* kept;     // where the state after each token goes; null entries: nowhere
-  T* const* y;        // rows of `width`; null entries: not computed
-  T* scratch;         // states * 16 elements
+  T* const* kept;  // where the state after each token goes (perhaps `start`); null entries: nowhere
+  T* const* y;     // rows of `width`; null entries: not computed
+  T* scratch;      // states * 16 elements
 };
 
 template <class T>
@@ -112,6 +112,15 @@ struct Kernels {
   double (*sum_exp_f64)(const double* x, size_t n, double max);
   void (*exp_f64)(const double* x, size_t n, double* y);  // y = exp(x) within 1 ulp; y may be x
 };
+
+template <class T>
+const RowKernels<T>& RowKernelsOf(const Kernels& kernels) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return kernels.f32;
+  } else {
+    return kernels.f64;
+  }
+}
 
 // Null where this machine cannot run it (or the build has no such path).
 const Kernels* KernelsFor(Isa isa);

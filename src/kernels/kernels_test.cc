@@ -29,15 +29,6 @@ bool SameBits(const T* a, const T* b, size_t n) {
   return std::memcmp(a, b, n * sizeof(T)) == 0;
 }
 
-template <class T>
-const RowKernels<T>& Rows(const Kernels& k) {
-  if constexpr (sizeof(T) == 4) {
-    return k.f32;
-  } else {
-    return k.f64;
-  }
-}
-
 class KernelsTest : public ::testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {

@@ -79,7 +79,9 @@ Result<int> RunInspect(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, OpenCheckpoint(o.model));
   inspected.checkpoint = &checkpoint;
   if (auto name = ArchitectureName(checkpoint)) inspected.architecture = *name;
-  if (auto constants = ReadHyperparameters(checkpoint)) {
+  // Of an architecture that cannot be evaluated, what a transformer would have.
+  const auto architecture = FindArchitecture(checkpoint);
+  if (auto constants = (architecture ? (*architecture)->constants : DecoderConstants)(checkpoint)) {
     inspected.constants = std::move(*constants);
   } else {
     inspected.why_not = constants.error().message;

@@ -78,19 +78,11 @@ TypeCensus Total(const Checkpoint& checkpoint) {
   return total;
 }
 
-OrderedJson ConstantsJson(const Hyperparameters& h) {
-  return {{"layers", h.layers},
-          {"hidden", h.hidden},
-          {"intermediate", h.intermediate},
-          {"heads", h.heads},
-          {"kv_heads", h.kv_heads},
-          {"head_dim", h.head_dim},
-          {"vocabulary", h.vocabulary},
-          {"context", h.context},
-          {"eps", h.eps},
-          {"rope_theta", h.rope.theta},
-          {"rope_rotated", h.rope.rotated},
-          {"rope_scale", h.rope.scale}};
+OrderedJson ConstantsJson(const std::vector<NamedConstant>& constants) {
+  OrderedJson json;
+  for (const NamedConstant& c : constants)
+    json[c.name] = c.whole ? OrderedJson(static_cast<uint64_t>(c.value)) : OrderedJson(c.value);
+  return json;
 }
 
 OrderedJson ScalesJson(const ScaleCensus& scales) {

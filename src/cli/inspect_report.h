@@ -18,7 +18,7 @@ namespace vernier {
 struct Inspected {
   const Checkpoint* checkpoint;
   std::string architecture;
-  std::optional<Hyperparameters> constants;
+  std::optional<std::vector<NamedConstant>> constants;
   std::string why_not;  // they could not be read
   std::string hash;
   std::vector<Format> formats;                   // asked for by --exact; empty: nothing was decoded

@@ -67,9 +67,9 @@ bool Compiler::HasPart(const Site& site, Part part) const {
       return true;
     case Part::kIn:
       return site.inner == InnerSite::kNone && node.op != OpKind::kEmbed &&
-             node.op != OpKind::kStore;
+             node.op != OpKind::kStore && node.op != OpKind::kSlice;
     case Part::kMath:
-      return site.inner == InnerSite::kNone;
+      return site.inner == InnerSite::kNone && node.op != OpKind::kSlice;
     case Part::kWeight:
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
@@ -122,6 +122,7 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
+                                            : site.inner == InnerSite::kState   ? node.state
                                                                                 : node.out;
     place = placed;
   }
@@ -200,8 +201,8 @@ void Compiler::CountWeights() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
-    if (node.in || node.out || node.scores || node.softmax || node.math != Arithmetic::kF32 ||
-        node.eps != of.shape.eps)
+    if (node.in || node.out || node.scores || node.softmax || node.state ||
+        node.math != Arithmetic::kF32 || node.eps != of.shape.eps)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
@@ -229,7 +230,7 @@ void Compiler::MakeIdentities() {
                                  .identity
                            : model_.weights().Identity(of.weight));
     }
-    for (const auto* inner : {&node.scores, &node.softmax})
+    for (const auto* inner : {&node.scores, &node.softmax, &node.state})
       id = Combine(id, *inner ? (*inner)->identity : Hash128{});
     node.identity = id;
     whole = Combine(whole, id);

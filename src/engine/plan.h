@@ -26,7 +26,7 @@ struct PlacedTreatment {
 struct NodePlan {
   Arithmetic math = Arithmetic::kF32;
   double eps = 0;
-  std::optional<PlacedTreatment> in, out, weight, scores, softmax;
+  std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
 };
 

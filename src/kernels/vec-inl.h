@@ -231,6 +231,49 @@ VERNIER_INLINE Vec<double> Exp(const Vec<double>& argument) {
   return p * PowerOfTwo(half) * PowerOfTwo(n - half);
 }
 
+// ln(1 + exp(x)) within 4 ulp; x itself above 20, as PyTorch's softplus has it (where the two are
+// 2e-9 apart). With t = exp(-|x|): max(x, 0) + ln(1 + t), and ln(1 + t) = 2 atanh(s) with
+// s = t / (2 + t) <= 1/3, by its series up to s^33 (the remainder is below 2e-18 of the sum).
+VERNIER_INLINE Vec<double> Softplus(const Vec<double>& x) {
+  const Vec<double> zero = Set(0.0), t = Exp(Less(x, zero - x));
+  const Vec<double> s = t / (Set(2.0) + t), square = s * s;
+  Vec<double> p = Set(1.0 / 33);
+#pragma GCC unroll 16
+  for (int i = 31; i >= 1; i -= 2) p = Fma(p, square, Set(1.0 / i));
+  const Vec<double> y = Greater(x, zero) + (s + s) * p;
+  return ForParts<double>([&](int q) { return x.part[q] > SetPart(20.0) ? x.part[q] : y.part[q]; });
+}
+
+// Calls f on each 16 elements of a row; the last, shorter piece is padded with `fill`.
+template <class T, class F>
+VERNIER_INLINE void ForLanes(const T* x, size_t n, T fill, F f) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(i, Load<T>(x + i), kLanes);
+  if (i < n) f(i, LoadFirst(x + i, n - i, fill), n - i);
+}
+
+template <class T>
+VERNIER_INLINE void StoreLanes(const Vec<T>& v, T* y, size_t valid) {
+  if (valid == kLanes) {
+    Store(v, y);
+  } else {
+    StoreFirst(v, y, valid);
+  }
+}
+
+// f of each element evaluated in double and rounded once to T.
+template <class F>
+VERNIER_INLINE Vec<double> InDouble(const Vec<double>& x, F f) {
+  return f(x);
+}
+template <class F>
+VERNIER_INLINE Vec<float> InDouble(const Vec<float>& x, F f) {
+  float buffer[16];
+  Store(x, buffer);
+  StoreNarrow(f(Load<double>(buffer)), buffer);
+  return Load<float>(buffer);
+}
+
 }  // namespace vernier::VERNIER_TARGET
 
 #endif  // VERNIER_KERNELS_VEC_INL_H_

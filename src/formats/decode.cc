@@ -24,7 +24,8 @@ constexpr Row kDecoders[] = {
     {TensorType::kQ5_K, DecodeQ5_K},     {TensorType::kQ6_K, DecodeQ6_K},
     {TensorType::kIQ4_NL, DecodeIQ4_NL}, {TensorType::kIQ4_XS, DecodeIQ4_XS},
     {TensorType::kTQ1_0, DecodeTQ1_0},   {TensorType::kTQ2_0, DecodeTQ2_0},
-    {TensorType::kMXFP4, DecodeMXFP4},
+    {TensorType::kMXFP4, DecodeMXFP4},   {TensorType::kNVFP4, DecodeNVFP4},
+    {TensorType::kQ8_1, DecodeQ8_1},     {TensorType::kQ8_K, DecodeQ8_K},
 };
 
 BlockDecoder FindDecoder(TensorType type) {

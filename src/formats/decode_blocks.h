@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace vernier {
 
@@ -25,20 +26,43 @@ void DecodeQ4_1(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ5_0(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ5_1(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ8_0(const uint8_t* source, size_t blocks, float* out);
+void DecodeQ8_1(const uint8_t* source, size_t blocks, float* out);
 // decode_k.cc
 void DecodeQ2_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ3_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ4_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ5_K(const uint8_t* source, size_t blocks, float* out);
 void DecodeQ6_K(const uint8_t* source, size_t blocks, float* out);
+void DecodeQ8_K(const uint8_t* source, size_t blocks, float* out);
 // decode_iq4.cc
 void DecodeIQ4_NL(const uint8_t* source, size_t blocks, float* out);
 void DecodeIQ4_XS(const uint8_t* source, size_t blocks, float* out);
 // decode_tq.cc
 void DecodeTQ1_0(const uint8_t* source, size_t blocks, float* out);
 void DecodeTQ2_0(const uint8_t* source, size_t blocks, float* out);
-// decode_mxfp4.cc
+// decode_fp4.cc
 void DecodeMXFP4(const uint8_t* source, size_t blocks, float* out);
+void DecodeNVFP4(const uint8_t* source, size_t blocks, float* out);
+
+// Twice the E2M1 values 0 0.5 1 1.5 2 3 4 6 and their negatives, so that they are integers (MXFP4,
+// NVFP4).
+inline constexpr int8_t kTwiceE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+// 2^(e - 128), half of MXFP4's E8M0 scale 2^(e - 127); 255 is NaN (MX v1.0, section 5.4.1).
+inline float HalfE8M0(uint32_t e) {
+  if (e == 255) return std::numeric_limits<float>::quiet_NaN();
+  if (e < 2) return std::bit_cast<float>(uint32_t{0x200000} << e);  // subnormal
+  return std::bit_cast<float>((e - 1) << 23);
+}
+
+// Half of NVFP4's UE4M3 scale: 4 bits of exponent (bias 7) and 3 of fraction, the top bit ignored.
+// 127, a NaN in E4M3, is 0 here as in ggml.
+inline float HalfUE4M3(uint32_t code) {
+  const uint32_t exponent = code >> 3 & 15, fraction = code & 7;
+  if (code == 127) return 0;
+  if (exponent == 0) return static_cast<float>(fraction) * 0x1p-10f;
+  return std::bit_cast<float>((exponent - 8 + 127) << 23 | fraction << 20);
+}
 
 // The float32 of IEEE binary16 bits: exact; a NaN becomes quiet and keeps sign and payload, as
 // VCVTPH2PS does. Selections instead of branches, so that loops over it vectorise.
@@ -69,6 +93,18 @@ inline uint32_t LoadU32(const uint8_t* bytes) {
   return value;
 }
 inline float LoadHalf(const uint8_t* bytes) { return HalfBitsToFloat(LoadU16(bytes)); }
+
+struct ScaleAndMin {
+  int scale, min;
+};
+
+// Entry j of the eight pairs of 6-bit numbers that Q4_K and Q5_K keep in 12 bytes: the first four
+// pairs lie in the low 6 bits of bytes 0-3 and 4-7; of the last four the low 4 bits are the halves
+// of bytes 8-11, the high 2 bits the top of bytes 0-3 and 4-7.
+inline ScaleAndMin UnpackPair(const uint8_t* packed, int j) {
+  if (j < 4) return {packed[j] & 63, packed[j + 4] & 63};
+  return {(packed[j + 4] & 15) | packed[j - 4] >> 6 << 4, packed[j + 4] >> 4 | packed[j] >> 6 << 4};
+}
 
 // An integer of at most 24 bits times a float32, rounded once.
 inline float Times(float scale, int q) { return scale * static_cast<float>(q); }

@@ -6,18 +6,6 @@
 namespace vernier {
 namespace {
 
-struct ScaleAndMin {
-  int scale, min;
-};
-
-// Entry j of the eight pairs of 6-bit numbers that Q4_K and Q5_K keep in 12 bytes: the first four
-// pairs lie in the low 6 bits of bytes 0-3 and 4-7; of the last four the low 4 bits are the halves
-// of bytes 8-11, the high 2 bits the top of bytes 0-3 and 4-7.
-ScaleAndMin UnpackPair(const uint8_t* packed, int j) {
-  if (j < 4) return {packed[j] & 63, packed[j + 4] & 63};
-  return {(packed[j + 4] & 15) | packed[j - 4] >> 6 << 4, packed[j + 4] >> 4 | packed[j] >> 6 << 4};
-}
-
 // Entry j of the sixteen 6-bit numbers that Q3_K keeps in 12 bytes: low 4 bits in the halves of
 // bytes 0-7, high 2 bits in bytes 8-11.
 int UnpackSixBits(const uint8_t* packed, int j) {
@@ -111,6 +99,13 @@ void DecodeQ6_K(const uint8_t* source, size_t blocks, float* out) {
         out[i] = Times(scale, ((low.bytes[i] >> low.shift & 15) | top << 4) - 32);
       }
     }
+  }
+}
+
+void DecodeQ8_K(const uint8_t* source, size_t blocks, float* out) {
+  for (size_t b = 0; b < blocks; ++b, source += 292, out += 256) {
+    const float d = std::bit_cast<float>(LoadU32(source));
+    for (int j = 0; j < 256; ++j) out[j] = Times(d, static_cast<int8_t>(source[4 + j]));
   }
 }
 

@@ -64,4 +64,11 @@ void DecodeQ8_0(const uint8_t* source, size_t blocks, float* out) {
   }
 }
 
+void DecodeQ8_1(const uint8_t* source, size_t blocks, float* out) {
+  for (size_t b = 0; b < blocks; ++b, source += 36, out += 32) {
+    const float d = LoadHalf(source);
+    for (int j = 0; j < 32; ++j) out[j] = Times(d, static_cast<int8_t>(source[4 + j]));
+  }
+}
+
 }  // namespace vernier

@@ -119,7 +119,7 @@ TEST(DecodeTest, EveryBlockTypeDecodesAsInGgml) {
       subnormals += std::fpclassify(out[i]) == FP_SUBNORMAL;
     }
   }
-  EXPECT_EQ(types, 15);
+  EXPECT_EQ(types, 18);
   EXPECT_GT(nans, 100);  // the data does contain the special cases
   EXPECT_GT(subnormals, 10);
 }

@@ -1,7 +1,7 @@
-// Encoding of rows into the storage types of GGUF files: what formats/decode.h decodes. Every type's
-// encoding is written down as float32 operations (docs/encoding.md), so the bytes are one fixed
-// function of the row, on every machine; they are the bytes llama-quantize of ggml-org/llama.cpp
-// writes.
+// Encoding of rows into the storage types of GGUF files: what formats/decode.h decodes. Every
+// type's encoding is written down as float32 operations (docs/encoding.md), so the bytes are one
+// fixed function of the row, on every machine; they are the bytes llama-quantize of
+// ggml-org/llama.cpp writes.
 #ifndef VERNIER_FORMATS_ENCODE_H_
 #define VERNIER_FORMATS_ENCODE_H_
 

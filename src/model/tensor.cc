@@ -12,13 +12,14 @@ constexpr TensorTypeInfo kTypes[] = {
     {TensorType::kF32, "F32", 1, 4},         {TensorType::kF16, "F16", 1, 2},
     {TensorType::kQ4_0, "Q4_0", 32, 18},     {TensorType::kQ4_1, "Q4_1", 32, 20},
     {TensorType::kQ5_0, "Q5_0", 32, 22},     {TensorType::kQ5_1, "Q5_1", 32, 24},
-    {TensorType::kQ8_0, "Q8_0", 32, 34},     {TensorType::kQ2_K, "Q2_K", 256, 84},
-    {TensorType::kQ3_K, "Q3_K", 256, 110},   {TensorType::kQ4_K, "Q4_K", 256, 144},
-    {TensorType::kQ5_K, "Q5_K", 256, 176},   {TensorType::kQ6_K, "Q6_K", 256, 210},
+    {TensorType::kQ8_0, "Q8_0", 32, 34},     {TensorType::kQ8_1, "Q8_1", 32, 36},
+    {TensorType::kQ2_K, "Q2_K", 256, 84},    {TensorType::kQ3_K, "Q3_K", 256, 110},
+    {TensorType::kQ4_K, "Q4_K", 256, 144},   {TensorType::kQ5_K, "Q5_K", 256, 176},
+    {TensorType::kQ6_K, "Q6_K", 256, 210},   {TensorType::kQ8_K, "Q8_K", 256, 292},
     {TensorType::kIQ4_NL, "IQ4_NL", 32, 18}, {TensorType::kIQ4_XS, "IQ4_XS", 256, 136},
     {TensorType::kF64, "F64", 1, 8},         {TensorType::kBF16, "BF16", 1, 2},
     {TensorType::kTQ1_0, "TQ1_0", 256, 54},  {TensorType::kTQ2_0, "TQ2_0", 256, 66},
-    {TensorType::kMXFP4, "MXFP4", 32, 17},
+    {TensorType::kMXFP4, "MXFP4", 32, 17},   {TensorType::kNVFP4, "NVFP4", 64, 36},
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace vernier {
 namespace {
 
 TEST(TensorTest, TypesAreFoundByNumberAndName) {
-  EXPECT_EQ(TensorTypes().size(), 19u);
+  EXPECT_EQ(TensorTypes().size(), 22u);
   std::set<uint32_t> numbers;
   for (const TensorTypeInfo& info : TensorTypes()) {
     numbers.insert(static_cast<uint32_t>(info.type));

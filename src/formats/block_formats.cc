@@ -26,13 +26,48 @@ struct StoredDoc {
   TensorType type;
   const char* doc;
 };
+// Layouts and arithmetic: docs/decoding.md and docs/encoding.md.
 constexpr StoredDoc kStoredDocs[] = {
-    {TensorType::kQ4_0, "4-bit integers -8 to 7 times an f16 scale, by the largest element"},
-    {TensorType::kQ4_1, "4-bit integers times an f16 scale plus an f16 minimum"},
-    {TensorType::kQ5_0, "5-bit integers -16 to 15 times an f16 scale, by the largest element"},
-    {TensorType::kQ5_1, "5-bit integers times an f16 scale plus an f16 minimum"},
+    {TensorType::kQ4_0, "4-bit integers -8 to 7 times an f16 scale"},
+    {TensorType::kQ4_1, "4-bit integers times an f16 scale, plus an f16 minimum"},
+    {TensorType::kQ5_0, "5-bit integers -16 to 15 times an f16 scale"},
+    {TensorType::kQ5_1, "5-bit integers times an f16 scale, plus an f16 minimum"},
     {TensorType::kQ8_0, "8-bit integers times an f16 scale"},
+    {TensorType::kQ8_1, "8-bit integers times an f16 scale, with their sum (for activations)"},
+    {TensorType::kQ2_K, "2-bit integers, 16 blocks of 16 with 4-bit scales and minimums"},
+    {TensorType::kQ3_K, "3-bit integers, 16 blocks of 16 with 6-bit scales"},
+    {TensorType::kQ4_K, "4-bit integers, 8 blocks of 32 with 6-bit scales and minimums"},
+    {TensorType::kQ5_K, "5-bit integers, 8 blocks of 32 with 6-bit scales and minimums"},
+    {TensorType::kQ6_K, "6-bit integers, 16 blocks of 16 with 8-bit scales"},
+    {TensorType::kQ8_K, "8-bit integers times a float32 scale (for activations)"},
+    {TensorType::kIQ4_NL, "16 fixed unequal steps times an f16 scale"},
+    {TensorType::kIQ4_XS, "16 fixed unequal steps, 8 blocks of 32 with 6-bit scales"},
+    {TensorType::kTQ1_0, "-1, 0, 1 times an f16 scale, five to a byte"},
+    {TensorType::kTQ2_0, "-1, 0, 1 times an f16 scale, four to a byte"},
+    {TensorType::kMXFP4, "MXFP4 as ggml stores and rounds it"},
+    {TensorType::kNVFP4, "NVFP4 as ggml stores and rounds it, without a tensor scale"},
 };
+
+BlockFormat Stored(const TensorTypeInfo& info, const std::vector<BlockFormat>& others) {
+  std::string name = info.name;
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return static_cast<char>(std::tolower(c)); });
+  for (const BlockFormat& other : others)
+    if (other.name == name) {
+      name = "ggml:" + name;
+      break;
+    }
+  std::string doc;
+  for (const StoredDoc& d : kStoredDocs)
+    if (d.type == info.type) doc = fmt::format("GGUF's {}: {}", info.name, d.doc);
+  return {std::move(name),
+          BlockFamily::kStored,
+          "",
+          info.block_elements,
+          info.block_bytes * 8.0 / info.block_elements,
+          info.type,
+          std::move(doc)};
+}
 
 std::vector<BlockFormat> MakeTable() {
   std::vector<BlockFormat> table = {
@@ -46,6 +81,8 @@ std::vector<BlockFormat> MakeTable() {
       Scaled("nvfp4", BlockFamily::kNvfp4, "e2m1", kNvfp4Block,
              "NVIDIA NVFP4: E2M1 under an E4M3 scale under a float32 scale"),
   };
+  for (const TensorTypeInfo& info : TensorTypes())
+    if (info.block_elements > 1) table.push_back(Stored(info, table));
   return table;
 }
 

@@ -272,8 +272,9 @@ std::string Replaced(std::string text, const std::string& from, const std::strin
 Result<StudySpec> ReadStudy(const std::string& path, const std::string& model_override) {
   ASSIGN_OR_RETURN(const toml::table table, ParseToml(path));
   const TableReader top(path, table);
-  RETURN_IF_ERROR(top.Allow({"name", "model", "texts", "context", "chunks", "seed", "noise",
-                             "truth", "baseline", "generate", "variant", "sweep", "claim"}));
+  RETURN_IF_ERROR(
+      top.Allow({"name", "model", "texts", "context", "chunks", "seed", "noise", "truth",
+                 "baseline", "scales", "generate", "variant", "sweep", "claim"}));
   StudySpec spec;
   spec.path = path;
   ASSIGN_OR_RETURN(spec.name, top.Text("name"));
@@ -285,6 +286,10 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::string& model_ov
   }
   ASSIGN_OR_RETURN(spec.texts, ReadTexts(path, top));
   RETURN_IF_ERROR(ReadNumbers(top, &spec));
+  if (top.Has("scales")) {
+    ASSIGN_OR_RETURN(const std::string scales, top.Text("scales"));
+    ASSIGN_OR_RETURN(spec.scales, Locate(path, scales, top.Node("scales")->source().begin.line));
+  }
   RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
   RETURN_IF_ERROR(ReadVariants(path, top, &spec));
   RETURN_IF_ERROR(ReadClaims(path, top, &spec));

@@ -63,6 +63,9 @@ enum class Rounding {
 };
 enum class Overflow { kSaturate, kInfinity, kNan };
 
+// kInfinity where the format has infinities; posits and what has no NaN saturate; else kNan.
+Overflow DefaultOverflow(const Format& format);
+
 // What rounding or treating elements did.
 struct TreatmentCounts {
   uint64_t touched = 0;    // elements seen

@@ -83,12 +83,8 @@ std::optional<N> ParseNumber(std::string_view text) {
 
 bool IsMx(const Treatment& t) { return t.block != nullptr && t.block->family == BlockFamily::kMx; }
 
-Overflow DefaultOverflow(const Treatment& t) {
-  const Format& format = t.format;
-  if (t.block != nullptr) return Overflow::kSaturate;
-  if (format.has_infinity) return Overflow::kInfinity;
-  if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
-  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
+Overflow DefaultOverflowOf(const Treatment& t) {
+  return t.block != nullptr ? Overflow::kSaturate : DefaultOverflow(t.format);
 }
 
 ScaleRule DefaultScale(const Treatment& t) {
@@ -99,7 +95,7 @@ ScaleRule DefaultScale(const Treatment& t) {
 
 // Before any option is read.
 void SetDefaults(TreatedThing thing, Treatment* t) {
-  t->overflow = DefaultOverflow(*t);
+  t->overflow = DefaultOverflowOf(*t);
   t->scale = DefaultScale(*t);
   if (IsMx(*t)) {
     t->per = Granularity::kGroup;
@@ -461,7 +457,7 @@ std::string TreatmentText(const Treatment& t) {
   std::string text = t.block != nullptr ? t.block->name : t.format.name;
   if (t.rounding != Rounding::kNearestEven)
     text += fmt::format(",round={}", NameOf(t.rounding, kRoundings));
-  if (t.overflow != DefaultOverflow(t))
+  if (t.overflow != DefaultOverflowOf(t))
     text += fmt::format(",overflow={}", NameOf(t.overflow, kOverflows));
   if (t.flush_subnormals) text += ",subnormals=flush";
   if (t.scale != DefaultScale(t)) text += ",scale=" + ScaleText(t);

@@ -62,8 +62,10 @@ Result<Segment> ParseSegment(std::string_view text, std::string_view piece, doub
   return Segment{step, start, end, false};
 }
 
+using RandomWord = decltype(RandomBits(0, 0));
+
 // d >= 0 to 0 or a power of two; the points are numbered 0, 1, 2 ... .
-double RoundToPower(double d, bool negative, Rounding rounding, uint64_t random) {
+double RoundToPower(double d, bool negative, Rounding rounding, RandomWord random) {
   const int k = d < 1 ? -1 : std::ilogb(d);
   const double below = d < 1 ? 0 : std::ldexp(1.0, k), above = d < 1 ? 1 : 2 * below;
   if (d == below) return d;
@@ -86,7 +88,7 @@ double RoundToPower(double d, bool negative, Rounding rounding, uint64_t random)
       case Rounding::kStochastic:
         break;
     }
-    return random < static_cast<uint64_t>(std::ldexp(rest / gap, 64));
+    return RoundToMultiple(rest / gap, 0, rounding, random) > 0;
   };
   return away() ? above : below;
 }
@@ -101,7 +103,7 @@ double Width(const SegmentedGrid& grid, size_t k) {
 }
 
 // The magnitude of q cut into its parts in each segment: of the whole ones nothing is rounded away.
-double RoundOne(const SegmentedGrid& grid, Rounding rounding, double q, uint64_t random) {
+double RoundOne(const SegmentedGrid& grid, Rounding rounding, double q, RandomWord random) {
   const double u = std::abs(q);
   double sum = 0;
   for (size_t k = 0; k < grid.size() && u > grid[k].start; ++k) {

@@ -48,7 +48,8 @@ std::vector<Gap> GapsOf(const SegmentedGrid& grid) {
   return gaps;
 }
 
-int64_t Expected(const std::vector<Gap>& gaps, int64_t q, Rounding mode, uint64_t random) {
+int64_t Expected(const std::vector<Gap>& gaps, int64_t q, Rounding mode,
+                 decltype(RandomBits(0, 0)) random) {
   const bool negative = q < 0;
   const int64_t u = negative ? -q : q;
   const auto gap = std::find_if(gaps.begin(), gaps.end(),
@@ -74,12 +75,10 @@ int64_t Expected(const std::vector<Gap>& gaps, int64_t q, Rounding mode, uint64_
     case Rounding::kOdd:
       away = rest > 0 && gap->below_even;
       break;
-    case Rounding::kStochastic: {
-      __extension__ typedef unsigned __int128 Wide;
-      const Wide threshold = (static_cast<Wide>(rest) << 64) / static_cast<Wide>(width);
-      away = random < threshold;
+    case Rounding::kStochastic:  // as a number between 0 and 1 goes (round_test.cc)
+      away = RoundToMultiple(static_cast<double>(rest) / static_cast<double>(width), 0, mode,
+                             random) > 0;
       break;
-    }
   }
   const int64_t r = away ? gap->above : gap->below;
   return negative ? -r : r;

@@ -57,7 +57,7 @@ TreatmentCounts Store(const T* after, T* x, size_t n) {
   return counts;
 }
 
-constexpr size_t kBlock = 256;      // elements that pass through the stages of a treatment together
+constexpr size_t kPiece = 256;      // elements that pass through the stages of a treatment together
 constexpr double kBeyond = 0x1p20;  // beyond every integer range, zero point and all
 
 // q[i], within +-kBeyond, to integers. Element i uses RandomBits(key, first + i).

@@ -139,14 +139,14 @@ void RoundToGrid(const Treatment& t, Rounding rounding, double* q, size_t n, uin
 // itself, q[i] becomes that point. (Rounding it to the host type put x to one side of the point.)
 template <class T>
 void KeepPoints(const Treatment& t, const Grid& grid, const T* x, double* q, size_t n) {
-  double nearest[kBlock];
+  double nearest[kPiece];
   std::copy_n(q, n, nearest);
   RoundToGrid(t, Rounding::kNearestEven, nearest, n, 0, 0);
   for (size_t i = 0; i < n; ++i)
     if (static_cast<T>(LimitToHost<T>(grid.s.From(nearest[i]))) == x[i]) q[i] = nearest[i];
 }
 
-// q[i] = x[i] in units of the scale, rounded; 0 for NaN. n <= kBlock.
+// q[i] = x[i] in units of the scale, rounded; 0 for NaN. n <= kPiece.
 template <class T>
 void ToGrid(const Treatment& t, const Grid& grid, const T* x, double* q, size_t n, uint64_t key,
             uint64_t first) {
@@ -166,9 +166,9 @@ void ToGrid(const Treatment& t, const Grid& grid, const T* x, double* q, size_t 
 template <class T>
 double LargestOutlier(const Treatment& t, const Grid& grid, const T* x, size_t n, uint64_t key,
                       uint64_t first) {
-  double q[kBlock], largest = 0;
-  for (size_t from = 0; from < n; from += kBlock) {
-    const size_t size = std::min(kBlock, n - from);
+  double q[kPiece], largest = 0;
+  for (size_t from = 0; from < n; from += kPiece) {
+    const size_t size = std::min(kPiece, n - from);
     ToGrid(t, grid, x + from, q, size, key, first + from);
     for (size_t i = 0; i < size; ++i)
       if ((q[i] < grid.low || q[i] > grid.high) && std::isfinite(x[from + i]))
@@ -197,11 +197,11 @@ TreatmentCounts TreatFixed(const Treatment& t, const Grid& grid, const Grid& sec
                            uint64_t key, uint64_t first) {
   const Grid g = grid;
   TreatmentCounts counts{n, 0, 0, 0};
-  double q[kBlock];
-  T after[kBlock];
-  bool outlier[kBlock];
-  for (size_t from = 0; from < n; from += kBlock) {
-    const size_t size = std::min(kBlock, n - from);
+  double q[kPiece];
+  T after[kPiece];
+  bool outlier[kPiece];
+  for (size_t from = 0; from < n; from += kPiece) {
+    const size_t size = std::min(kPiece, n - from);
     T* const block = x + from;
     ToGrid(t, g, block, q, size, key, first + from);
     if (t.outliers != Outliers::kClip)
@@ -246,10 +246,10 @@ TreatmentCounts TreatScaledFloat(const Treatment& t, const Scale& s, T* x, size_
   constexpr double kMax = std::numeric_limits<double>::max();
   const RoundSpec spec = MakeRoundSpec(t.format, t.rounding, t.overflow, t.flush_subnormals);
   TreatmentCounts counts{n, 0, 0, 0};
-  double scaled[kBlock];
-  T after[kBlock];
-  for (size_t from = 0; from < n; from += kBlock) {
-    const size_t size = std::min(kBlock, n - from);
+  double scaled[kPiece];
+  T after[kPiece];
+  for (size_t from = 0; from < n; from += kPiece) {
+    const size_t size = std::min(kPiece, n - from);
     for (size_t i = 0; i < size; ++i) {
       const T v = x[from + i];
       const double y = Limit(s.To(v), -kMax, kMax);  // a NaN stays one
@@ -373,9 +373,9 @@ TreatmentCounts RotateOut(double* rotated, T* row, size_t n) {
       rotated[j] = std::copysign(std::numeric_limits<double>::quiet_NaN(), row[j]);
   }
   TreatmentCounts counts{n, 0, 0, 0};
-  T after[kBlock];
-  for (size_t from = 0; from < n; from += kBlock) {
-    const size_t size = std::min(kBlock, n - from);
+  T after[kPiece];
+  for (size_t from = 0; from < n; from += kPiece) {
+    const size_t size = std::min(kPiece, n - from);
     for (size_t i = 0; i < size; ++i)
       after[i] = static_cast<T>(LimitToHost<T>(rotated[from + i]));  // NaN stays
     counts += Store(after, row + from, size);

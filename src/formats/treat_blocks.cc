@@ -126,10 +126,10 @@ TreatmentCounts TreatScaledBlocks(const Treatment& t, const Blocks& blocks, T* r
   const RoundSpec spec =
       fixed ? RoundSpec{} : MakeRoundSpec(t.format, t.rounding, t.overflow, t.flush_subnormals);
   TreatmentCounts counts{n, 0, 0, 0};
-  double scaled[kBlock], to[kBlock], back[kBlock];
-  T after[kBlock];
-  for (size_t from = 0; from < n; from += kBlock) {
-    const size_t size = std::min(kBlock, n - from);
+  double scaled[kPiece], to[kPiece], back[kPiece];
+  T after[kPiece];
+  for (size_t from = 0; from < n; from += kPiece) {
+    const size_t size = std::min(kPiece, n - from);
     for (size_t i = 0; i < size;) {
       const size_t b = (from + i) / blocks.size;
       const size_t end = std::min(size, (b + 1) * blocks.size - from);

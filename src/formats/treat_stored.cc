@@ -31,9 +31,9 @@ TreatmentCounts TreatStored(const Treatment& t, T* row, size_t n) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   for (const size_t at : lost) std::fill_n(values.data() + at, block, kNan);
   TreatmentCounts counts{n, 0, 0, 0};
-  T after[kBlock];
-  for (size_t from = 0; from < n; from += kBlock) {
-    const size_t size = std::min(kBlock, n - from);
+  T after[kPiece];
+  for (size_t from = 0; from < n; from += kPiece) {
+    const size_t size = std::min(kPiece, n - from);
     for (size_t i = 0; i < size; ++i) {
       const float v = values[from + i];
       counts.saturated += !std::isfinite(v) && !std::isnan(row[from + i]);

@@ -54,7 +54,8 @@ struct Plan {
 };
 
 // Errors: a rule that matches no site (with the nearest name), a layer that is not there, an
-// unknown format, option or arithmetic, a part the site has not.
+// unknown format, option or arithmetic, a part the site has not, a static scale that is not in the
+// recipe's scales, rows that are not whole blocks of a storage type.
 Result<Plan> MakePlan(Model& model, const Recipe& recipe, uint64_t seed = 0);
 
 }  // namespace vernier

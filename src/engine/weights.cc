@@ -101,8 +101,9 @@ TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_
   const size_t rows = static_cast<size_t>(weight.tensor.Rows()),
                columns = static_cast<size_t>(weight.tensor.Columns());
   const uint64_t key = Combine(HashText(weight.name), seed).low;
-  if (!values->f64.empty()) return TreatTensor(treatment, values->f64.data(), rows, columns, key);
-  return TreatTensor(treatment, values->f32.data(), rows, columns, key);
+  if (!values->f64.empty())
+    return TreatTensor(treatment, values->f64.data(), rows, columns, key, &workers_);
+  return TreatTensor(treatment, values->f32.data(), rows, columns, key, &workers_);
 }
 
 void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const {

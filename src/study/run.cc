@@ -21,10 +21,12 @@ double SecondsSince(Clock::time_point start) {
 
 Result<StudyLane> MakeLane(Model& model, LaneKind kind, std::string name,
                            const std::vector<std::string>& before,
-                           const std::vector<std::string>& own, uint64_t seed) {
+                           const std::vector<std::string>& own, uint64_t seed,
+                           const std::shared_ptr<const StaticScales>& scales) {
   std::vector<std::string> rules = before;
   rules.insert(rules.end(), own.begin(), own.end());
-  ASSIGN_OR_RETURN(const Recipe recipe, ParseRecipe(rules));
+  ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(rules));
+  recipe.scales = scales;
   StudyLane lane;
   lane.kind = kind;
   lane.name = std::move(name);
@@ -444,9 +446,14 @@ int StudyData::Truth() const {
 
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   std::vector<StudyLane> lanes;
+  std::shared_ptr<const StaticScales> scales;
+  if (!spec.scales.empty()) {
+    ASSIGN_OR_RETURN(StaticScales read, ReadStaticScales(spec.scales));
+    scales = std::make_shared<const StaticScales>(std::move(read));
+  }
   const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
                        const std::vector<std::string>& own, uint64_t seed) -> Status {
-    auto lane = MakeLane(model, kind, name, before, own, seed);
+    auto lane = MakeLane(model, kind, name, before, own, seed, scales);
     if (!lane)
       return Fail("{}: {} '{}': {}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
                   name, lane.error().message);

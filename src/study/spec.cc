@@ -356,13 +356,17 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::stri
   const TableReader top(path, table);
   RETURN_IF_ERROR(
       top.Allow({"name", "model", "models", "texts", "context", "chunks", "seed", "noise", "truth",
-                 "baseline", "generate", "variant", "sweep", "claim"}));
+                 "baseline", "scales", "generate", "variant", "sweep", "claim"}));
   StudySpec spec;
   spec.path = path;
   ASSIGN_OR_RETURN(spec.name, top.Text("name"));
   RETURN_IF_ERROR(ChooseModels(top, overrides, &spec));
   ASSIGN_OR_RETURN(spec.texts, ReadTexts(path, top));
   RETURN_IF_ERROR(ReadNumbers(top, &spec));
+  if (top.Has("scales")) {
+    ASSIGN_OR_RETURN(const std::string scales, top.Text("scales"));
+    ASSIGN_OR_RETURN(spec.scales, Locate(path, scales, top.Node("scales")->source().begin.line));
+  }
   RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
   RETURN_IF_ERROR(ReadVariants(path, top, &spec));
   RETURN_IF_ERROR(ReadClaims(path, top, &spec));

@@ -67,6 +67,7 @@ struct StudySpec {
   size_t chunks = 0;  // of each text; 0: all
   uint64_t seed = 0;
   std::vector<std::string> baseline;
+  std::string scales;  // a file of scales for scale=static; empty: none
   bool truth = false;  // also evaluate in f64
   size_t noise = 0;    // lanes of the baseline with random rounding, for the noise floor
   std::optional<StudyGenerate> generate;

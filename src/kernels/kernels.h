@@ -10,6 +10,8 @@
 
 #include <cstddef>
 
+#include "kernels/round.h"
+
 namespace vernier {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
@@ -75,6 +77,8 @@ struct Kernels {
   double (*sum_exp_f32)(const float* x, size_t n, double max);
   double (*sum_exp_f64)(const double* x, size_t n, double max);
   void (*exp_f64)(const double* x, size_t n, double* y);  // y = exp(x) within 1 ulp; y may be x
+  RoundKernels<float> round_f32;
+  RoundKernels<double> round_f64;
 };
 
 // Null where this machine cannot run it (or the build has no such path).

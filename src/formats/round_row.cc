@@ -53,7 +53,7 @@ Way FloatGrid(const RoundSpec& spec, RoundGrid<T>* g) {
   g->untouched = spec.has_infinity ? H::kInfinity - 1 : H::kInfinity;
   g->smallest_kept = spec.flush ? PowerBits<T>(spec.emin) : 0;
   g->zero_is_plain = spec.has_negative_zero;
-  g->zero = spec.has_negative_zero ? -T{0} : T{0};
+  g->signed_zero = spec.has_negative_zero;
   g->highest = g->max;
   if (wide) {
     // p bits among the host's subnormals are not a matter of cutting the same bits everywhere.
@@ -95,7 +95,6 @@ Way PositGrid(const RoundSpec& spec, RoundGrid<T>* g) {
   g->lowest = PowerBits<T>(-(m + 1) * binades);
   g->highest = PowerBits<T>((m + 1) * binades) - 1;
   g->zero_is_plain = tapered;  // it makes +0 of -0
-  g->zero = T{0};
   g->slow = RoundSlowly<T>;
   g->context = &spec;
   return tapered ? Way::kGrid : Way::kHeld;

@@ -66,6 +66,24 @@ struct RoundTypes {
     return AsU(reinterpret_cast<I>(a) < reinterpret_cast<I>(b));
   }
   static VERNIER_INLINE U Select(U mask, U yes, U no) { return (mask & yes) | (~mask & no); }
+  // The larger of two positive numbers, as bits; one instruction where there is no comparison of
+  // 64-bit integers.
+  static VERNIER_INLINE U Larger(U a, U b) { return AsU(AsF(a) > AsF(b) ? AsF(a) : AsF(b)); }
+#if VERNIER_VECTOR_BYTES == 64
+  // One more, and one less, where the mask is. Masks are registers of their own here.
+  static VERNIER_INLINE U Increment(U x, I mask) { return mask ? x + 1 : x; }
+  static VERNIER_INLINE U Decrement(U x, I mask) { return mask ? x - 1 : x; }
+  static VERNIER_INLINE U SignMask(U x) {
+    return AsU(reinterpret_cast<I>(x) >> (sizeof(T) * 8 - 1));
+  }
+#else
+  static VERNIER_INLINE U Increment(U x, I mask) { return x - AsU(mask); }
+  static VERNIER_INLINE U Decrement(U x, I mask) { return x + AsU(mask); }
+  static VERNIER_INLINE U SignMask(U x) {
+    if constexpr (sizeof(T) == 4) return AsU(reinterpret_cast<I>(x) >> 31);
+    return Less(x, U{});
+  }
+#endif
   static VERNIER_INLINE U LoadBits(const T* p) {
     U u;
     memcpy(&u, p, sizeof u);
@@ -122,8 +140,6 @@ struct RoundConstants {
   int shift, random_shift;
   U normal, c_offset;
   int es;
-  U sign;
-  typename R::F zero;
   VERNIER_INLINE explicit RoundConstants(const RoundGrid<T>& g) {
     using Bits = typename R::Bits;
     shift = g.shift;
@@ -136,10 +152,8 @@ struct RoundConstants {
     odd = R::All(shift > 0 ? 1 : 0);
     unit = R::All(rest + 1);
     normal = R::All(g.normal);
-    c_offset = R::All((static_cast<Bits>(shift) << R::kFraction) + (Bits{1} << (R::kFraction - 1)));
+    c_offset = R::All(static_cast<Bits>(shift) << R::kFraction);
     es = g.es;
-    sign = R::All(R::kSign);
-    zero = R::AllF(g.zero);
   }
 };
 
@@ -153,8 +167,8 @@ VERNIER_INLINE typename RoundTypes<T>::U Cut(const RoundConstants<T>& c,
     return (x + c.half_less + ((x >> c.shift) & c.odd)) & c.mask;
   if constexpr (kMode == Rounding::kNearestAway) return (x + c.half) & c.mask;
   if constexpr (kMode == Rounding::kTowardZero) return x & c.mask;
-  if constexpr (kMode == Rounding::kUp) return (x + (c.low & ~R::Less(x, R::All(0)))) & c.mask;
-  if constexpr (kMode == Rounding::kDown) return (x + (c.low & R::Less(x, R::All(0)))) & c.mask;
+  if constexpr (kMode == Rounding::kUp) return (x + (c.low & ~R::SignMask(x))) & c.mask;
+  if constexpr (kMode == Rounding::kDown) return (x + (c.low & R::SignMask(x))) & c.mask;
   if constexpr (kMode == Rounding::kOdd) return (x & c.mask) | (((x & c.low) + c.low) & c.unit);
   // Stochastic: 31 random bits at the top of the dropped ones, or the top of the 31 where fewer are
   // dropped.
@@ -162,21 +176,20 @@ VERNIER_INLINE typename RoundTypes<T>::U Cut(const RoundConstants<T>& c,
   return (x + ((random << 21) >> (c.random_shift + 21))) & c.mask;
 }
 
-// C of the magnitude of x, a positive number as bits.
+// 2^c of the magnitude of x, as bits.
 template <class T, GridKind kKind>
-VERNIER_INLINE typename RoundTypes<T>::U GridConstant(const RoundConstants<T>& c,
-                                                      typename RoundTypes<T>::U x) {
+VERNIER_INLINE typename RoundTypes<T>::U GridPower(const RoundConstants<T>& c,
+                                                   typename RoundTypes<T>::U x) {
   using R = RoundTypes<T>;
   const auto exponents = R::All(R::kInfinity);
   const auto e = x & exponents;
   if constexpr (kKind == GridKind::kNarrow) {
-    return R::Select(R::Less(e, c.normal), c.normal, e) + c.c_offset;
+    return R::Larger(e, c.normal) + c.c_offset;
   } else {
     // With E the exponent and k = floor(E / 2^es), k or -k-1 bits more are dropped.
     const auto distance =
         (x & R::All(R::kMagnitude)) - R::All(typename R::Bits{R::kBias} << R::kFraction);
-    const auto negative = R::Less(distance, R::All(0));
-    return e + c.c_offset + (((distance ^ negative) >> c.es) & exponents);
+    return e + c.c_offset + (((distance ^ R::SignMask(distance)) >> c.es) & exponents);
   }
 }
 
@@ -191,11 +204,11 @@ VERNIER_INLINE Lane<double>::U Floor(Lane<double>::F y) {
   return R::AsU(sum) + R::AsU(sum - integer > y) - R::AsU(integer);
 }
 
-// x rounded to the grid that C stands for; its result has the sign of x.
-template <class T, Rounding kMode>
-VERNIER_INLINE typename RoundTypes<T>::U RoundToGrid(const RoundConstants<T>& constants,
-                                                     typename RoundTypes<T>::U bits,
-                                                     typename RoundTypes<T>::U c_bits,
+// x rounded to the grid whose quantum is the unit in the last place of numbers from `power` = 2^c
+// on; its result has the sign of x. kSignedZero: zero too; otherwise +0.
+template <class T, Rounding kMode, bool kSignedZero>
+VERNIER_INLINE typename RoundTypes<T>::U RoundToGrid(typename RoundTypes<T>::U bits,
+                                                     typename RoundTypes<T>::U power,
                                                      typename RoundTypes<T>::U random) {
   using R = RoundTypes<T>;
   using F = typename R::F;
@@ -203,27 +216,29 @@ VERNIER_INLINE typename RoundTypes<T>::U RoundToGrid(const RoundConstants<T>& co
   using Bits = typename R::Bits;
   constexpr bool kSigned =
       kMode == Rounding::kNearestEven || kMode == Rounding::kUp || kMode == Rounding::kDown;
-  const F c = R::AsF(c_bits), x = R::AsF(kSigned ? bits : bits & R::All(R::kMagnitude));
+  const F c = R::AsF(kSigned ? power | R::All(Bits{1} << (R::kFraction - 1)) : power);
+  const F x = R::AsF(kSigned ? bits : bits & R::All(R::kMagnitude));
   const F sum = x + c, nearest = sum - c;
+  const U sum_bits = R::AsU(sum);
   F r = nearest;
-  if constexpr (kMode == Rounding::kUp) r = R::AsF(R::AsU(sum) - R::AsU(nearest < x)) - c;
-  if constexpr (kMode == Rounding::kDown) r = R::AsF(R::AsU(sum) + R::AsU(nearest > x)) - c;
-  const U below = R::AsU(sum) + R::AsU(nearest > x);  // C + the number below, magnitudes
+  if constexpr (kMode == Rounding::kUp) r = R::AsF(R::Increment(sum_bits, nearest < x)) - c;
+  if constexpr (kMode == Rounding::kDown) r = R::AsF(R::Decrement(sum_bits, nearest > x)) - c;
+  const U below = R::Decrement(sum_bits, nearest > x);  // C + the number below, of magnitudes
   if constexpr (kMode == Rounding::kTowardZero) r = R::AsF(below) - c;
   if constexpr (kMode == Rounding::kOdd) r = R::AsF(below | (R::AsU(nearest != x) & R::All(1))) - c;
   if constexpr (kMode == Rounding::kNearestAway) {
-    const U half = (c_bits & R::All(R::kInfinity)) - R::All(Bits{R::kFraction + 1} << R::kFraction);
-    r = R::AsF(R::AsU(sum) - R::AsU(x - nearest >= R::AsF(half))) - c;
+    const U half = power - R::All(Bits{R::kFraction + 1} << R::kFraction);
+    r = R::AsF(R::Increment(sum_bits, x - nearest >= R::AsF(half))) - c;
   }
   if constexpr (kMode == Rounding::kStochastic) {
-    // 2^31 / q; q is the unit in the last place of C.
-    const U scale = R::All(Bits{2 * R::kBias + 31 + R::kFraction} << R::kFraction) -
-                    (c_bits & R::All(R::kInfinity));
+    const U scale =
+        R::All(Bits{2 * R::kBias + 31 + R::kFraction} << R::kFraction) - power;  // 2^31/q
     const F fraction = (x - (R::AsF(below) - c)) * R::AsF(scale);
-    const U carry = (Floor(fraction) + random) >> 31;
-    r = R::AsF(below + carry) - c;
+    r = R::AsF(below + ((Floor(fraction) + random) >> 31)) - c;
   }
-  return R::AsU(R::AsF(R::AsU(r) | (bits & constants.sign)) + constants.zero);
+  if constexpr (kSigned && !kSignedZero) return R::AsU(r);  // -1 + 1 is +0
+  const U with_sign = R::AsU(r) | (bits & R::All(R::kSign));
+  return kSignedZero ? with_sign : R::AsU(R::AsF(with_sign) + R::AllF(0));
 }
 
 // True where any bit is set.
@@ -275,6 +290,8 @@ class BlockLimits {
       highest_ = reinterpret_cast<Words>(R::All((down - 1) << 32 | 0xffffffffu));
     }
   }
+  // Without kLow a block that is not special is called below.
+  template <bool kLow>
   VERNIER_INLINE BlockClass Classify(const T* x, size_t n) const {
     using Int = Lane<float>::I;
     const auto magnitude = R::All(R::kMagnitude);
@@ -284,27 +301,29 @@ class BlockLimits {
     for (size_t i = 0; i < n; i += R::kWidth) {
       const auto u = R::LoadBits(x + i) & magnitude;
       const auto h = reinterpret_cast<Int>(u);
-      const auto l = reinterpret_cast<Words>(u - one_);
       high = h > high ? h : high;
-      low = l < low ? l : low;
+      if constexpr (kLow) {
+        const auto l = reinterpret_cast<Words>(u - one_);
+        low = l < low ? l : low;
+      }
     }
-    auto above = reinterpret_cast<Words>(high > reinterpret_cast<Int>(highest_));
-    auto below = reinterpret_cast<Words>(low < lowest_);
-    if constexpr (sizeof(T) == 8) {
-      const auto upper = reinterpret_cast<Words>(R::All(uint64_t{0xffffffff} << 32));
-      above &= upper;
-      below &= upper;
-    }
-    if (AnyBit(above)) return BlockClass::kSpecial;
-    return AnyBit(below) ? BlockClass::kBelow : BlockClass::kPlain;
+    if (Any(reinterpret_cast<Words>(high > reinterpret_cast<Int>(highest_))))
+      return BlockClass::kSpecial;
+    return !kLow || Any(reinterpret_cast<Words>(low < lowest_)) ? BlockClass::kBelow
+                                                                : BlockClass::kPlain;
   }
 
  private:
+  static VERNIER_INLINE bool Any(Words mask) {
+    if constexpr (sizeof(T) == 8)
+      mask &= reinterpret_cast<Words>(R::All(uint64_t{0xffffffff} << 32));
+    return AnyBit(mask);
+  }
   typename R::U one_;
   Words lowest_, highest_;
 };
 
-// Counts a lane each, downwards: a mask is -1.
+// Counts of each lane.
 template <class T>
 struct LaneCounts {
   using U = typename RoundTypes<T>::U;
@@ -321,13 +340,13 @@ void PlainBlock(const RoundConstants<T>& constants, Randoms<T, kMode> randoms, c
 #pragma GCC unroll 4
   for (size_t i = 0; i < n; i += R::kWidth) {
     const auto bits = R::LoadBits(x + i), r = Cut<T, kMode>(c, bits, randoms.Next());
-    same += R::AsU(r == bits);
+    same = R::Increment(same, r == bits);
     memcpy(y + i, &r, sizeof r);
   }
   counts->same = same;
 }
 
-template <class T, GridKind kKind, Rounding kMode>
+template <class T, GridKind kKind, Rounding kMode, bool kSignedZero>
 void UniformBlock(const RoundConstants<T>& constants, Randoms<T, kMode> randoms, const T* x,
                   size_t n, T* y, LaneCounts<T>* counts) {
   using R = RoundTypes<T>;
@@ -336,10 +355,14 @@ void UniformBlock(const RoundConstants<T>& constants, Randoms<T, kMode> randoms,
 #pragma GCC unroll 2
   for (size_t i = 0; i < n; i += R::kWidth) {
     const auto bits = R::LoadBits(x + i);
-    const auto r = RoundToGrid<T, kMode>(c, bits, GridConstant<T, kKind>(c, bits), randoms.Next());
-    same += R::AsU(r == bits);
-    if constexpr (kKind == GridKind::kNarrow)
-      flushed += R::AsU(R::AsF(r) == R::AllF(0)) & R::AsU(R::AsF(bits) != R::AllF(0));
+    const auto r =
+        RoundToGrid<T, kMode, kSignedZero>(bits, GridPower<T, kKind>(c, bits), randoms.Next());
+    same = R::Increment(same, r == bits);
+    if constexpr (kKind == GridKind::kNarrow) {
+      const auto is_zero = R::AsF(r) == R::AllF(0);
+      const auto was = kSignedZero ? r == bits : R::AsF(bits) == R::AllF(0);
+      flushed = R::Increment(flushed, is_zero & ~was);
+    }
     memcpy(y + i, &r, sizeof r);
   }
   counts->same = same;
@@ -354,10 +377,9 @@ void SpecialBlock(const RoundGrid<T>& g, const RoundConstants<T>& c, Randoms<T, 
   for (size_t i = 0; i < n; i += R::kWidth) {
     const auto bits = R::LoadBits(x + i), u = bits & R::All(R::kMagnitude), sign = bits ^ u;
     const auto cut = R::Select(R::Less(beyond, u), beyond, u) | sign, random = randoms.Next();
-    auto r =
-        kKind == GridKind::kWide
-            ? Cut<T, kMode>(c, cut, random)
-            : RoundToGrid<T, kMode>(c, cut, GridConstant<T, GridKind::kNarrow>(c, cut), random);
+    auto r = kKind == GridKind::kWide ? Cut<T, kMode>(c, cut, random)
+                                      : RoundToGrid<T, kMode, true>(
+                                            cut, GridPower<T, GridKind::kNarrow>(c, cut), random);
     r &= R::All(R::kMagnitude);
     r &= ~R::Less(r, R::All(g.smallest_kept));
     const auto stays = R::Less(R::All(g.untouched), u), over = R::Less(max, r) & ~stays;
@@ -367,10 +389,10 @@ void SpecialBlock(const RoundGrid<T>& g, const RoundConstants<T>& c, Randoms<T, 
     r = R::Select(stays, u, R::Select(over, what, r));
     const auto is_zero = R::AsU(r == zero);
     // Where -0 does not exist, zeros lose their sign.
-    r |= sign & ~(is_zero & R::AsU(R::AsU(c.zero) == zero));
-    counts->same += R::AsU(r == bits);
-    counts->saturated += over;
-    counts->flushed += is_zero & R::AsU(u != zero);
+    r |= g.signed_zero ? sign : sign & ~is_zero;
+    counts->same = R::Increment(counts->same, r == bits);
+    counts->saturated -= over;
+    counts->flushed -= is_zero & R::AsU(u != zero);
     memcpy(y + i, &r, sizeof r);
   }
 }
@@ -396,7 +418,7 @@ VERNIER_INLINE T RoundSlowly(const RoundGrid<T>& g, const RandomStream& stream, 
   return y;
 }
 
-inline constexpr size_t kRoundBlock = 256;
+inline constexpr size_t kRoundBlock = 256, kLookEvery = 8;
 
 // Calls f(x, y, size, first) on blocks of whole registers; the last one is padded with zeros.
 template <class T, class F>
@@ -415,40 +437,46 @@ VERNIER_INLINE void ForBlocks(const T* x, size_t n, T* y, F f) {
 template <class T, GridKind kKind, Rounding kMode>
 RoundCounts RoundRow(const RoundGrid<T>& g, const RandomStream& stream, const T* x, size_t n,
                      T* y) {
-  using R = RoundTypes<T>;
   const RoundConstants<T> c(g);
   const BlockLimits<T> limits(g);
   LaneCounts<T> lanes;
   RoundCounts counts;
   uint64_t seen = 0;  // by the loops that count in lanes
+  size_t look = 0;    // the lower limit is looked at when it is 0
   ForBlocks(x, n, y, [&](const T* from, T* to, size_t size, size_t first) {
     const Randoms<T, kMode> randoms(stream, first);
-    const BlockClass what = limits.Classify(from, size);
     if constexpr (kKind == GridKind::kTapered) {
-      if (what == BlockClass::kPlain) {
+      if (limits.template Classify<true>(from, size) == BlockClass::kPlain) {
         seen += size;
-        return UniformBlock<T, kKind, kMode>(c, randoms, from, size, to, &lanes);
+        return UniformBlock<T, kKind, kMode, false>(c, randoms, from, size, to, &lanes);
       }
       T before[kRoundBlock];
       LaneCounts<T> unused;
       memcpy(before, from, size * sizeof(T));
-      UniformBlock<T, kKind, kMode>(c, randoms, from, size, to, &unused);
+      UniformBlock<T, kKind, kMode, false>(c, randoms, from, size, to, &unused);
       for (size_t i = 0; i < size; ++i)
         to[i] = RoundSlowly(g, stream, first + i, before[i], to[i], &counts);
     } else {
+      // The loop for numbers below does all that are not special. After a block that had some it is
+      // taken for the next ones without looking for them: that costs as much as it could save.
+      const BlockClass what = look == 0 ? limits.template Classify<true>(from, size)
+                                        : limits.template Classify<false>(from, size);
+      look = kKind == GridKind::kNarrow && what == BlockClass::kBelow ? (look + 1) % kLookEvery : 0;
       seen += size;
       if (what == BlockClass::kPlain) {
         PlainBlock<T, kMode>(c, randoms, from, size, to, &lanes);
-      } else if (kKind == GridKind::kNarrow && what == BlockClass::kBelow && g.smallest_kept == 0) {
-        UniformBlock<T, GridKind::kNarrow, kMode>(c, randoms, from, size, to, &lanes);
-      } else {
+      } else if (kKind == GridKind::kWide || what == BlockClass::kSpecial || g.smallest_kept != 0) {
         SpecialBlock<T, kKind, kMode>(g, c, randoms, from, size, to, &lanes);
+      } else if (g.signed_zero) {
+        UniformBlock<T, GridKind::kNarrow, kMode, true>(c, randoms, from, size, to, &lanes);
+      } else {
+        UniformBlock<T, GridKind::kNarrow, kMode, false>(c, randoms, from, size, to, &lanes);
       }
     }
   });
-  counts.changed += seen - SumCounts<T>(R::All(0) - lanes.same);
-  counts.saturated += SumCounts<T>(R::All(0) - lanes.saturated);
-  counts.flushed += SumCounts<T>(R::All(0) - lanes.flushed);
+  counts.changed += seen - SumCounts<T>(lanes.same);
+  counts.saturated += SumCounts<T>(lanes.saturated);
+  counts.flushed += SumCounts<T>(lanes.flushed);
   return counts;
 }
 
@@ -458,7 +486,7 @@ RoundCounts RoundHeldRow(const RoundGrid<T>& g, const RandomStream& stream, cons
   const BlockLimits<T> limits(g);
   RoundCounts counts;
   ForBlocks(x, n, y, [&](const T* from, T* to, size_t size, size_t first) {
-    if (limits.Classify(from, size) == BlockClass::kPlain) {
+    if (limits.template Classify<true>(from, size) == BlockClass::kPlain) {
       if (from != to) memcpy(to, from, size * sizeof(T));
       return;
     }

@@ -50,8 +50,7 @@ struct RoundGrid {
                        // the exponent is in [-2^es, 2^es), >= 2
   int es;              // kTapered: log2 of the number of binades that drop the same bits
   Bits lowest, highest;
-  // The sum of the two addends of the last step, -0 or +0: what negative results that are zero get.
-  T zero;
+  bool signed_zero;  // results that are zero have the sign of x; otherwise they are +0
   // kWide and kNarrow:
   Bits normal;         // kNarrow: 2^emin
   Bits max;            // results above it overflow

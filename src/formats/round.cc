@@ -179,7 +179,7 @@ T RoundToPosit(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
 template <class T>
 T RoundUnsigned(const RoundSpec& spec, T x, T rounded, bool* overflowed) {
   const T smallest = static_cast<T>(Scaled(1, spec.emin));
-  if (std::isnan(x) || rounded > 0) return rounded;
+  if (std::isnan(rounded) || rounded > 0) return rounded;
   if (x == 0 || !std::signbit(x)) return smallest;
   if (overflowed != nullptr) *overflowed = true;
   if (spec.overflow == Overflow::kSaturate) return smallest;
@@ -226,6 +226,12 @@ TreatmentCounts& TreatmentCounts::operator+=(const TreatmentCounts& other) {
   saturated += other.saturated;
   flushed += other.flushed;
   return *this;
+}
+
+Overflow DefaultOverflow(const Format& format) {
+  if (format.has_infinity) return Overflow::kInfinity;
+  if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
+  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
 }
 
 RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overflow, bool flush) {

@@ -45,15 +45,32 @@
 #ifndef VERNIER_FORMATS_ROUND_H_
 #define VERNIER_FORMATS_ROUND_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "formats/format.h"
-#include "kernels/kernels.h"
+#include "kernels/round.h"
 
 namespace vernier {
 
+struct Kernels;  // kernels/kernels.h
+
+// The names of the modes in rules and options, each at the index of its value.
+inline constexpr std::array<std::pair<const char*, Rounding>, kRoundingModes> kRoundingNames = {
+    {{"nearest-even", Rounding::kNearestEven},
+     {"nearest-away", Rounding::kNearestAway},
+     {"toward-zero", Rounding::kTowardZero},
+     {"up", Rounding::kUp},
+     {"down", Rounding::kDown},
+     {"odd", Rounding::kOdd},
+     {"stochastic", Rounding::kStochastic}}};
+
 enum class Overflow { kSaturate, kInfinity, kNan };
+
+// kInfinity where the format has infinities; posits and what has no NaN saturate; else kNan.
+Overflow DefaultOverflow(const Format& format);
 
 // What rounding or treating elements did.
 struct TreatmentCounts {
@@ -118,11 +135,9 @@ double RoundToMultiple(double x, int quantum, Rounding rounding, uint32_t random
 // format of the table is (e5m22 on floats) go through RoundValue. `kernels` other than the best
 // ones are for tests.
 TreatmentCounts RoundRow(const RoundSpec& spec, const float* x, size_t n, float* y,
-                         uint64_t key = 0, uint64_t first = 0,
-                         const Kernels& kernels = BestKernels());
+                         uint64_t key = 0, uint64_t first = 0, const Kernels* kernels = nullptr);
 TreatmentCounts RoundRow(const RoundSpec& spec, const double* x, size_t n, double* y,
-                         uint64_t key = 0, uint64_t first = 0,
-                         const Kernels& kernels = BestKernels());
+                         uint64_t key = 0, uint64_t first = 0, const Kernels* kernels = nullptr);
 
 // In place.
 TreatmentCounts RoundRow(const RoundSpec& spec, float* row, size_t n, uint64_t key = 0,

@@ -6,6 +6,7 @@
 
 #include "formats/round-inl.h"
 #include "formats/round.h"
+#include "kernels/kernels.h"
 
 namespace vernier {
 namespace {
@@ -142,7 +143,7 @@ const RoundKernels<T>& KernelsOf(const Kernels& kernels) {
 
 template <class T>
 TreatmentCounts Row(const RoundSpec& spec, const T* x, size_t n, T* y, uint64_t key, uint64_t first,
-                    const Kernels& kernels) {
+                    const Kernels* kernels) {
   RoundGrid<T> grid = {};
   const Way way = spec.posit_bits != 0 ? PositGrid(spec, &grid) : FloatGrid(spec, &grid);
   if (way == Way::kScalar) return RoundScalar(spec, x, n, y, key, first);
@@ -152,7 +153,7 @@ TreatmentCounts Row(const RoundSpec& spec, const T* x, size_t n, T* y, uint64_t 
   }
   // Without dropped bits the mode does not matter, and the loops of some want one.
   const Rounding mode = grid.shift > 0 ? spec.rounding : Rounding::kTowardZero;
-  const RoundKernels<T>& table = KernelsOf<T>(kernels);
+  const RoundKernels<T>& table = KernelsOf<T>(kernels != nullptr ? *kernels : BestKernels());
   const auto round = way == Way::kHeld
                          ? table.held
                          : table.row[static_cast<int>(grid.kind)][static_cast<int>(mode)];
@@ -180,23 +181,23 @@ uint32_t RandomBits(uint64_t key, uint64_t index) {
 }
 
 TreatmentCounts RoundRow(const RoundSpec& spec, const float* x, size_t n, float* y, uint64_t key,
-                         uint64_t first, const Kernels& kernels) {
+                         uint64_t first, const Kernels* kernels) {
   return Row(spec, x, n, y, key, first, kernels);
 }
 
 TreatmentCounts RoundRow(const RoundSpec& spec, const double* x, size_t n, double* y, uint64_t key,
-                         uint64_t first, const Kernels& kernels) {
+                         uint64_t first, const Kernels* kernels) {
   return Row(spec, x, n, y, key, first, kernels);
 }
 
 TreatmentCounts RoundRow(const RoundSpec& spec, float* row, size_t n, uint64_t key,
                          uint64_t first) {
-  return Row(spec, row, n, row, key, first, BestKernels());
+  return Row(spec, row, n, row, key, first, nullptr);
 }
 
 TreatmentCounts RoundRow(const RoundSpec& spec, double* row, size_t n, uint64_t key,
                          uint64_t first) {
-  return Row(spec, row, n, row, key, first, BestKernels());
+  return Row(spec, row, n, row, key, first, nullptr);
 }
 
 }  // namespace vernier

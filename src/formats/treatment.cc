@@ -17,13 +17,6 @@ namespace {
 template <class E>
 using Named = std::pair<const char*, E>;
 
-constexpr std::array<Named<Rounding>, 7> kRoundings = {{{"nearest-even", Rounding::kNearestEven},
-                                                        {"nearest-away", Rounding::kNearestAway},
-                                                        {"toward-zero", Rounding::kTowardZero},
-                                                        {"up", Rounding::kUp},
-                                                        {"down", Rounding::kDown},
-                                                        {"odd", Rounding::kOdd},
-                                                        {"stochastic", Rounding::kStochastic}}};
 constexpr std::array<Named<Overflow>, 3> kOverflows = {
     {{"saturate", Overflow::kSaturate}, {"inf", Overflow::kInfinity}, {"nan", Overflow::kNan}}};
 constexpr std::array<Named<bool>, 2> kSubnormals = {{{"keep", false}, {"flush", true}}};
@@ -73,12 +66,6 @@ std::optional<N> ParseNumber(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-Overflow DefaultOverflow(const Format& format) {
-  if (format.has_infinity) return Overflow::kInfinity;
-  if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
-  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
 }
 
 ScaleRule DefaultScale(const Format& format) {
@@ -175,7 +162,7 @@ Status ParseSymmetric(std::string_view value, Treatment* t) {
 Status ParseOption(std::string_view name, std::string_view value, TreatedThing thing,
                    Treatment* t) {
   if (name == "round") {
-    ASSIGN_OR_RETURN(t->rounding, ParseName(name, value, kRoundings));
+    ASSIGN_OR_RETURN(t->rounding, ParseName(name, value, kRoundingNames));
     return {};
   }
   if (name == "overflow") return ParseOverflow(value, t);
@@ -242,7 +229,7 @@ Result<Treatment> ParseTreatment(std::string_view text, TreatedThing thing) {
 std::string TreatmentText(const Treatment& t) {
   std::string text = t.format.name;
   if (t.rounding != Rounding::kNearestEven)
-    text += fmt::format(",round={}", NameOf(t.rounding, kRoundings));
+    text += fmt::format(",round={}", NameOf(t.rounding, kRoundingNames));
   if (t.overflow != DefaultOverflow(t.format))
     text += fmt::format(",overflow={}", NameOf(t.overflow, kOverflows));
   if (t.flush_subnormals) text += ",subnormals=flush";

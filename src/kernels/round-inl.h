@@ -138,7 +138,7 @@ struct RoundConstants {
   using U = typename R::U;
   U mask, low, half, half_less, odd, unit;  // of the dropped bits
   int shift, random_shift;
-  U normal, c_offset;
+  U normal, lowest, c_offset;
   int es;
   VERNIER_INLINE explicit RoundConstants(const RoundGrid<T>& g) {
     using Bits = typename R::Bits;
@@ -152,6 +152,7 @@ struct RoundConstants {
     odd = R::All(shift > 0 ? 1 : 0);
     unit = R::All(rest + 1);
     normal = R::All(g.normal);
+    lowest = R::All(g.lowest);
     c_offset = R::All(static_cast<Bits>(shift) << R::kFraction);
     es = g.es;
   }
@@ -355,8 +356,13 @@ void UniformBlock(const RoundConstants<T>& constants, Randoms<T, kMode> randoms,
 #pragma GCC unroll 2
   for (size_t i = 0; i < n; i += R::kWidth) {
     const auto bits = R::LoadBits(x + i);
+    // These modes divide by the quantum, which must be in range for zeros too.
+    constexpr bool kDivides = kMode == Rounding::kNearestAway || kMode == Rounding::kStochastic;
+    const auto at = kKind == GridKind::kTapered && kDivides
+                        ? R::Larger(bits & R::All(R::kMagnitude), c.lowest)
+                        : bits;
     const auto r =
-        RoundToGrid<T, kMode, kSignedZero>(bits, GridPower<T, kKind>(c, bits), randoms.Next());
+        RoundToGrid<T, kMode, kSignedZero>(bits, GridPower<T, kKind>(c, at), randoms.Next());
     same = R::Increment(same, r == bits);
     if constexpr (kKind == GridKind::kNarrow) {
       const auto is_zero = R::AsF(r) == R::AllF(0);

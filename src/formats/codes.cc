@@ -103,7 +103,7 @@ std::optional<uint64_t> Next(const Format& f, uint64_t code, int step) {
   return next;
 }
 
-double RoundFixed(const Format& f, Rounding rounding, double x, uint64_t random) {
+double RoundFixed(const Format& f, Rounding rounding, double x, uint32_t random) {
   const double low = -f.max_finite - 1;
   if (std::isnan(x)) return x;
   if (std::isinf(x)) return x < 0 ? low : f.max_finite;
@@ -256,7 +256,7 @@ std::optional<uint64_t> NextBelow(const Format& format, uint64_t code) {
 }
 
 std::optional<uint64_t> EncodeRounded(const Format& format, const CodeRounding& rounding, double x,
-                                      uint64_t random) {
+                                      uint32_t random) {
   if (format.kind == FormatKind::kFixed)
     return CodeOf(format, RoundFixed(format, rounding.rounding, x, random));
   const RoundSpec spec =

@@ -76,7 +76,7 @@ struct CodeRounding {
 // the result has no code: NaN in formats without, infinities by an overflow policy the format
 // lacks.
 std::optional<uint64_t> EncodeRounded(const Format& format, const CodeRounding& rounding, double x,
-                                      uint64_t random = 0);
+                                      uint32_t random = 0);
 
 // codes[i] is the code of row[i], rounded with RandomBits(key, first + i); 0 where it has none.
 // Gives how many have none. CHECK: format.bits fits Code, one of uint8_t, uint16_t, uint32_t,

@@ -283,7 +283,7 @@ void CheckRows(const Format& f, Rounding mode) {
   std::vector<T> back(x.size());
   DecodeRow(f, codes.data(), codes.size(), back.data());
   for (size_t i = 0; i < x.size(); ++i) {
-    const uint64_t bits = RandomBits(5, 9 + i);
+    const uint32_t bits = RandomBits(5, 9 + i);
     ASSERT_EQ(uint64_t{codes[i]}, EncodeRounded(f, rounding, x[i], bits)) << f.name << " " << x[i];
     if (f.kind != FormatKind::kFixed) {
       ASSERT_EQ(back[i], RoundValue(MakeRoundSpec(f, mode, Overflow::kSaturate), x[i], bits));

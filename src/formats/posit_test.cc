@@ -83,18 +83,18 @@ class Mpz {
   mpz_t z_;
 };
 
-// random < floor(2^64 (x - u) / (w - u)), or (random + 1)(w - u) <= 2^64 (x - u).
-bool RandomlyAbove(Dyadic x, Dyadic u, Dyadic w, uint64_t random) {
+// R + floor(2^31 (x - u) / (w - u)) >= 2^31, R = floor(random / 2), or (2^31 - R)(w - u) <=
+// 2^31 (x - u).
+bool RandomlyAbove(Dyadic x, Dyadic u, Dyadic w, uint32_t random) {
   int unit = x.e;
   for (const Dyadic& v : {x, u, w})
     if (v.m != 0) unit = std::min(unit, v.e - 63 + std::countr_zero(v.m));
   Mpz above(w, unit), below(u, unit), value(x, unit);
   mpz_sub(above.z_, above.z_, below.z_);
   mpz_sub(value.z_, value.z_, below.z_);
-  mpz_mul_2exp(value.z_, value.z_, 64);
+  mpz_mul_2exp(value.z_, value.z_, 31);
   Mpz left({}, 0);
-  mpz_set_ui(left.z_, random);
-  mpz_add_ui(left.z_, left.z_, 1);
+  mpz_set_ui(left.z_, (uint32_t{1} << 31) - random / 2);
   mpz_mul(left.z_, left.z_, above.z_);
   return mpz_cmp(left.z_, value.z_) <= 0;
 }
@@ -154,7 +154,7 @@ class Oracle {
   }
 
   // What x of the sign becomes; NaN for NaN.
-  double Round(const Place& p, bool negative, Rounding mode, Overflow policy, uint64_t random,
+  double Round(const Place& p, bool negative, Rounding mode, Overflow policy, uint32_t random,
                bool* over) const {
     const bool inward = mode == Rounding::kTowardZero || mode == Rounding::kOdd ||
                         mode == (negative ? Rounding::kUp : Rounding::kDown);
@@ -173,7 +173,7 @@ class Oracle {
   }
 
  private:
-  static bool Above(const Place& p, bool negative, Rounding mode, uint64_t random) {
+  static bool Above(const Place& p, bool negative, Rounding mode, uint32_t random) {
     const bool odd = p.code % 2 != 0, tiny = p.code == 0;
     switch (mode) {
       case Rounding::kNearestEven:
@@ -234,9 +234,9 @@ void Check(const Format& f, const Oracle& oracle, const std::vector<T>& magnitud
   for (size_t i = 0; i < magnitudes.size(); ++i) {
     const double a = magnitudes[i];
     const auto place = oracle.Locate(a);
-    uint64_t random = RandomBits(1, i);
-    if (i % 4 == 1) random = ~uint64_t{0} << (i % 64);  // about 2^64 (1 - 2^-k)
-    if (i % 4 == 3) random = ~uint64_t{0} >> (i % 64);
+    uint32_t random = RandomBits(1, i);
+    if (i % 4 == 1) random = ~uint32_t{0} << (i % 32);  // about 2^32 (1 - 2^-k)
+    if (i % 4 == 3) random = ~uint32_t{0} >> (i % 32);
     for (const RoundSpec& spec : specs)
       for (const bool negative : {false, true}) {
         // Only an overflow knows of policies.
@@ -453,7 +453,7 @@ TEST(E8m0, EveryModeAndPolicy) {
         if (e == 127) break;
         const bool nearest = mode == Rounding::kNearestEven || mode == Rounding::kNearestAway;
         const double up = mode == Rounding::kUp ? 2 * u : u;
-        const uint64_t half = uint64_t{1} << 63;
+        const uint32_t half = (uint32_t{1} << 31) - 1;  // not quite
         EXPECT_EQ(RoundValue(spec, 1.25 * u, half), up);
         EXPECT_EQ(RoundValue(spec, 1.5 * u, half), nearest ? 2 * u : up);
         const double most = nearest || mode == Rounding::kStochastic ? 2 * u : up;

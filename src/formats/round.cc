@@ -13,19 +13,12 @@ namespace {
 
 using internal::Host;
 using internal::HostMax;
+using internal::Overflowed;
 using internal::PositPlace;
-
-constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
-
-uint64_t Mix(uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
 
 // Whether significand `m` with its low `shift` > 0 bits dropped goes to the next number away from
 // zero. m < 2^53; shift may exceed 64.
-bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint64_t random) {
+bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint32_t random) {
   const uint64_t rest = shift >= 64 ? m : m & ((uint64_t{1} << shift) - 1);
   if (rest == 0) return false;
   // From 55 dropped bits on, m < 2^53 is below half.
@@ -47,8 +40,9 @@ bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint64_t 
     case Rounding::kStochastic:
       break;
   }
-  if (shift >= 128) return false;
-  return random < (shift > 64 ? rest >> (shift - 64) : rest << (64 - shift));
+  // floor(2^31 f), f = rest / 2^shift.
+  const uint64_t f = shift <= 31 ? rest << (31 - shift) : shift < 95 ? rest >> (shift - 31) : 0;
+  return (random >> 1) + f >= uint64_t{1} << 31;
 }
 
 // The largest float that the format holds.
@@ -88,7 +82,7 @@ double Scaled(uint64_t k, int e) {
 
 // The magnitude m * 2^e rounded to a multiple of 2^quantum; exact in double but for overflow, which
 // gives infinity.
-double RoundMagnitude(Parts x, int quantum, bool negative, Rounding rounding, uint64_t random) {
+double RoundMagnitude(Parts x, int quantum, bool negative, Rounding rounding, uint32_t random) {
   const int shift = quantum - x.e;
   if (shift <= 0) return Scaled(x.m, x.e);
   const uint64_t kept = shift >= 64 ? 0 : x.m >> shift;
@@ -96,37 +90,25 @@ double RoundMagnitude(Parts x, int quantum, bool negative, Rounding rounding, ui
   return Scaled(kept + away, quantum);
 }
 
-bool StaysFinite(Rounding rounding, bool negative) {
-  return rounding == Rounding::kTowardZero || rounding == Rounding::kOdd ||
-         rounding == (negative ? Rounding::kUp : Rounding::kDown);
-}
-
-// Magnitude of the overflow of a number with this sign, as bits of the host.
-template <class T>
-typename Host<T>::Bits Overflowed(const RoundSpec& spec, bool infinite, bool negative) {
-  if (!infinite && StaysFinite(spec.rounding, negative))
-    return std::bit_cast<typename Host<T>::Bits>(HostMax<T>(spec));
-  return internal::OverflowBits<T>(spec);
-}
-
 double PositValue(const RoundSpec& spec, uint64_t code) {
   const internal::PositNumber x = internal::DecodePosit(spec.posit_bits, spec.es, code);
   return Scaled(x.m, x.e);
 }
 
-// Whether random < floor(2^64 f), f = (x - 2^exponent) / (2^(exponent + gap) - 2^exponent): the
-// posits around x are powers of two, gap <= 16, and x < 2^(exponent + gap). Exact: the same as
-// (random + 1) (2^gap - 1) <= 2^64 (x / 2^exponent - 1), whose left side is an integer.
-bool RandomlyAbove(Parts x, int exponent, int gap, uint64_t random) {
+// Whether floor(random / 2) + floor(2^31 f) >= 2^31, f = (x - 2^exponent) / (2^(exponent + gap) -
+// 2^exponent): the posits around x are powers of two, gap <= 16, and x < 2^(exponent + gap). Exact:
+// the same as (2^31 - floor(random / 2)) (2^gap - 1) <= 2^31 (x / 2^exponent - 1), whose left side
+// is an integer.
+bool RandomlyAbove(Parts x, int exponent, int gap, uint32_t random) {
   __extension__ using uint128 = unsigned __int128;
   const int shift = x.e - exponent + 64;  // 2^64 x / 2^exponent = m 2^shift < 2^80
   const uint128 scaled = shift >= 0 ? uint128{x.m} << shift : uint128{x.m} >> -shift;
-  const uint128 left = (uint128{random} + 1) * ((uint64_t{1} << gap) - 1);
-  return left <= scaled - (uint128{1} << 64);
+  const uint64_t left = ((uint64_t{1} << 31) - (random >> 1)) * ((uint64_t{1} << gap) - 1);
+  return uint128{left} << 33 <= scaled - (uint128{1} << 64);
 }
 
 bool PositGoesAway(const RoundSpec& spec, Parts x, PositPlace place, bool negative,
-                   uint64_t random) {
+                   uint32_t random) {
   const bool odd = place.below % 2 != 0;
   switch (spec.rounding) {
     case Rounding::kNearestEven:
@@ -152,7 +134,7 @@ bool PositGoesAway(const RoundSpec& spec, Parts x, PositPlace place, bool negati
 
 // The magnitude of x, nonzero and not above the largest posit of the host, rounded to a posit.
 // `smallest` is that of the host, a power of two.
-double RoundPosit(const RoundSpec& spec, Parts x, double smallest, bool negative, uint64_t random) {
+double RoundPosit(const RoundSpec& spec, Parts x, double smallest, bool negative, uint32_t random) {
   const double value = Scaled(x.m, x.e);
   if (value < smallest) {
     switch (spec.rounding) {
@@ -177,7 +159,7 @@ double RoundPosit(const RoundSpec& spec, Parts x, double smallest, bool negative
 }
 
 template <class T>
-T RoundToPosit(const RoundSpec& spec, T x, uint64_t random, bool* overflowed) {
+T RoundToPosit(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
   using H = Host<T>;
   using Bits = typename H::Bits;
   const Bits bits = std::bit_cast<Bits>(x), sign = bits & H::kSign, u = bits ^ sign;
@@ -205,7 +187,7 @@ T RoundUnsigned(const RoundSpec& spec, T x, T rounded, bool* overflowed) {
 }
 
 template <class T>
-T RoundToFloat(const RoundSpec& spec, T x, uint64_t random, bool* overflowed) {
+T RoundToFloat(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
   using H = Host<T>;
   using Bits = typename H::Bits;
   const Bits bits = std::bit_cast<Bits>(x), sign = bits & H::kSign, u = bits ^ sign;
@@ -228,31 +210,12 @@ T RoundToFloat(const RoundSpec& spec, T x, uint64_t random, bool* overflowed) {
 }
 
 template <class T>
-T Round(const RoundSpec& spec, T x, uint64_t random, bool* overflowed) {
+T Round(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
   if (overflowed != nullptr) *overflowed = false;
   if (spec.posit_bits != 0) return RoundToPosit(spec, x, random, overflowed);
   if (spec.has_sign) return RoundToFloat(spec, x, random, overflowed);
   if (std::signbit(x)) return RoundUnsigned(spec, x, std::isnan(x) ? x : T{0}, overflowed);
   return RoundUnsigned(spec, x, RoundToFloat(spec, x, random, overflowed), overflowed);
-}
-
-template <class T>
-TreatmentCounts Row(const RoundSpec& spec, T* row, size_t n, uint64_t key, uint64_t first) {
-  using Bits = typename Host<T>::Bits;
-  const bool plain = spec.posit_bits == 0 && spec.has_negative_zero;
-  if (plain && internal::HasFastRow<T>(spec)) return internal::FastRoundRow(spec, row, n);
-  const bool stochastic = spec.rounding == Rounding::kStochastic;
-  TreatmentCounts counts{n, 0, 0, 0};
-  for (size_t i = 0; i < n; ++i) {
-    bool over = false;
-    const uint64_t random = stochastic ? RandomBits(key, first + i) : 0;
-    const T x = row[i], r = Round(spec, x, random, &over);
-    row[i] = r;
-    counts.changed += std::bit_cast<Bits>(x) != std::bit_cast<Bits>(r);
-    counts.saturated += over;
-    counts.flushed += r == 0 && x != 0;
-  }
-  return counts;
 }
 
 }  // namespace
@@ -263,10 +226,6 @@ TreatmentCounts& TreatmentCounts::operator+=(const TreatmentCounts& other) {
   saturated += other.saturated;
   flushed += other.flushed;
   return *this;
-}
-
-uint64_t RandomBits(uint64_t key, uint64_t index) {
-  return Mix(Mix(key ^ kGolden) + index * kGolden);
 }
 
 Overflow DefaultOverflow(const Format& format) {
@@ -309,30 +268,20 @@ RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overfl
   return spec;
 }
 
-float RoundValue(const RoundSpec& spec, float x, uint64_t random, bool* overflowed) {
+float RoundValue(const RoundSpec& spec, float x, uint32_t random, bool* overflowed) {
   return Round(spec, x, random, overflowed);
 }
 
-double RoundValue(const RoundSpec& spec, double x, uint64_t random, bool* overflowed) {
+double RoundValue(const RoundSpec& spec, double x, uint32_t random, bool* overflowed) {
   return Round(spec, x, random, overflowed);
 }
 
-double RoundToMultiple(double x, int quantum, Rounding rounding, uint64_t random) {
+double RoundToMultiple(double x, int quantum, Rounding rounding, uint32_t random) {
   const uint64_t bits = std::bit_cast<uint64_t>(x), u = bits & ~Host<double>::kSign;
   if (u == 0) return x;
   const bool negative = bits != u;
   const double r = RoundMagnitude(Decompose<double>(u), quantum, negative, rounding, random);
   return negative ? -r : r;
-}
-
-TreatmentCounts RoundRow(const RoundSpec& spec, float* row, size_t n, uint64_t key,
-                         uint64_t first) {
-  return Row(spec, row, n, key, first);
-}
-
-TreatmentCounts RoundRow(const RoundSpec& spec, double* row, size_t n, uint64_t key,
-                         uint64_t first) {
-  return Row(spec, row, n, key, first);
 }
 
 }  // namespace vernier

@@ -17,13 +17,6 @@ namespace {
 template <class E>
 using Named = std::pair<const char*, E>;
 
-constexpr std::array<Named<Rounding>, 7> kRoundings = {{{"nearest-even", Rounding::kNearestEven},
-                                                        {"nearest-away", Rounding::kNearestAway},
-                                                        {"toward-zero", Rounding::kTowardZero},
-                                                        {"up", Rounding::kUp},
-                                                        {"down", Rounding::kDown},
-                                                        {"odd", Rounding::kOdd},
-                                                        {"stochastic", Rounding::kStochastic}}};
 constexpr std::array<Named<Overflow>, 3> kOverflows = {
     {{"saturate", Overflow::kSaturate}, {"inf", Overflow::kInfinity}, {"nan", Overflow::kNan}}};
 constexpr std::array<Named<bool>, 2> kSubnormals = {{{"keep", false}, {"flush", true}}};
@@ -290,7 +283,7 @@ Status ParseOption(std::string_view name, std::string_view value, TreatedThing t
   const std::vector<std::string> known = KnownOptions(*t);
   if (std::find(known.begin(), known.end(), name) == known.end()) return UnknownOption(name, *t);
   if (name == "round") {
-    ASSIGN_OR_RETURN(t->rounding, ParseName(name, value, kRoundings));
+    ASSIGN_OR_RETURN(t->rounding, ParseName(name, value, kRoundingNames));
   } else if (name == "rotate") {
     ASSIGN_OR_RETURN(t->hadamard, ParseName(name, value, kRotations));
   } else if (name == "overflow") {
@@ -456,7 +449,7 @@ Result<Treatment> ParseTreatment(std::string_view text, TreatedThing thing) {
 std::string TreatmentText(const Treatment& t) {
   std::string text = t.block != nullptr ? t.block->name : t.format.name;
   if (t.rounding != Rounding::kNearestEven)
-    text += fmt::format(",round={}", NameOf(t.rounding, kRoundings));
+    text += fmt::format(",round={}", NameOf(t.rounding, kRoundingNames));
   if (t.overflow != DefaultOverflowOf(t))
     text += fmt::format(",overflow={}", NameOf(t.overflow, kOverflows));
   if (t.flush_subnormals) text += ",subnormals=flush";

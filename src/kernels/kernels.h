@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "kernels/quantise.h"
+#include "kernels/round.h"
 
 namespace vernier {
 
@@ -114,6 +115,8 @@ struct Kernels {
   double (*sum_exp_f64)(const double* x, size_t n, double max);
   void (*exp_f64)(const double* x, size_t n, double* y);  // y = exp(x) within 1 ulp; y may be x
   QuantiseKernels quantise;
+  RoundKernels<float> round_f32;
+  RoundKernels<double> round_f64;
 };
 
 template <class T>

@@ -3,6 +3,7 @@
 #define VERNIER_VECTOR_BYTES 16
 #include "kernels/matmul-inl.h"
 #include "kernels/quantise-inl.h"
+#include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/targets.h"
 
@@ -20,6 +21,8 @@ const Kernels kPortableKernels = {
     portable::SumExp<double>,
     portable::ExpRow,
     portable::kQuantise,
+    portable::MakeRoundKernels<float>(),
+    portable::MakeRoundKernels<double>(),
 };
 
 }  // namespace vernier

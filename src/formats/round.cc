@@ -309,6 +309,10 @@ RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overfl
   return spec;
 }
 
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding) {
+  return MakeRoundSpec(format, rounding, DefaultOverflow(format));
+}
+
 float RoundValue(const RoundSpec& spec, float x, uint64_t random, bool* overflowed) {
   return Round(spec, x, random, overflowed);
 }

@@ -269,6 +269,10 @@ uint64_t RandomBits(uint64_t key, uint64_t index) {
   return Mix(Mix(key ^ kGolden) + index * kGolden);
 }
 
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding) {
+  return MakeRoundSpec(format, rounding, DefaultOverflow(format));
+}
+
 Overflow DefaultOverflow(const Format& format) {
   if (format.has_infinity) return Overflow::kInfinity;
   if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
@@ -307,10 +311,6 @@ RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overfl
       Decompose<double>(std::bit_cast<uint64_t>(std::max<double>(kSmallest, spec.smallest_double))),
       spec.smallest_double, false, 0));
   return spec;
-}
-
-RoundSpec MakeRoundSpec(const Format& format, Rounding rounding) {
-  return MakeRoundSpec(format, rounding, DefaultOverflow(format));
 }
 
 float RoundValue(const RoundSpec& spec, float x, uint64_t random, bool* overflowed) {

@@ -269,14 +269,14 @@ uint64_t RandomBits(uint64_t key, uint64_t index) {
   return Mix(Mix(key ^ kGolden) + index * kGolden);
 }
 
-RoundSpec MakeRoundSpec(const Format& format, Rounding rounding) {
-  return MakeRoundSpec(format, rounding, DefaultOverflow(format));
-}
-
 Overflow DefaultOverflow(const Format& format) {
   if (format.has_infinity) return Overflow::kInfinity;
   if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
   return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
+}
+
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding) {
+  return MakeRoundSpec(format, rounding, DefaultOverflow(format));
 }
 
 RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overflow, bool flush) {

@@ -27,7 +27,7 @@ VERNIER_INLINE Mask DescendAt(size_t i, const Rows<n>& x, const Rows<n>& w, Rows
 }
 
 // kSets times kWidth groups: a pass is one long chain of operations, so that several are needed to
-// keep the machine busy (four: 2.6 times the rate of one).
+// keep the machine busy (AVX-512, M elements/s: 365 with two, 475 with four).
 template <size_t kSets>
 void DescentLanes(const float* x_in, float* scales, uint8_t* codes_out) {
   constexpr size_t n = 16;
@@ -46,16 +46,21 @@ void DescentLanes(const float* x_in, float* scales, uint8_t* codes_out) {
       fits[u].Add(w[u][i] * x[u][i], w[u][i], l);
     }
   }
-  // A group that a pass leaves as it is is left so by all later ones.
+  // What a pass leaves as it is is left so by all later ones.
   const auto keep = [](const Lanes& v) { return v; };
+  bool active[kSets];
+  for (bool& a : active) a = true;
   for (int pass = 0; pass < 5; ++pass) {
-    Mask changed = {};
+    Mask changed[kSets] = {};
     for (size_t i = 0; i < n; ++i) {
 #pragma GCC unroll 4
       for (size_t u = 0; u < kSets; ++u)
-        changed |= DescendAt<false>(i, x[u], w[u], codes[u], fits[u], limit, keep);
+        if (active[u])
+          changed[u] |= DescendAt<false>(i, x[u], w[u], codes[u], fits[u], limit, keep);
     }
-    if (!Any(changed)) break;
+    bool any = false;
+    for (size_t u = 0; u < kSets; ++u) any |= active[u] = Any(changed[u]);
+    if (!any) break;
   }
   for (size_t u = 0; u < kSets; ++u) {
     const Fit& f = fits[u];

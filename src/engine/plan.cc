@@ -157,7 +157,8 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
 }
 
 Status Compiler::Apply(const Rule& rule, int index) {
-  plan_.rules.push_back({rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps});
+  plan_.rules.push_back(
+      {rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps, {}});
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
   std::vector<int> slots;
@@ -205,7 +206,10 @@ void Compiler::CountWeights() {
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
         model_.weights().Measure(of.weight, node.weight->treatment, node.weight->seed);
-    plan_.rules[static_cast<size_t>(node.weight->rule)].counts += w.counts;
+    RuleEffect& effect = plan_.rules[static_cast<size_t>(node.weight->rule)];
+    effect.counts += w.counts;
+    effect.stored_types.insert(
+        Info(graph_.weights[static_cast<size_t>(of.weight)].tensor.type).name);
   }
 }
 

@@ -4,6 +4,7 @@
 #define VERNIER_ENGINE_PLAN_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct RuleEffect {
   std::vector<std::string> sites;  // "ffn_norm[3]", "blk.3.attn_q.weight"
   TreatmentCounts counts;
   bool rounds = true;  // false: it changes arithmetic or a constant, and counts nothing
+  std::set<std::string> stored_types{};  // of the weights it treats: "BF16"
   bool vacuous() const { return rounds ? counts.changed == 0 : sites.empty(); }
 };
 

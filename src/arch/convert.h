@@ -35,11 +35,12 @@ struct ConvertReport {
 // From a Hugging Face folder: the graph's weights under their GGUF names. Where an architecture's
 // GGUF files keep the rotated pairs of q and k as neighbours, their rows are reordered (row
 // 2 i + j of a head is row i + j head_dim / 2 of the source). Frequency factors of Llama 3 become
-// the tensor rope_freqs.weight, rounded to float32. Keys are the ones convert_hf_to_gguf.py of
-// ggml-org/llama.cpp writes: general.*, the architecture's constants and the tokenizer
-// (arch/convert_tokenizer.h); a folder without tokenizer.json gives a file without one.
-// GGUF keeps eps and the rotary base in float32, so float64 results of file and folder differ by
-// that rounding. From a GGUF file: its keys (general.file_type set anew) and tensors, in their
+// the tensor rope_freqs.weight, rounded to float32. A of a state-space layer is -exp(A_log) in
+// float32 as NumPy has it (arch/numpy_exp.h), its convolution's weights a matrix. Keys are the ones
+// convert_hf_to_gguf.py of ggml-org/llama.cpp writes: general.*, the architecture's constants and
+// the tokenizer (arch/convert_tokenizer.h); a folder without tokenizer.json gives a file without
+// one. GGUF keeps eps and the rotary base in float32, so float64 results of file and folder differ
+// by that rounding. From a GGUF file: its keys (general.file_type set anew) and tensors, in their
 // order.
 //
 // Errors: another type; a model the graph cannot be built of, or whose tokenizer or architecture

@@ -271,7 +271,7 @@ TEST(Cli, StateSpaces) {
   const Json json = RunJson(
       {"compare", kMamba, "-p", kText, "--truth", "--rule", "ssm_state[2]=bf16", "--strict"});
   EXPECT_EQ(json.at("nearer"), "a");
-  EXPECT_EQ(json.at("rules").at(0).at("touched"), 15 * 512 * 16);
+  EXPECT_EQ(json.at("rules").at(0).at("elements"), 15 * 512 * 16);
   EXPECT_EQ(FindSite(json.at("sites"), "ssm_x[2]").at("equal_bits"), 1.0);
   EXPECT_LT(FindSite(json.at("sites"), "ssm_state[2]").at("equal_bits"), 0.1);
   EXPECT_LT(FindSite(json.at("sites"), "ssm_scan[2]").at("equal_bits"), 0.1);

@@ -15,6 +15,7 @@ seed = 9
 noise = 2
 truth = true
 baseline = ["l_out=f32"]
+scales = "s.json"
 generate = { prompts = "p.jsonl", tokens = 5, limit = 2 }
 [[variant]]
 name = "v"
@@ -35,7 +36,7 @@ require = "identical('v', 'baseline')"
 class SpecTest : public testing::Test {
  protected:
   SpecTest() {
-    for (const char* name : {"model", "a.txt", "b.txt", "c.d.txt", "p.jsonl"})
+    for (const char* name : {"model", "a.txt", "b.txt", "c.d.txt", "p.jsonl", "s.json"})
       folder_.Write(name, "x");
   }
   Result<StudySpec> Read(const std::string& text, const std::vector<std::string>& models = {}) {
@@ -130,6 +131,8 @@ TEST_F(SpecTest, EveryKey) {
   EXPECT_EQ(spec->noise, 2u);
   EXPECT_TRUE(spec->truth);
   EXPECT_EQ(spec->baseline, std::vector<std::string>{"l_out=f32"});
+  EXPECT_TRUE(spec->scales.ends_with("s.json"));
+  ExpectError(With("scales = \"none.json\""), "none.json");
   ASSERT_TRUE(spec->generate);
   EXPECT_EQ(spec->generate->tokens, 5u);
   EXPECT_EQ(spec->generate->limit, 2u);

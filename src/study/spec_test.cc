@@ -15,7 +15,6 @@ seed = 9
 noise = 2
 truth = true
 baseline = ["l_out=f32"]
-scales = "s.json"
 generate = { prompts = "p.jsonl", tokens = 5, limit = 2 }
 [[variant]]
 name = "v"
@@ -115,6 +114,14 @@ TEST_F(SpecTest, SeveralModelsWrong) {
   ExpectError(Read(Replace(kTwoModels, "texts", "model = \"model\"\ntexts")), "not both");
 }
 
+TEST_F(SpecTest, Scales) {
+  const auto spec = With("scales = \"s.json\"");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_TRUE(spec->scales.ends_with("s.json"));
+  ExpectError(With("scales = \"none.json\""), "'none.json' is not there");
+  ExpectError(With("scales = 3"), "'scales': expected a string");
+}
+
 TEST_F(SpecTest, EveryKey) {
   const auto spec = Read(kWhole);
   ASSERT_TRUE(spec) << spec.error().message;
@@ -131,8 +138,6 @@ TEST_F(SpecTest, EveryKey) {
   EXPECT_EQ(spec->noise, 2u);
   EXPECT_TRUE(spec->truth);
   EXPECT_EQ(spec->baseline, std::vector<std::string>{"l_out=f32"});
-  EXPECT_TRUE(spec->scales.ends_with("s.json"));
-  ExpectError(With("scales = \"none.json\""), "none.json");
   ASSERT_TRUE(spec->generate);
   EXPECT_EQ(spec->generate->tokens, 5u);
   EXPECT_EQ(spec->generate->limit, 2u);

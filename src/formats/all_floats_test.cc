@@ -38,17 +38,18 @@ uint32_t Bits(double v) { return std::bit_cast<uint32_t>(static_cast<float>(v));
 struct Case {
   const char* name;
   Overflow policy;
-  uint32_t beyond;                     // what an overflow becomes; 0: the largest number
-  int fraction_bits, bias, last_code;  // floats
+  uint32_t beyond;  // what an overflow becomes; 0: the largest number
+  int fraction_bits, bias, last_code;
+  bool again = false;  // differs from the line before at overflows only: never in full
 };
 const Case kFloats[] = {
     {"f16", Overflow::kInfinity, kInfinity, 10, 15, 0x7bff},
     {"bf16", Overflow::kInfinity, kInfinity, 7, 127, 0x7f7f},
-    {"bf16", Overflow::kSaturate, 0, 7, 127, 0x7f7f},
+    {"bf16", Overflow::kSaturate, 0, 7, 127, 0x7f7f, true},
     {"e5m2", Overflow::kInfinity, kInfinity, 2, 15, 0x7b},
-    {"e5m2", Overflow::kSaturate, 0, 2, 15, 0x7b},
+    {"e5m2", Overflow::kSaturate, 0, 2, 15, 0x7b, true},
     {"e4m3", Overflow::kNan, kQuietNan, 3, 7, 0x7e},
-    {"e4m3", Overflow::kSaturate, 0, 3, 7, 0x7e},
+    {"e4m3", Overflow::kSaturate, 0, 3, 7, 0x7e, true},
     {"e5m2fnuz", Overflow::kNan, kQuietNan, 2, 16, 0x7f},
     {"e4m3fnuz", Overflow::kNan, kQuietNan, 3, 8, 0x7f},
     {"e4m3b11fnuz", Overflow::kSaturate, 0, 3, 11, 0x7f},
@@ -135,8 +136,8 @@ size_t CheckRange(const RoundSpec& spec, uint32_t first, uint32_t last, uint32_t
   return wrong;
 }
 
-void CheckSteps(const Format& f, Overflow policy, const std::vector<Step>& steps) {
-  const bool all = std::getenv("VERNIER_TEST_ALL") != nullptr;
+void CheckSteps(const Format& f, Overflow policy, const std::vector<Step>& steps, bool full) {
+  const bool all = full && std::getenv("VERNIER_TEST_ALL") != nullptr;
   const RoundSpec spec = MakeRoundSpec(f, Rounding::kNearestEven, policy);
   std::vector<size_t> wrong(steps.size());
   Workers workers(0);
@@ -169,20 +170,21 @@ void CheckSteps(const Format& f, Overflow policy, const std::vector<Step>& steps
 }
 
 TEST(AllFloats, Floats) {
-  for (const Case& c : kFloats) CheckSteps(FindFormat(c.name).value(), c.policy, FloatSteps(c));
+  for (const Case& c : kFloats)
+    CheckSteps(FindFormat(c.name).value(), c.policy, FloatSteps(c), !c.again);
 }
 
 TEST(AllFloats, Posits) {
   for (const int n : {6, 8, 16}) {
     const Format f = FindFormat(fmt::format("posit{}", n)).value();
-    CheckSteps(f, Overflow::kSaturate, PositSteps(n, 2));
+    CheckSteps(f, Overflow::kSaturate, PositSteps(n, 2), n >= 8);
   }
   for (const int es : {0, 1, 3})
     CheckSteps(FindFormat(fmt::format("posit8es{}", es)).value(), Overflow::kSaturate,
-               PositSteps(8, es));
+               PositSteps(8, es), es == 0);
 }
 
-TEST(AllFloats, E8m0) { CheckSteps(FindFormat("e8m0").value(), Overflow::kNan, E8m0Steps()); }
+TEST(AllFloats, E8m0) { CheckSteps(FindFormat("e8m0").value(), Overflow::kNan, E8m0Steps(), true); }
 
 }  // namespace
 }  // namespace vernier

@@ -192,9 +192,12 @@ std::vector<Span> CompareFormats(const Format& a, const Format& b) {
     const Finer finer = Relation(in_a, in_b);
     if (spans.empty() || spans.back().finer != finer || spans.back().last != e - 1)
       spans.push_back({e, e, finer, in_a, in_a, in_b, in_b});
-    spans.back().last = e;
-    spans.back().a_last = in_a;
-    spans.back().b_last = in_b;
+    Span& span = spans.back();
+    span.last = e;
+    span.a_least = std::min(span.a_least, in_a);
+    span.a_most = std::max(span.a_most, in_a);
+    span.b_least = std::min(span.b_least, in_b);
+    span.b_most = std::max(span.b_most, in_b);
   }
   return spans;
 }

@@ -61,8 +61,8 @@ enum class Finer { kFirst, kSecond, kEqual, kOnlyFirst, kOnlySecond };
 struct Span {
   int first = 0, last = 0;
   Finer finer = Finer::kEqual;
-  // Fraction bits at both ends of the span; nothing for the format out of range.
-  std::optional<int> a_first, a_last, b_first, b_last;
+  // The least and the most fraction bits in the span; nothing for a format out of range.
+  std::optional<int> a_least, a_most, b_least, b_most;
 };
 // In ascending order, from the smallest magnitude that either holds to the largest.
 std::vector<Span> CompareFormats(const Format& a, const Format& b);

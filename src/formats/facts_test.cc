@@ -168,9 +168,11 @@ TEST(CompareFormats, Posit32AndF32) {
     EXPECT_EQ(spans[i].last, expected[i].last);
     EXPECT_EQ(spans[i].finer, expected[i].finer);
   }
-  EXPECT_EQ(spans[1].a_first, -2);  // one number in four binades
-  EXPECT_EQ(spans[1].a_last, 22);
-  EXPECT_EQ(spans[0].a_first, std::nullopt);
+  EXPECT_EQ(spans[1].a_least, -2);  // one number in four binades
+  EXPECT_EQ(spans[1].a_most, 22);
+  EXPECT_EQ(spans[3].a_least, 24);
+  EXPECT_EQ(spans[3].a_most, 27);
+  EXPECT_EQ(spans[0].a_least, std::nullopt);
   const auto same = CompareFormats(Get("f16"), Get("f16"));
   ASSERT_EQ(same.size(), 1u);
   EXPECT_EQ(same[0].finer, Finer::kEqual);

@@ -335,8 +335,10 @@ void CheckWideFormat(const Format& f, size_t count) {
 
 class WideFormat : public testing::TestWithParam<const char*> {};
 
-TEST_P(WideFormat, FloatEqualsMpfr) { CheckWideFormat<float>(Get(GetParam()), 20000); }
-TEST_P(WideFormat, DoubleEqualsMpfr) { CheckWideFormat<double>(Get(GetParam()), 20000); }
+size_t WideCount() { return std::getenv("VERNIER_TEST_ALL") != nullptr ? 1500000 : 20000; }
+
+TEST_P(WideFormat, FloatEqualsMpfr) { CheckWideFormat<float>(Get(GetParam()), WideCount()); }
+TEST_P(WideFormat, DoubleEqualsMpfr) { CheckWideFormat<double>(Get(GetParam()), WideCount()); }
 
 INSTANTIATE_TEST_SUITE_P(Formats, WideFormat,
                          testing::Values("tf32", "f32", "f64", "e5m20", "e5m23", "e5m30", "e8m12",

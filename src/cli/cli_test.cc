@@ -29,6 +29,24 @@ TEST(Cli, HelpAndVersion) {
   }
 }
 
+TEST(Cli, StaticScalesComeFromAFile) {
+  const std::string path = TempPath("scales.json");
+  WriteAll(path, R"({"version": 1, "sites": {"ffn_norm[0]": {"absmax": 3}}})");
+  const Arguments start = {"eval",     kQwen, "-f",       kSource + "/data/gsm8k.txt",
+                           "-c",       "32",  "--chunks", "1",
+                           "--scales", path};
+  Arguments by_file = start, by_number = start;
+  by_file.insert(by_file.end(), {"--rule", "ffn_norm[0]=int8,scale=static"});
+  by_number.insert(by_number.end(), {"--rule", "ffn_norm[0]=int8,scale=absmax:3"});
+  const Json a = RunJson(by_file), b = RunJson(by_number);
+  EXPECT_EQ(a.at("ppl"), b.at("ppl"));
+  EXPECT_GT(a.at("rules").at(0).at("changed"), 0);
+  Arguments missing = start;
+  missing.insert(missing.end(), {"--rule", "ffn_norm[1]=int8,scale=static"});
+  ExpectRefused(missing, "did you mean 'ffn_norm[0]'?");
+  std::filesystem::remove(path);
+}
+
 TEST(Cli, MistakesAreOneLine) {
   ExpectRefused({"prob"}, "unknown verb 'prob'; did you mean 'probe'?");
   ExpectRefused({"help", "rum"}, "'run'");
@@ -49,6 +67,9 @@ TEST(Cli, MistakesAreOneLine) {
   ExpectRefused({"run", kQwen, "-p", "x", "--rule", "ffn_nrm=bf16"}, "did you mean 'ffn_norm'?");
   ExpectRefused({"run", kQwen, "-p", "x", "--rule", "ffn_norm=bf17"}, "did you mean 'bf16'?");
   ExpectRefused({"run", kQwen, "-p", "x", "--rule", "ffn_norm[9]=bf16"}, "ffn_norm");
+  ExpectRefused({"run", kQwen, "-p", "x", "--rule", "ffn_norm=q4_k"}, "whole blocks of 256");
+  ExpectRefused({"run", kQwen, "-p", "x", "--rule", "ffn_norm=int8,scale=static"}, "--scales FILE");
+  ExpectRefused({"run", kQwen, "-p", "x", "--scales", "none.json"}, "none.json");
   ExpectRefused({"probe", kQwen, "-p", "x", "--site", "ffn_nrm"}, "did you mean 'ffn_norm'?");
   ExpectRefused({"probe", kQwen, "-p", "x", "--site", "ffn_norm[6]"}, "0 to 5");
   ExpectRefused({"probe", kQwen, "-p", "x", "--save", "here"}, ".safetensors");

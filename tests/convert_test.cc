@@ -144,7 +144,7 @@ TEST_P(ConvertTest, DecodesAGgufFile) {
   EXPECT_EQ(ContentHash(*OpenCheckpoint(again)), ContentHash(*OpenCheckpoint(f32)));
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, ConvertTest, ::testing::Values("tiny-llama", "tiny-qwen2"),
+INSTANTIATE_TEST_SUITE_P(Zoo, ConvertTest, ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 // What rounding did, counted beside: BF16 to F16 loses what is below 2^-24 steps.

@@ -3,8 +3,10 @@
 #define VERNIER_ARCH_ARCHITECTURE_H_
 
 #include <span>
+#include <vector>
 
 #include "arch/graph.h"
+#include "arch/hyperparameters.h"
 #include "base/result.h"
 #include "model/checkpoint.h"
 
@@ -17,15 +19,21 @@ struct Architecture {
   // must outlive it. Errors: a constant or tensor that is missing, has another shape than the
   // constants say, or a tensor the graph would not read.
   Result<Graph> (*build)(const Checkpoint& checkpoint);
+  // The constants as people see them, and those of a Hugging Face folder as GGUF keys.
+  Result<std::vector<NamedConstant>> (*constants)(const Checkpoint& checkpoint);
+  Status (*write_constants)(const Checkpoint& folder, Metadata* metadata);
 };
 
 std::span<const Architecture> Architectures();
 
-// Finds the checkpoint's architecture and builds its graph.
+// The checkpoint's architecture; an error when it is not known.
+Result<const Architecture*> FindArchitecture(const Checkpoint& checkpoint);
+// Its graph.
 Result<Graph> BuildGraph(const Checkpoint& checkpoint);
 
 Result<Graph> BuildLlama(const Checkpoint& checkpoint);
 Result<Graph> BuildQwen2(const Checkpoint& checkpoint);
+Result<Graph> BuildMamba(const Checkpoint& checkpoint);
 
 }  // namespace vernier
 

@@ -4,7 +4,6 @@
 
 #include "arch/architecture.h"
 #include "arch/convert_tokenizer.h"
-#include "arch/hyperparameters.h"
 #include "arch/quantize_types.h"
 
 namespace vernier {
@@ -29,31 +28,6 @@ std::vector<size_t> ReorderedSlots(const Graph& graph) {
   return head_dims;
 }
 
-void SetCount(const std::string& key, size_t value, Metadata* metadata) {
-  metadata->Set(key, MetaUint32(static_cast<uint32_t>(value)));
-}
-
-void AddConstants(const Hyperparameters& h, Metadata* metadata) {
-  const std::string prefix = h.architecture + ".";
-  SetCount(prefix + "block_count", h.layers, metadata);
-  if (h.context > 0) SetCount(prefix + "context_length", h.context, metadata);
-  SetCount(prefix + "embedding_length", h.hidden, metadata);
-  SetCount(prefix + "feed_forward_length", h.intermediate, metadata);
-  SetCount(prefix + "attention.head_count", h.heads, metadata);
-  SetCount(prefix + "attention.head_count_kv", h.kv_heads, metadata);
-  metadata->Set(prefix + "rope.freq_base", MetaFloat32(static_cast<float>(h.rope.theta)));
-  metadata->Set(prefix + "attention.layer_norm_rms_epsilon",
-                MetaFloat32(static_cast<float>(h.eps)));
-  SetCount(prefix + "attention.key_length", h.head_dim, metadata);
-  SetCount(prefix + "attention.value_length", h.head_dim, metadata);
-  SetCount(prefix + "vocab_size", h.vocabulary, metadata);
-  SetCount(prefix + "rope.dimension_count", h.rope.rotated, metadata);
-  if (h.rope.scale != 1) {
-    metadata->Set(prefix + "rope.scaling.type", MetaString("linear"));
-    metadata->Set(prefix + "rope.scaling.factor", MetaFloat32(static_cast<float>(h.rope.scale)));
-  }
-}
-
 std::string NameOf(const Checkpoint& folder) {
   std::error_code ignored;
   auto path = std::filesystem::weakly_canonical(folder.path, ignored);
@@ -68,10 +42,8 @@ TensorType NaturalType(const std::string& name, const TensorView& tensor) {
 }
 
 Result<GgufForm> FromFolder(const Checkpoint& folder) {
-  ASSIGN_OR_RETURN(const Graph graph, BuildGraph(folder));
-  if (!graph.gguf_layout)
-    return Fail("{}: architecture '{}' cannot be converted", folder.path, graph.architecture);
-  ASSIGN_OR_RETURN(const Hyperparameters h, ReadHyperparameters(folder));
+  ASSIGN_OR_RETURN(const Architecture* architecture, FindArchitecture(folder));
+  ASSIGN_OR_RETURN(const Graph graph, architecture->build(folder));
   GgufForm form;
   Metadata& metadata = form.metadata;
   metadata.source = folder.path;
@@ -79,13 +51,13 @@ Result<GgufForm> FromFolder(const Checkpoint& folder) {
   metadata.Set("general.type", MetaString("model"));
   metadata.Set("general.name", MetaString(NameOf(folder)));
   metadata.Set("general.quantization_version", MetaUint32(2));
-  AddConstants(h, &metadata);
+  RETURN_IF_ERROR(architecture->write_constants(folder, &metadata));
   if (!folder.tokenizer_json.empty()) RETURN_IF_ERROR(AddTokenizer(folder, &metadata));
   const std::vector<size_t> head_dims = ReorderedSlots(graph);
   for (size_t i = 0; i < graph.weights.size(); ++i) {
     const WeightSlot& slot = graph.weights[i];
-    form.tensors.push_back(
-        {slot.name, slot.tensor, NaturalType(slot.name, slot.tensor), head_dims[i]});
+    form.tensors.push_back({slot.name, slot.tensor, NaturalType(slot.name, slot.tensor),
+                            head_dims[i], slot.transform});
   }
   if (graph.rope.factors.empty()) return form;
   form.rope_factors.assign(graph.rope.factors.begin(), graph.rope.factors.end());
@@ -93,7 +65,7 @@ Result<GgufForm> FromFolder(const Checkpoint& folder) {
                            .type = TensorType::kF32,
                            .shape = {static_cast<int64_t>(form.rope_factors.size())},
                            .data = std::as_bytes(std::span(form.rope_factors))};
-  form.tensors.push_back({factors.name, factors, TensorType::kF32, 0});
+  form.tensors.push_back({factors.name, factors, TensorType::kF32});
   return form;
 }
 
@@ -104,7 +76,7 @@ Result<GgufForm> MakeGgufForm(const Checkpoint& checkpoint) {
   GgufForm form;
   form.metadata = checkpoint.metadata;
   for (const TensorView& tensor : checkpoint.tensors)
-    form.tensors.push_back({tensor.name, tensor, tensor.type, 0});
+    form.tensors.push_back({tensor.name, tensor, tensor.type});
   return form;
 }
 

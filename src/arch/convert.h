@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "arch/graph.h"
 #include "base/result.h"
 #include "model/checkpoint.h"
 #include "model/metadata.h"
@@ -19,6 +20,7 @@ struct GgufTensor {
   TensorView tensor;                   // as it lies in the source
   TensorType type = TensorType::kF32;  // what it is in the file where no type is asked for
   size_t head_dim = 0;  // not 0: rows are reordered within heads of this many (TensorJob)
+  WeightTransform transform = WeightTransform::kNone;
 };
 
 struct GgufForm {

@@ -1,108 +1,28 @@
 #include "arch/decoder.h"
 
-#include <set>
-
-#include "base/names.h"
+#include "arch/graph_builder.h"
 #include "formats/decode.h"
 
 namespace vernier {
 namespace {
 
-struct WeightName {
-  const char* gguf;  // after "blk.N."
-  const char* hf;    // after "model.layers.N."
-};
-
-// Builds the nodes in order of computation, looking weights up under the names of the checkpoint's
-// kind.
-class Builder {
+class Builder : GraphBuilder {
  public:
   Builder(const Checkpoint& checkpoint, const Hyperparameters& h, const DecoderTraits& traits)
-      : checkpoint_(checkpoint), h_(h), traits_(traits) {}
+      : GraphBuilder(checkpoint, "model.layers"), h_(h), traits_(traits) {}
 
   Result<Graph> Build();
 
  private:
-  bool gguf() const { return checkpoint_.kind == CheckpointKind::kGguf; }
   Status Layer(int layer);
   Result<int> Attention(int layer, int x);
   Result<int> Projection(int layer, int x, const char* which, const char* site, size_t width);
-  Result<int> Head(int x);
   Status ReadRopeFactors();
-  Status CheckAllRead() const;
 
-  // The weight as a slot; the same tensor asked for again gives the same slot.
-  Result<int> Slot(int layer, const std::string& gguf_name, const std::string& hf_name,
-                   std::vector<int64_t> shape);
-  Result<int> LayerSlot(int layer, WeightName name, std::vector<int64_t> shape) {
-    return Slot(layer, fmt::format("blk.{}.{}", layer, name.gguf),
-                fmt::format("model.layers.{}.{}", layer, name.hf), std::move(shape));
-  }
-  int Append(Node node) {
-    graph_.nodes.push_back(std::move(node));
-    return static_cast<int>(graph_.nodes.size()) - 1;
-  }
-  // Two nodes: the normalised row, and its product with the norm's weight.
-  int Norm(int layer, int x, int weight, const std::string& name, const std::string& normed,
-           const std::string& llama_name, const std::string& module);
-  int MatMul(int layer, int x, int weight, size_t width, const std::string& site,
-             const std::string& llama_name, const std::string& module);
-  std::string Module(int layer, const char* name) const {
-    return *name ? fmt::format("model.layers.{}.{}", layer, name)
-                 : fmt::format("model.layers.{}", layer);
-  }
-
-  const Checkpoint& checkpoint_;
   const Hyperparameters& h_;
   const DecoderTraits& traits_;
-  Graph graph_;
-  std::set<std::string> read_;  // tensor names the graph reads
-  int x_ = 0;                   // the residual stream
+  int x_ = 0;  // the residual stream
 };
-
-Result<int> Builder::Slot(int layer, const std::string& gguf_name, const std::string& hf_name,
-                          std::vector<int64_t> shape) {
-  const std::string& name = gguf() ? gguf_name : hf_name;
-  ASSIGN_OR_RETURN(const TensorView* tensor, checkpoint_.Get(name, shape));
-  read_.insert(name);
-  for (size_t i = 0; i < graph_.weights.size(); ++i)
-    if (graph_.weights[i].name == gguf_name) return static_cast<int>(i);
-  graph_.weights.push_back({gguf_name, layer, *tensor});
-  return static_cast<int>(graph_.weights.size()) - 1;
-}
-
-int Builder::Norm(int layer, int x, int weight, const std::string& name, const std::string& normed,
-                  const std::string& llama_name, const std::string& module) {
-  const OpShape shape{.width = h_.hidden, .in_width = h_.hidden, .eps = h_.eps};
-  const int unscaled = Append({.op = OpKind::kNormalise,
-                               .site = normed,
-                               .layer = layer,
-                               .inputs = {x},
-                               .shape = shape,
-                               .group = name,
-                               .llama_name = "norm"});
-  return Append({.op = OpKind::kMultiply,
-                 .site = name,
-                 .layer = layer,
-                 .inputs = {unscaled},
-                 .weight = weight,
-                 .shape = shape,
-                 .llama_name = llama_name,
-                 .module = module});
-}
-
-int Builder::MatMul(int layer, int x, int weight, size_t width, const std::string& site,
-                    const std::string& llama_name, const std::string& module) {
-  const OpShape shape{.width = width, .in_width = graph_.nodes[static_cast<size_t>(x)].shape.width};
-  return Append({.op = OpKind::kMatMul,
-                 .site = site,
-                 .layer = layer,
-                 .inputs = {x},
-                 .weight = weight,
-                 .shape = shape,
-                 .llama_name = llama_name,
-                 .module = module});
-}
 
 // One of q, k, v with its bias: sites Qcur_nobias (only with a bias) and Qcur.
 Result<int> Builder::Projection(int layer, int x, const char* which, const char* site,
@@ -110,7 +30,7 @@ Result<int> Builder::Projection(int layer, int x, const char* which, const char*
   const int64_t rows = static_cast<int64_t>(width), columns = static_cast<int64_t>(h_.hidden);
   const std::string gguf = fmt::format("attn_{}", which),
                     hf = fmt::format("self_attn.{}_proj", which);
-  const std::string module = Module(layer, hf.c_str());
+  const std::string module = Module(layer, hf);
   ASSIGN_OR_RETURN(
       const int weight,
       LayerSlot(layer, {(gguf + ".weight").c_str(), (hf + ".weight").c_str()}, {rows, columns}));
@@ -118,14 +38,7 @@ Result<int> Builder::Projection(int layer, int x, const char* which, const char*
   ASSIGN_OR_RETURN(const int bias,
                    LayerSlot(layer, {(gguf + ".bias").c_str(), (hf + ".bias").c_str()}, {rows}));
   const int product = MatMul(layer, x, weight, width, std::string(site) + "_nobias", site, "");
-  return Append({.op = OpKind::kBias,
-                 .site = site,
-                 .layer = layer,
-                 .inputs = {product},
-                 .weight = bias,
-                 .shape = {.width = width, .in_width = width},
-                 .llama_name = site,
-                 .module = module});
+  return Bias(layer, product, bias, site, site, module);
 }
 
 Result<int> Builder::Attention(int layer, int x) {
@@ -176,24 +89,15 @@ Result<int> Builder::Attention(int layer, int x) {
 
 Status Builder::Layer(int layer) {
   const int64_t d = static_cast<int64_t>(h_.hidden), m = static_cast<int64_t>(h_.intermediate);
-  const auto add = [&](int a, int b, const char* site, const std::string& module) {
-    return Append({.op = OpKind::kAdd,
-                   .site = site,
-                   .layer = layer,
-                   .inputs = {a, b},
-                   .shape = {.width = h_.hidden, .in_width = h_.hidden},
-                   .llama_name = site,
-                   .module = module});
-  };
   ASSIGN_OR_RETURN(const int attn_norm,
                    LayerSlot(layer, {"attn_norm.weight", "input_layernorm.weight"}, {d}));
-  const int normed = Norm(layer, x_, attn_norm, "attn_norm", "attn_normed", "attn_norm",
+  const int normed = Norm(layer, x_, attn_norm, h_.eps, "attn_norm", "attn_normed", "attn_norm",
                           Module(layer, "input_layernorm"));
   ASSIGN_OR_RETURN(const int attention, Attention(layer, normed));
-  const int ffn_inp = add(attention, x_, "ffn_inp", "");
+  const int ffn_inp = Add(layer, attention, x_, "ffn_inp", "");
   ASSIGN_OR_RETURN(const int ffn_norm,
                    LayerSlot(layer, {"ffn_norm.weight", "post_attention_layernorm.weight"}, {d}));
-  const int fed = Norm(layer, ffn_inp, ffn_norm, "ffn_norm", "ffn_normed", "ffn_norm",
+  const int fed = Norm(layer, ffn_inp, ffn_norm, h_.eps, "ffn_norm", "ffn_normed", "ffn_norm",
                        Module(layer, "post_attention_layernorm"));
   ASSIGN_OR_RETURN(const int gate_weight,
                    LayerSlot(layer, {"ffn_gate.weight", "mlp.gate_proj.weight"}, {m, d}));
@@ -213,19 +117,8 @@ Status Builder::Layer(int layer) {
                           .llama_name = "ffn_swiglu"});
   const int down = MatMul(layer, act, down_weight, h_.hidden, "ffn_out", "ffn_out",
                           Module(layer, "mlp.down_proj"));
-  x_ = add(down, ffn_inp, "l_out", Module(layer, ""));
+  x_ = Add(layer, down, ffn_inp, "l_out", Module(layer, ""));
   return {};
-}
-
-Result<int> Builder::Head(int x) {
-  const int64_t d = static_cast<int64_t>(h_.hidden), v = static_cast<int64_t>(h_.vocabulary);
-  ASSIGN_OR_RETURN(const int norm, Slot(-1, "output_norm.weight", "model.norm.weight", {d}));
-  const int normed = Norm(-1, x, norm, "result_norm", "result_normed", "result_norm", "model.norm");
-  const bool separate = checkpoint_.Find(gguf() ? "output.weight" : "lm_head.weight") != nullptr;
-  auto head = separate ? Slot(-1, "output.weight", "lm_head.weight", {v, d})
-                       : Slot(-1, "token_embd.weight", "model.embed_tokens.weight", {v, d});
-  if (!head) return head;
-  return MatMul(-1, normed, *head, h_.vocabulary, "result_output", "result_output", "lm_head");
 }
 
 // GGUF keeps Llama 3's frequency factors as a tensor, one a pair.
@@ -241,17 +134,6 @@ Status Builder::ReadRopeFactors() {
       return Fail("{}: tensor 'rope_freqs.weight': expected positive factors, found {}",
                   checkpoint_.path, f);
   graph_.rope.factors = std::move(factors);
-  return {};
-}
-
-// A tensor that no node reads would be silently ignored: another architecture under this one's
-// name.
-Status Builder::CheckAllRead() const {
-  for (const TensorView& tensor : checkpoint_.tensors) {
-    if (read_.contains(tensor.name) || GlobMatches("*.rotary_emb.inv_freq", tensor.name)) continue;
-    return Fail("{}: tensor '{}' has no place in architecture '{}'", checkpoint_.path, tensor.name,
-                h_.architecture);
-  }
   return {};
 }
 
@@ -276,7 +158,7 @@ Result<Graph> Builder::Build() {
                .llama_name = "embd",
                .module = "model.embed_tokens"});
   for (int layer = 0; layer < graph_.layers; ++layer) RETURN_IF_ERROR(Layer(layer));
-  RETURN_IF_ERROR(Head(x_));
+  RETURN_IF_ERROR(Head(x_, h_.eps, "model.norm", "model.embed_tokens"));
   RETURN_IF_ERROR(CheckAllRead());
   graph_.sites = ListSites(graph_);
   return std::move(graph_);

@@ -14,6 +14,8 @@ std::vector<Site> ListSites(const Graph& graph) {
       sites.push_back({"kq", node.layer, static_cast<int>(i), InnerSite::kScores});
       sites.push_back({"kq_soft_max", node.layer, static_cast<int>(i), InnerSite::kSoftmax});
     }
+    if (node.op == OpKind::kScan)
+      sites.push_back({"ssm_state", node.layer, static_cast<int>(i), InnerSite::kState});
     sites.push_back({node.site, node.layer, static_cast<int>(i), InnerSite::kNone});
   }
   return sites;

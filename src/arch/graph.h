@@ -15,15 +15,23 @@
 
 namespace vernier {
 
+// What makes a weight's values of the tensor's, where a file keeps them in another form.
+enum class WeightTransform : uint8_t {
+  kNone,
+  kNegativeExp,  // -exp(x): A of a state-space layer, of which Hugging Face keeps the logarithm
+};
+
 // A weight the graph reads, under its GGUF name whatever file it came from.
 struct WeightSlot {
   std::string name;  // "blk.3.attn_q.weight"
   int layer = -1;    // -1: of no layer
   TensorView tensor;
+  WeightTransform transform = WeightTransform::kNone;
 };
 
-// Points inside an attention node, each row [heads][tokens seen].
-enum class InnerSite { kNone, kScores, kSoftmax };
+// Points inside a node: of attention, each row [heads][tokens seen]; of a scan the state after each
+// token, [channels][states].
+enum class InnerSite { kNone, kScores, kSoftmax, kState };
 
 struct Node {
   OpKind op;
@@ -54,14 +62,14 @@ struct Graph {
   size_t vocabulary = 0, hidden = 0;
   size_t context = 0;  // the longest the model was made for; 0: not stated
   RopeSpec rope;
-  std::optional<RopeLayout> gguf_layout;  // of the q and k rows in GGUF files of this architecture;
-                                          // not set: no Hugging Face folder of it is converted
+  std::optional<RopeLayout>
+      gguf_layout;          // of the q and k rows in GGUF files of this architecture, if it has any
   std::vector<Node> nodes;  // every input stands before its reader; the last one gives the logits
   std::vector<WeightSlot> weights;
   std::vector<Site> sites;  // in order of computation
 };
 
-// The sites of the graph's nodes in order, the inner ones of attention before its result.
+// The sites of the graph's nodes in order, the inner ones of a node before its result.
 std::vector<Site> ListSites(const Graph& graph);
 
 }  // namespace vernier

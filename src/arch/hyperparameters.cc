@@ -4,6 +4,8 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
+#include "model/gguf_writer.h"
+
 namespace vernier {
 namespace {
 
@@ -195,6 +197,83 @@ Result<Hyperparameters> FromMetadata(const Checkpoint& checkpoint,
   return h;
 }
 
+Result<SsmHyperparameters> SsmFromConfig(const Checkpoint& checkpoint,
+                                         const std::string& architecture) {
+  ASSIGN_OR_RETURN(const Config config, ParseConfig(checkpoint));
+  SsmHyperparameters h;
+  h.architecture = architecture;
+  ASSIGN_OR_RETURN(h.layers, config.Count("num_hidden_layers"));
+  ASSIGN_OR_RETURN(h.hidden, config.Count("hidden_size"));
+  ASSIGN_OR_RETURN(h.vocabulary, config.Count("vocab_size"));
+  ASSIGN_OR_RETURN(h.states, config.Count("state_size"));
+  ASSIGN_OR_RETURN(h.taps, config.Count("conv_kernel"));
+  if (config.Has("intermediate_size")) {
+    ASSIGN_OR_RETURN(h.inner, config.Count("intermediate_size"));
+  } else {
+    ASSIGN_OR_RETURN(const size_t expand, config.Count("expand"));
+    h.inner = expand * h.hidden;
+  }
+  const auto rank = config.Text("time_step_rank");
+  if (rank && *rank == "auto") {
+    h.dt_rank = (h.hidden + 15) / 16;
+  } else {
+    ASSIGN_OR_RETURN(h.dt_rank, config.Count("time_step_rank"));
+  }
+  ASSIGN_OR_RETURN(h.eps, config.Positive("layer_norm_epsilon"));
+  if (config.Has("max_position_embeddings")) {
+    ASSIGN_OR_RETURN(h.context, config.Count("max_position_embeddings"));
+  }
+  if (config.Has("hidden_act")) {
+    ASSIGN_OR_RETURN(const std::string activation, config.Text("hidden_act"));
+    if (activation != "silu")
+      return Fail("{}: 'hidden_act' is '{}'; expected silu", config.path(), activation);
+  }
+  if (config.Is("use_bias", true))
+    return Fail("{}: 'use_bias': biases of in_proj and out_proj are not supported", config.path());
+  h.conv_bias = !config.Is("use_conv_bias", false);
+  return h;
+}
+
+Result<SsmHyperparameters> SsmFromMetadata(const Checkpoint& checkpoint,
+                                           const std::string& architecture) {
+  const Metadata& m = checkpoint.metadata;
+  const std::string prefix = architecture + ".";
+  SsmHyperparameters h;
+  h.architecture = architecture;
+  ASSIGN_OR_RETURN(h.layers, MetaCount(m, prefix + "block_count"));
+  ASSIGN_OR_RETURN(h.hidden, MetaCount(m, prefix + "embedding_length"));
+  ASSIGN_OR_RETURN(h.inner, MetaCount(m, prefix + "ssm.inner_size"));
+  ASSIGN_OR_RETURN(h.states, MetaCount(m, prefix + "ssm.state_size"));
+  ASSIGN_OR_RETURN(h.taps, MetaCount(m, prefix + "ssm.conv_kernel"));
+  ASSIGN_OR_RETURN(h.dt_rank, MetaCount(m, prefix + "ssm.time_step_rank"));
+  ASSIGN_OR_RETURN(h.eps, m.Float(prefix + "attention.layer_norm_rms_epsilon"));
+  if (!(h.eps > 0))
+    return Fail("{}: '{}attention.layer_norm_rms_epsilon': expected a positive number",
+                checkpoint.path, prefix);
+  if (m.Has(prefix + "context_length")) {
+    ASSIGN_OR_RETURN(h.context, MetaCount(m, prefix + "context_length"));
+  }
+  if (m.Has(prefix + "ssm.dt_b_c_rms")) {
+    ASSIGN_OR_RETURN(const bool norms, m.Bool(prefix + "ssm.dt_b_c_rms"));
+    if (norms)
+      return Fail("{}: '{}ssm.dt_b_c_rms': norms of dt, B and C (Falcon Mamba) are not supported",
+                  checkpoint.path, prefix);
+  }
+  const TensorView* embedding = checkpoint.Find("token_embd.weight");
+  if (embedding == nullptr) return Fail("{}: no tensor 'token_embd.weight'", checkpoint.path);
+  h.vocabulary = static_cast<size_t>(embedding->Rows());
+  h.conv_bias = checkpoint.Find("blk.0.ssm_conv1d.bias") != nullptr;
+  return h;
+}
+
+void SetCount(const std::string& key, size_t value, Metadata* metadata) {
+  metadata->Set(key, MetaUint32(static_cast<uint32_t>(value)));
+}
+
+NamedConstant Whole(const char* name, size_t value) {
+  return {name, static_cast<double>(value), true};
+}
+
 }  // namespace
 
 Result<std::string> ArchitectureName(const Checkpoint& checkpoint) {
@@ -216,6 +295,79 @@ Result<Hyperparameters> ReadHyperparameters(const Checkpoint& checkpoint) {
     return Fail("{}: {} rotated elements of a head of {}: expected an even number up to it",
                 checkpoint.path, h->rope.rotated, h->head_dim);
   return h;
+}
+
+Result<SsmHyperparameters> ReadSsmHyperparameters(const Checkpoint& checkpoint) {
+  ASSIGN_OR_RETURN(const std::string architecture, ArchitectureName(checkpoint));
+  return checkpoint.kind == CheckpointKind::kGguf ? SsmFromMetadata(checkpoint, architecture)
+                                                  : SsmFromConfig(checkpoint, architecture);
+}
+
+Result<std::vector<NamedConstant>> DecoderConstants(const Checkpoint& checkpoint) {
+  ASSIGN_OR_RETURN(const Hyperparameters h, ReadHyperparameters(checkpoint));
+  return std::vector<NamedConstant>{Whole("layers", h.layers),
+                                    Whole("hidden", h.hidden),
+                                    Whole("intermediate", h.intermediate),
+                                    Whole("heads", h.heads),
+                                    Whole("kv_heads", h.kv_heads),
+                                    Whole("head_dim", h.head_dim),
+                                    Whole("vocabulary", h.vocabulary),
+                                    Whole("context", h.context),
+                                    {"eps", h.eps, false},
+                                    {"rope_theta", h.rope.theta, false},
+                                    Whole("rope_rotated", h.rope.rotated),
+                                    {"rope_scale", h.rope.scale, false}};
+}
+
+Result<std::vector<NamedConstant>> SsmConstants(const Checkpoint& checkpoint) {
+  ASSIGN_OR_RETURN(const SsmHyperparameters h, ReadSsmHyperparameters(checkpoint));
+  return std::vector<NamedConstant>{
+      Whole("layers", h.layers),         Whole("hidden", h.hidden),    Whole("inner", h.inner),
+      Whole("states", h.states),         Whole("conv_kernel", h.taps), Whole("dt_rank", h.dt_rank),
+      Whole("vocabulary", h.vocabulary), Whole("context", h.context),  {"eps", h.eps, false}};
+}
+
+Status WriteDecoderConstants(const Checkpoint& folder, Metadata* metadata) {
+  ASSIGN_OR_RETURN(const Hyperparameters h, ReadHyperparameters(folder));
+  const std::string prefix = h.architecture + ".";
+  SetCount(prefix + "block_count", h.layers, metadata);
+  if (h.context > 0) SetCount(prefix + "context_length", h.context, metadata);
+  SetCount(prefix + "embedding_length", h.hidden, metadata);
+  SetCount(prefix + "feed_forward_length", h.intermediate, metadata);
+  SetCount(prefix + "attention.head_count", h.heads, metadata);
+  SetCount(prefix + "attention.head_count_kv", h.kv_heads, metadata);
+  metadata->Set(prefix + "rope.freq_base", MetaFloat32(static_cast<float>(h.rope.theta)));
+  metadata->Set(prefix + "attention.layer_norm_rms_epsilon",
+                MetaFloat32(static_cast<float>(h.eps)));
+  SetCount(prefix + "attention.key_length", h.head_dim, metadata);
+  SetCount(prefix + "attention.value_length", h.head_dim, metadata);
+  SetCount(prefix + "vocab_size", h.vocabulary, metadata);
+  SetCount(prefix + "rope.dimension_count", h.rope.rotated, metadata);
+  if (h.rope.scale != 1) {
+    metadata->Set(prefix + "rope.scaling.type", MetaString("linear"));
+    metadata->Set(prefix + "rope.scaling.factor", MetaFloat32(static_cast<float>(h.rope.scale)));
+  }
+  return {};
+}
+
+Status WriteSsmConstants(const Checkpoint& folder, Metadata* metadata) {
+  ASSIGN_OR_RETURN(const SsmHyperparameters h, ReadSsmHyperparameters(folder));
+  const std::string prefix = h.architecture + ".";
+  SetCount(prefix + "block_count", h.layers, metadata);
+  // A recurrence has no longest text; readers want a number all the same.
+  SetCount(prefix + "context_length", h.context > 0 ? h.context : size_t{1} << 20, metadata);
+  SetCount(prefix + "embedding_length", h.hidden, metadata);
+  SetCount(prefix + "feed_forward_length", 0, metadata);
+  SetCount(prefix + "attention.head_count", 0, metadata);
+  SetCount(prefix + "ssm.conv_kernel", h.taps, metadata);
+  SetCount(prefix + "ssm.inner_size", h.inner, metadata);
+  SetCount(prefix + "ssm.state_size", h.states, metadata);
+  SetCount(prefix + "ssm.time_step_rank", h.dt_rank, metadata);
+  metadata->Set(prefix + "attention.layer_norm_rms_epsilon",
+                MetaFloat32(static_cast<float>(h.eps)));
+  metadata->Set(prefix + "ssm.dt_b_c_rms", MetaBool(false));
+  SetCount(prefix + "vocab_size", h.vocabulary, metadata);
+  return {};
 }
 
 }  // namespace vernier

@@ -5,6 +5,7 @@
 #define VERNIER_ARCH_HYPERPARAMETERS_H_
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "model/checkpoint.h"
@@ -20,11 +21,37 @@ struct Hyperparameters {
   RopeSpec rope;  // layout set by the architecture
 };
 
+// Of a model of state-space layers (Mamba).
+struct SsmHyperparameters {
+  std::string architecture;
+  size_t layers = 0, hidden = 0, vocabulary = 0, context = 0;
+  size_t inner = 0, states = 0, taps = 0, dt_rank = 0;  // taps: the convolution's kernel
+  double eps = 0;
+  bool conv_bias = true;
+};
+
+// A constant as people see it.
+struct NamedConstant {
+  std::string name;
+  double value = 0;
+  bool whole = true;  // an integer
+};
+
 // "general.architecture" of a GGUF file, "model_type" of a Hugging Face folder.
 Result<std::string> ArchitectureName(const Checkpoint& checkpoint);
 
 // Of a decoder-only transformer.
 Result<Hyperparameters> ReadHyperparameters(const Checkpoint& checkpoint);
+Result<SsmHyperparameters> ReadSsmHyperparameters(const Checkpoint& checkpoint);
+
+// For `inspect`.
+Result<std::vector<NamedConstant>> DecoderConstants(const Checkpoint& checkpoint);
+Result<std::vector<NamedConstant>> SsmConstants(const Checkpoint& checkpoint);
+
+// The constants of a Hugging Face folder as the keys that convert_hf_to_gguf.py of
+// ggml-org/llama.cpp writes.
+Status WriteDecoderConstants(const Checkpoint& folder, Metadata* metadata);
+Status WriteSsmConstants(const Checkpoint& folder, Metadata* metadata);
 
 }  // namespace vernier
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "arch/numpy_exp.h"
 #include "formats/decode.h"
 #include "formats/encode.h"
 #include "formats/round.h"
@@ -124,6 +125,14 @@ void Decode(TensorType type, std::span<const std::byte> source, std::span<T> out
     DecodeToDouble(type, source, out);
 }
 
+// The rows as the file keeps them: decoded and transformed.
+template <class T>
+void ReadRows(const TensorJob& job, std::span<const std::byte> source, std::span<T> out) {
+  Decode<T>(job.source.type, source, out);
+  if (job.transform == WeightTransform::kNegativeExp)
+    for (T& value : out) value = -NumpyExp(static_cast<float>(value));
+}
+
 // Whether an F64 tensor holds numbers that are not float32.
 bool NeedsDoubles(const TensorView& tensor) {
   if (tensor.type != TensorType::kF64) return false;
@@ -154,7 +163,7 @@ class RowEncoder {
       return;
     const size_t rows = static_cast<size_t>(job.source.Rows());
     whole_.resize(rows * columns_);
-    Decode<T>(job.source.type, job.source.data, whole_);
+    ReadRows<T>(job, job.source.data, whole_);
     whole_counts_ = TreatTensor(*job.treatment, whole_.data(), rows, columns_, job.key);
   }
 
@@ -170,7 +179,7 @@ class RowEncoder {
       const size_t row = job_.source.shape.size() == 1 ? 0 : SourceRow(first + r, job_.head_dim);
       const auto from = std::span(right).subspan(r * columns_, columns_);
       const auto to = std::span(values).subspan(r * columns_, columns_);
-      Decode<T>(job_.source.type, job_.source.Row(static_cast<int64_t>(row)), from);
+      ReadRows<T>(job_, job_.source.Row(static_cast<int64_t>(row)), from);
       if (!whole_.empty()) {
         std::copy_n(whole_.data() + row * columns_, columns_, to.data());
       } else {
@@ -246,7 +255,7 @@ class ModelWriter {
     TensorOutcome outcome;
     outcome.elements = static_cast<uint64_t>(job.source.Elements());
     outcome.bytes = TensorByteSize(job.type, job.source.shape).value();
-    if (job.type == job.source.type && !job.treatment) {
+    if (job.type == job.source.type && !job.treatment && job.transform == WeightTransform::kNone) {
       RETURN_IF_ERROR(Copy(job));
       outcome.stored.touched = outcome.elements;
     } else if (NeedsDoubles(job.source)) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "arch/graph.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/result.h"
@@ -28,6 +29,7 @@ struct TensorJob {
   // Not 0: rows are reordered within heads of this many, row 2 i + j from row i + j head_dim / 2
   // (a vector's elements likewise).
   size_t head_dim = 0;
+  WeightTransform transform = WeightTransform::kNone;  // of the decoded values, before all else
   std::optional<Treatment> treatment;  // of the decoded values, before they are encoded
   uint64_t key = 0;                    // of the treatment; row r of the source uses RowKey(key, r)
   // Empty, or a weight for each column of each matrix (formats/encode.h).

@@ -92,9 +92,22 @@ TEST(Cli, InspectSitesTokenize) {
     elements += product;
     EXPECT_EQ(tensor.at("exact").at("bf16"), 1.0);
     EXPECT_LT(tensor.at("exact").at("e4m3"), 0.5);
+    EXPECT_EQ(tensor.at("rounded").at("bf16").at("max_error"), 0.0);
+    EXPECT_GT(tensor.at("rounded").at("e4m3").at("l2_rel"), 0.01);
+    EXPECT_LT(tensor.at("rounded").at("e4m3").at("sqnr_db"), 40);
+    EXPECT_TRUE(tensor.at("holds_all") == "bf16" || tensor.at("holds_all") == "f16");
+    if (tensor.contains("layout")) {
+      EXPECT_NE(tensor.at("layout").at("verdict"), "swapped");
+    }
   }
+  EXPECT_TRUE(inspected.at("layout_error").is_null());
   EXPECT_EQ(inspected.at("parameters"), elements);
   EXPECT_EQ(inspected.at("types").at("BF16").at("elements"), elements);
+  EXPECT_FALSE(RunJson({"inspect", kLlama}).at("tensors").at(0).contains("exact"));
+  const Outcome text = Vernier({"inspect", kLlama, "--exact", "e4m3,posit16"});
+  for (const char* part :
+       {"held by", "error if rounded", "posit16 max", "layout: 30 matrices checked"})
+    EXPECT_NE(text.out.find(part), std::string::npos) << part;
 
   const Json sites = RunJson({"sites", kQwen}).at("sites");
   const Json norm = FindSite(sites, "ffn_norm[3]");

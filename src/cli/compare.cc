@@ -97,6 +97,7 @@ Result<TwoModels> OpenBoth(const CompareOptions& o) {
     }
   }
   ASSIGN_OR_RETURN(out.recipe_b, ReadRules(o.rules, base));
+  out.recipe_a.scales = out.recipe_b.scales;
   return out;
 }
 
@@ -182,7 +183,8 @@ Result<CapturedSide> RunAsCapture(const CompareOptions& o, const std::string& te
     if (static_cast<size_t>(id) >= model.graph().vocabulary)
       return Fail("{}: token id {}, but {} has {} tokens", like.source, id, text,
                   model.graph().vocabulary);
-  ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(rules ? o.rules : RuleOptions{}, opened.recipe));
+  ASSIGN_OR_RETURN(Recipe recipe, ReadRules(rules ? o.rules : RuleOptions{}, opened.recipe));
+  ASSIGN_OR_RETURN(recipe.scales, ReadScales(o.rules.scales_file));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, rules ? o.rules.seed : 0));
   ProgressLine progress(o.output.quiet);
   CaptureRequest request{{&model, &plan}, out.capture.tokens, {}, {}, progress.Sink()};

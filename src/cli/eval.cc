@@ -134,6 +134,7 @@ Result<int> RunEval(const Arguments& arguments) {
   Plan base_plan;
   if (!options.against.empty()) {
     ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads));
+    base.recipe.scales = recipe.scales;
     ASSIGN_OR_RETURN(base_plan, MakePlan(*base.model, base.recipe, options.rules.seed));
     if (base.model->graph().vocabulary != opened.model->graph().vocabulary)
       return Fail("--against {}: {} tokens in its vocabulary, expected {}", options.against,

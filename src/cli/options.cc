@@ -53,6 +53,8 @@ void AddRuleOptions(ArgumentParser* parser, RuleOptions* options) {
                 "A rule, as in ffn_norm[0:5]=bf16; may be given again");
   parser->Text("--recipe", &options->recipe_file, "FILE",
                "A file of rules, before those of --rule");
+  parser->Text("--scales", &options->scales_file, "FILE",
+               "Scales of sites, which scale=static reads");
   parser->Number("--seed", &options->seed, "N", "Seed of everything random");
 }
 
@@ -87,7 +89,16 @@ Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base) {
   }
   ASSIGN_OR_RETURN(const Recipe rules, ParseRecipe(options.rules));
   recipe.rules.insert(recipe.rules.end(), rules.rules.begin(), rules.rules.end());
+  if (!options.scales_file.empty()) {
+    ASSIGN_OR_RETURN(recipe.scales, ReadScales(options.scales_file));
+  }
   return recipe;
+}
+
+Result<std::shared_ptr<const StaticScales>> ReadScales(const std::string& path) {
+  if (path.empty()) return nullptr;
+  ASSIGN_OR_RETURN(StaticScales scales, ReadStaticScales(path));
+  return std::make_shared<const StaticScales>(std::move(scales));
 }
 
 std::string RecipeText(const Recipe& recipe) {

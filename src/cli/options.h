@@ -28,10 +28,10 @@ struct InputOptions {
 };
 void AddInputOptions(ArgumentParser* parser, InputOptions* options);
 
-// --rule RULE (repeatable), --recipe FILE, --seed N
+// --rule RULE (repeatable), --recipe FILE, --scales FILE, --seed N
 struct RuleOptions {
   std::vector<std::string> rules;
-  std::string recipe_file;
+  std::string recipe_file, scales_file;
   uint64_t seed = 0;
   bool given() const { return !rules.empty() || !recipe_file.empty(); }
 };
@@ -51,8 +51,10 @@ struct OpenedModel {
 };
 Result<OpenedModel> OpenModel(const std::string& text, int threads);
 
-// `base`, then the recipe file, then the rules.
+// `base`, then the recipe file, then the rules; with the scales that scale=static reads.
 Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base);
+// The scales of --scales; null where it is not given.
+Result<std::shared_ptr<const StaticScales>> ReadScales(const std::string& path);
 std::string RecipeText(const Recipe& recipe);  // a rule a line
 
 // The tokens of a text as `tokenize` gives them, or of --tokens, each checked against the model's

@@ -45,6 +45,11 @@ void ArgumentParser::Positional(const char* shown, std::string* value, const std
   if (required) option->required();
 }
 
+void ArgumentParser::Positionals(const char* shown, std::vector<std::string>* values,
+                                 const std::string& doc) {
+  app_->Add(shown, values, fmt::format("[{}...]", shown).c_str(), doc);
+}
+
 void ArgumentParser::Flag(const char* name, bool* value, const std::string& doc) {
   app_->app.add_flag(name, *value, doc);
 }

@@ -25,6 +25,8 @@ class ArgumentParser {
 
   void Positional(const char* shown, std::string* value, const std::string& doc,
                   bool required = true);
+  // Any number of them, also none.
+  void Positionals(const char* shown, std::vector<std::string>* values, const std::string& doc);
   void Flag(const char* name, bool* value, const std::string& doc);
   // `given`, where not null, becomes true when the option is there, be its value empty.
   void Text(const char* name, std::string* value, const char* shown, const std::string& doc,

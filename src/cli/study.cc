@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "report/rule_effects.h"
 #include "report/study_report.h"
 #include "report/table.h"
 
@@ -13,7 +14,8 @@ namespace vernier {
 namespace {
 
 struct StudyOptions {
-  std::string path, model;
+  std::string path;
+  std::vector<std::string> models;
   OutputOptions output;
   int threads = 0;
   bool strict = false;
@@ -26,34 +28,48 @@ std::string OutputFolder(const StudyOptions& options) {
   const auto stem = [](const std::string& path) {
     return std::filesystem::path(path).stem().string();
   };
-  return "out/" + stem(options.path) + (options.model.empty() ? "" : "-" + stem(options.model));
+  std::string folder = "out/" + stem(options.path);
+  for (const std::string& model : options.models) folder += "-" + stem(model);
+  return folder;
 }
+
+// The study of one of its models, from file to numbers.
+struct ModelStudy {
+  StudySpec spec;
+  std::unique_ptr<Model> model;
+  RunOptions run;
+  StudyData data;
+};
 
 void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) {
   for (const StudyLane& lane : lanes) {
     if (!IsForetold(lane)) continue;
     for (size_t r = lane.own_rules; r < lane.plan.rules.size(); ++r) {
       const RuleEffect& e = lane.plan.rules[r];
-      if (lane.plan.recipe.rules[r].part != Part::kWeight || e.counts.changed > 0) continue;
-      PrintRemark(options.output,
-                  fmt::format("variant '{}' is VACUOUS, foretold: {} leaves all {} elements of {} "
-                              "weights as they are",
-                              lane.name, e.rule, CountText(e.counts.touched), e.sites.size()));
+      if (lane.plan.recipe.rules[r].part == Part::kWeight && e.counts.changed == 0)
+        PrintRemark(options.output, fmt::format("variant '{}' is VACUOUS, foretold: {}: {}",
+                                                lane.name, e.rule, WhyVacuous(e)));
     }
   }
 }
 
-Result<int> Finish(const StudyOptions& options, const StudySpec& spec, Model& model,
-                   const StudyData& data, const std::vector<Expression>& claims) {
-  const std::vector<JudgedClaim> judged = JudgeClaims(spec, claims, data, model.graph());
-  const StudyReport report = MakeStudyReport(spec, data);
-  const OrderedJson json = StudyJson(spec, model, data, report, judged);
+Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& parts,
+                   const std::vector<Expression>& claims) {
+  std::vector<StudiedModel> models;
+  std::vector<StudyPart> reports;
+  for (const ModelStudy& part : parts) {
+    models.push_back({&part.spec, &part.data, &part.model->graph()});
+    reports.push_back(
+        {&part.spec, part.model.get(), &part.data, MakeStudyReport(part.spec, part.data)});
+  }
+  const std::vector<JudgedClaim> judged = JudgeClaims(parts[0].spec.claims, claims, models);
+  const OrderedJson json = StudyJson(reports, judged);
   const std::string folder = OutputFolder(options);
   RETURN_IF_ERROR(
       WriteFileAtomically(folder + "/results.json",
                           json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n"));
-  RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.csv", StudyCsv(spec, report)));
-  const std::string tables = StudyTables(spec, data, report, judged);
+  RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.csv", StudyCsv(reports)));
+  const std::string tables = StudyTables(reports, judged);
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.txt", tables));
   OutputOptions to_terminal = options.output;
   to_terminal.path.clear();
@@ -66,9 +82,50 @@ Result<int> Finish(const StudyOptions& options, const StudySpec& spec, Model& mo
   }
   for (const JudgedClaim& claim : judged)
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;
-  for (const VariantReport& v : report.variants)
-    if (options.strict && v.vacuous) return kAnswerIsNo;
+  for (const StudyPart& part : reports)
+    for (const VariantReport& v : part.report.variants)
+      if (options.strict && v.vacuous) return kAnswerIsNo;
   return kDone;
+}
+
+// Opens the models and expands the sweeps.
+Result<std::vector<ModelStudy>> OpenParts(const StudyOptions& options) {
+  ASSIGN_OR_RETURN(const StudySpec spec, ReadStudy(options.path, options.models));
+  std::vector<ModelStudy> parts;
+  for (StudySpec& of_model : SplitByModel(spec)) {
+    ModelStudy part;
+    part.spec = std::move(of_model);
+    ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(part.spec.model, options.threads));
+    part.model = std::move(opened.model);
+    // MODEL@RECIPE: the recipe is the baseline's beginning.
+    std::vector<std::string>& baseline = part.spec.baseline;
+    for (size_t r = 0; r < opened.recipe.rules.size(); ++r)
+      baseline.insert(baseline.begin() + static_cast<std::ptrdiff_t>(r),
+                      opened.recipe.rules[r].text);
+    RETURN_IF_ERROR(ExpandSweeps(&part.spec, part.model->graph().layers));
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
+// Claims are checked and inputs read for every model before anything runs.
+Result<std::vector<Expression>> Prepare(const StudyOptions& options,
+                                        std::vector<ModelStudy>* parts) {
+  std::vector<StudySpec> specs;
+  for (const ModelStudy& part : *parts) specs.push_back(part.spec);
+  std::vector<Expression> claims;
+  for (const StudyClaim& claim : specs[0].claims) {
+    ASSIGN_OR_RETURN(Expression parsed, ParseClaim(claim.expression, specs));
+    for (ModelStudy& part : *parts) CollectNeeds(parsed, part.spec, &part.run);
+    claims.push_back(std::move(parsed));
+  }
+  for (ModelStudy& part : *parts) {
+    part.run.memory_budget = options.memory_mb << 20;
+    ASSIGN_OR_RETURN(std::vector<StudyLane> lanes, MakeLanes(part.spec, *part.model));
+    ASSIGN_OR_RETURN(part.data, ReadInputs(part.spec, *part.model, std::move(lanes), part.run));
+    Foretell(options, part.data.lanes);
+  }
+  return claims;
 }
 
 }  // namespace
@@ -78,7 +135,8 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
                         "vernier study");
   StudyOptions options;
   parser.Positional("FILE.toml", &options.path, "The study");
-  parser.Text("--model", &options.model, "MODEL", "Run it on this model instead");
+  parser.Texts("--model", &options.models, "MODEL",
+               "Run it on this model instead; NAME=MODEL where the study has several");
   parser.Number("--memory", &options.memory_mb, "MB", "Megabytes that evaluation may take, about");
   parser.Flag("--strict", &options.strict, "Vacuous variants give exit status 1");
   AddThreadsOption(&parser, &options.threads);
@@ -86,40 +144,24 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
 
-  ASSIGN_OR_RETURN(StudySpec spec, ReadStudy(options.path, options.model));
-  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(spec.model, options.threads));
-  if (!opened.recipe.rules.empty()) {  // MODEL@RECIPE: the recipe is the baseline's beginning
-    std::vector<std::string> rules;
-    for (const Rule& rule : opened.recipe.rules) rules.push_back(rule.text);
-    spec.baseline.insert(spec.baseline.begin(), rules.begin(), rules.end());
-  }
-  RETURN_IF_ERROR(ExpandSweeps(&spec, opened.model->graph().layers));
-  std::vector<Expression> claims;
-  RunOptions run;
-  run.memory_budget = options.memory_mb << 20;
-  for (const StudyClaim& claim : spec.claims) {
-    ASSIGN_OR_RETURN(Expression parsed, ParseClaim(claim.expression, spec));
-    CollectNeeds(parsed, &run);
-    claims.push_back(std::move(parsed));
-  }
-  ASSIGN_OR_RETURN(std::vector<StudyLane> lanes, MakeLanes(spec, *opened.model));
-  ASSIGN_OR_RETURN(StudyData inputs, ReadInputs(spec, *opened.model, std::move(lanes), run));
-  Foretell(options, inputs.lanes);
+  ASSIGN_OR_RETURN(std::vector<ModelStudy> parts, OpenParts(options));
+  ASSIGN_OR_RETURN(const std::vector<Expression> claims, Prepare(options, &parts));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
   const InterruptGuard guard;
   ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
-  run.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
-  ASSIGN_OR_RETURN(const StudyData data,
-                   RunStudy(spec, *opened.model, std::move(inputs), *store, run));
-  progress.Clear();
-  if (!data.complete) {
+  for (ModelStudy& part : parts) {
+    part.run.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
+    ASSIGN_OR_RETURN(part.data,
+                     RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
+    progress.Clear();
+    if (part.data.complete) continue;
     PrintErrorLine(fmt::format(
         "interrupted; what is done is kept in {}, and the same command goes on from there",
         OutputFolder(options)));
     return kInterrupted;
   }
-  return Finish(options, spec, *opened.model, data, claims);
+  return Finish(options, parts, claims);
 }
 
 }  // namespace vernier

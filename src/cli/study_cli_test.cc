@@ -86,7 +86,10 @@ TEST_F(StudyVerb, VacuousIsForetold) {
       Study(Variant("weights", "ffn_norm.weight=bf16") + Variant("v", "ffn_norm=bf16"));
   const Outcome outcome = Vernier(arguments);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  const std::string said = "variant 'weights' is VACUOUS, foretold: ffn_norm.weight=bf16";
+  const std::string said =
+      "variant 'weights' is VACUOUS, foretold: ffn_norm.weight=bf16: all 1 344 elements of 6 "
+      "weights "
+      "(stored as BF16) are numbers of that format already";
   EXPECT_NE(outcome.err.find(said), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.out.find("VACUOUS (foretold)"), std::string::npos);
   const Json variants = Results().at("variants");
@@ -102,6 +105,31 @@ TEST_F(StudyVerb, VacuousIsForetold) {
   EXPECT_GT(variants.at(1).at("kld").at("mean"), 0.0);
   arguments.push_back("--strict");
   EXPECT_EQ(Vernier(arguments).status, 1);
+}
+
+TEST_F(StudyVerb, SeveralModels) {
+  Arguments arguments = Study("");
+  WriteAll(
+      folder_ + "/s.toml",
+      "name = \"s\"\nmodels = [\"" + kQwen + "\", { name = \"other\", path = \"" + kQwen +
+          "\" }]\ntexts = [\"" + kSource + "/data/shakespeare.txt\"]\ncontext = 64\nchunks = 2\n" +
+          Variant("v", "ffn_norm=bf16") + Variant("w", "l_out[0]=bf16") + "models = \"other\"\n" +
+          "[[claim]]\nsays = \"one file under two names\"\nrequire = \"identical('tiny-qwen2: "
+          "v', 'other: v')\"\n");
+  const std::string llama = "other=" + kSource + "/models/tiny-llama";
+  EXPECT_EQ(Vernier(arguments).status, 0);
+  const Json results = Results();
+  ASSERT_EQ(results.at("models").size(), 2u);
+  EXPECT_EQ(results.at("models").at(1).at("name"), "other");
+  EXPECT_EQ(results.at("models").at(0).at("baseline"), results.at("models").at(1).at("baseline"));
+  ASSERT_EQ(results.at("variants").size(), 3u);
+  EXPECT_EQ(results.at("variants").at(2).at("name"), "other: w");
+  EXPECT_EQ(results.at("variants").at(2).at("model"), "other");
+  EXPECT_EQ(results.at("variants").at(0).at("kld"), results.at("variants").at(1).at("kld"));
+  EXPECT_EQ(results.at("claims").at(0).at("verdict"), "supported");
+  arguments.insert(arguments.end(), {"--model", llama});
+  EXPECT_EQ(Vernier(arguments).status, 1);
+  EXPECT_EQ(Results().at("models").at(1).at("model").at("path"), llama.substr(6));
 }
 
 TEST_F(StudyVerb, StrictWithoutVacuousVariants) {

@@ -13,6 +13,8 @@ namespace {
 constexpr Verb kVerbs[] = {
     {"inspect", "MODEL", "metadata, tensors, and how much of them each format holds exactly",
      RunInspect},
+    {"formats", "[NAME...] [--at X,...]", "what a format can hold, and what it makes of a number",
+     RunFormats},
     {"sites", "MODEL", "every point of the network that rules and probes can name", RunSites},
     {"tokenize", "MODEL -p TEXT", "token ids of a text", RunTokenize},
     {"run", "MODEL -p TEXT -n N", "goes on with a text, greedily unless asked otherwise", RunRun},

@@ -29,6 +29,7 @@ const Verb* FindVerb(const std::string& name);  // null when there is none
 
 Result<int> RunCompare(const Arguments& arguments);
 Result<int> RunEval(const Arguments& arguments);
+Result<int> RunFormats(const Arguments& arguments);
 Result<int> RunInspect(const Arguments& arguments);
 Result<int> RunProbe(const Arguments& arguments);
 Result<int> RunQuantize(const Arguments& arguments);

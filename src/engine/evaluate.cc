@@ -8,15 +8,16 @@
 namespace vernier {
 namespace {
 
-// Which nodes must have a row for every token: those that K or V of some attention is made from.
-// The others only serve the logits, and run for wanted tokens alone.
+// Which nodes must have a row for every token: those whose rows a causal node reads for later
+// tokens (K and V of attention, what goes into a state), and what they are made from. The others
+// only serve the logits, and run for wanted tokens alone.
 std::vector<bool> NodesForEveryToken(const Graph& graph) {
   std::vector<bool> every(graph.nodes.size());
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
     for (size_t operand = 0; operand < node.inputs.size(); ++operand) {
-      const bool kept = node.op == OpKind::kAttention && operand > 0;
-      if (kept || every[i]) every[static_cast<size_t>(node.inputs[operand])] = true;
+      if (every[i] || Info(node.op).ReadsEarlier(operand))
+        every[static_cast<size_t>(node.inputs[operand])] = true;
     }
   }
   return every;
@@ -66,8 +67,8 @@ class Evaluator {
 
 void Evaluator::Prepare() {
   every_token_ = NodesForEveryToken(graph_);
-  size_t longest = 0, attention_nodes = 0;
-  for (const Node& node : graph_.nodes) attention_nodes += node.op == OpKind::kAttention;
+  size_t longest = 0, causal_nodes = 0;
+  for (const Node& node : graph_.nodes) causal_nodes += Info(node.op).causal();
   for (const Stream& s : streams_) {
     CHECK(s.plan != nullptr && s.plan->nodes.size() == graph_.nodes.size());
     StreamContext context;
@@ -81,7 +82,7 @@ void Evaluator::Prepare() {
     context.tokens = s.tokens;
     context.wanted = s.wanted;
     if (s.cache) {
-      s.cache->layers.resize(attention_nodes);
+      s.cache->layers.resize(causal_nodes);
       context.cache = s.cache;
     }
     context.MakeIdentity();
@@ -119,6 +120,7 @@ void Evaluator::Account(size_t node, const std::vector<NodeOutput>& outputs) {
     add(plan.out, outputs[s].out);
     add(plan.scores, outputs[s].scores);
     add(plan.softmax, outputs[s].softmax);
+    add(plan.state, outputs[s].state);
   }
 }
 
@@ -137,8 +139,9 @@ void Evaluator::Report(size_t node, const std::vector<NodeOutput>& outputs,
           tensor.widths.push_back(width);
         } else {
           const InnerRow& inner = *output.inner[r];
-          tensor.rows.push_back(site.inner == InnerSite::kScores ? inner.scores.get()
-                                                                 : inner.softmax.get());
+          tensor.rows.push_back(site.inner == InnerSite::kScores    ? inner.scores.get()
+                                : site.inner == InnerSite::kSoftmax ? inner.softmax.get()
+                                                                    : inner.state.get());
           tensor.widths.push_back(inner.width);
         }
       }

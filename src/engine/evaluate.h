@@ -3,10 +3,10 @@
 // A stream is one lane on one text. Every row of every node's value has an identity, made of what
 // computes it and of the identities of the rows it is computed from; rows of equal identity are one
 // row. So streams share all that comes before their first difference, rows before the first changed
-// token stay shared (attention is causal), a treatment that changed no bit hands back the row it
-// was given, and two treatments with the same effect give one row. Distinct rows that meet the same
-// weight are stacked into one matrix product. Sharing is sound because no number depends on what
-// else is computed: a stream evaluated alone gives the same bits.
+// token stay shared (attention, convolution and scan are causal), a treatment that changed no bit
+// hands back the row it was given, and two treatments with the same effect give one row. Distinct
+// rows that meet the same weight are stacked into one matrix product. Sharing is sound because no
+// number depends on what else is computed: a stream evaluated alone gives the same bits.
 #ifndef VERNIER_ENGINE_EVALUATE_H_
 #define VERNIER_ENGINE_EVALUATE_H_
 
@@ -28,18 +28,20 @@ struct RowRef {
   Hash128 id;
 };
 
-// What later tokens need of a stream: rows of K and V by attention node, and what its random
-// numbers go on from. Streams that share a history share its rows.
+// What later tokens need of a stream, by causal node: of attention all rows of K and V, of a
+// convolution the last rows it reads, of a scan its state; and what random numbers go on from.
+// Streams that share a history share its rows.
 struct KvCache {
   struct Layer {
-    std::vector<RowRef> k, v;
-    Arithmetic k_type = Arithmetic::kF32, v_type = Arithmetic::kF32;
+    std::vector<RowRef> k, v;  // attention; k alone: the last rows of a convolution
+    RowRef state;              // scan; no data: before the first token
+    Arithmetic k_type = Arithmetic::kF32, v_type = Arithmetic::kF32, state_type = Arithmetic::kF32;
     std::vector<std::shared_ptr<const void>> storage;
-    Hash128 chain;  // of all rows so far
+    Hash128 chain;  // of all rows so far that later ones depend on
   };
   size_t tokens = 0;
   Hash128 context;            // of all tokens so far
-  std::vector<Layer> layers;  // by attention node, in graph order
+  std::vector<Layer> layers;  // by causal node, in graph order
 };
 
 struct Stream {
@@ -50,8 +52,7 @@ struct Stream {
                                  // logits run for these alone
 };
 
-// One site's value in one stream. Rows are of `type`; a row of an inner site of attention is
-// [heads][tokens seen].
+// One site's value in one stream. Rows are of `type`; a row of an inner site is as InnerSite says.
 struct SiteTensor {
   const Site* site = nullptr;
   size_t stream = 0;
@@ -61,8 +62,8 @@ struct SiteTensor {
   std::vector<uint32_t> tokens;  // which of the stream's tokens each row is
 };
 
-// Observes sites. `receive` is called from one thread, once for each site it wants and stream, in order
-// of computation; the rows live until the site's last stream has been received.
+// Observes sites. `receive` is called from one thread, once for each site it wants and stream, in
+// order of computation; the rows live until the site's last stream has been received.
 struct Tap {
   std::function<bool(const Site&)> wants;
   std::function<void(const SiteTensor&)> receive;

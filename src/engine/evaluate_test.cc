@@ -80,7 +80,7 @@ TEST_P(ReferenceTest, GreedyTokensAndLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, ReferenceTest, ::testing::Values("tiny-llama", "tiny-qwen2"),
+INSTANTIATE_TEST_SUITE_P(Zoo, ReferenceTest, ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 class EvaluateTest : public ::testing::Test {

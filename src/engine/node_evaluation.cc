@@ -1,11 +1,13 @@
 #include "engine/node_evaluation.h"
 
 #include <cstring>
-#include <unordered_map>
+#include <map>
 
 #include "base/result.h"
+#include "engine/node_evaluator.h"
 #include "engine/treat_rows.h"
 #include "kernels/panels.h"
+#include "ops/recurrence.h"
 
 namespace vernier {
 
@@ -30,29 +32,6 @@ StreamRows StreamContext::WantedRows(size_t first, size_t last) const {
 
 namespace {
 
-size_t Size(Arithmetic type) { return type == Arithmetic::kF32 ? sizeof(float) : sizeof(double); }
-
-// A distinct row to compute: its operands, and where its tokens stand.
-struct NewRow {
-  size_t job = 0;
-  RowRef a, b;
-  uint32_t token = 0;
-  RowRef out;
-  TreatmentCounts scores, softmax;
-  std::shared_ptr<const InnerRow> inner;
-};
-
-// Streams that compute the same value: same plan for the node, same operands, same tokens.
-struct Job {
-  const NodePlan* plan = nullptr;
-  const StreamContext* context = nullptr;
-  const StreamRows* tokens = nullptr;
-  std::vector<ValuePtr> inputs;  // after `in`
-  KvCache::Layer history;        // attention: what the stream saw before
-  std::vector<size_t> rows;      // into the new rows, by token
-  std::vector<size_t> fresh;     // those of them this job is the first to need
-};
-
 // The rows of `value` for these tokens, which it has among others.
 ValuePtr Select(const ValuePtr& value, const std::vector<uint32_t>& tokens) {
   if (value->tokens == tokens) return value;
@@ -69,63 +48,27 @@ ValuePtr Select(const ValuePtr& value, const std::vector<uint32_t>& tokens) {
   return selected;
 }
 
-class NodeEvaluator {
- public:
-  NodeEvaluator(const NodeRequest& request, const std::vector<StreamRows>& rows)
-      : request_(request),
-        rows_(rows),
-        node_(request.model.graph().nodes[request.node]),
-        streams_(request.plans.size()),
-        outputs_(streams_) {
-    for (size_t i = 0; i < request.node; ++i)
-      attention_index_ += request.model.graph().nodes[i].op == OpKind::kAttention;
-  }
+}  // namespace
 
-  std::vector<NodeOutput> Run(EvaluationCost* cost);
+NodeEvaluator::NodeEvaluator(const NodeRequest& request, const std::vector<StreamRows>& rows)
+    : request_(request),
+      rows_(rows),
+      node_(request.model.graph().nodes[request.node]),
+      streams_(request.plans.size()),
+      outputs_(streams_) {
+  for (size_t i = 0; i < request.node; ++i)
+    causal_index_ += Info(request.model.graph().nodes[i].op).causal();
+}
 
- private:
-  void PrepareInputs();
-  void MakeJobs();
-  void FindNewRows(Job* job, size_t index);
-  Hash128 RowKey(const Job& job, size_t i, const Hash128& chain) const;
-  template <class T>
-  void Compute(Arithmetic type);
-  template <class T>
-  void ComputeEmbedding(const std::vector<size_t>& rows, const LoadedWeight& weight);
-  template <class T>
-  void ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
-                   const LoadedWeight* weight);
-  template <class T>
-  void ComputeAttention(size_t job);
-  template <class T>
-  std::shared_ptr<const void> Allocate(const std::vector<size_t>& rows);
-  template <class T>
-  const T* As(const RowRef& row, Arithmetic type, size_t width,
-              std::vector<std::unique_ptr<T[]>>* converted) const;
-  void Assemble();
-  void TreatOutputs();
-  void ExtendCaches();
-
-  const NodeRequest& request_;
-  const std::vector<StreamRows>& rows_;
-  const Node& node_;
-  size_t streams_;
-  size_t attention_index_ = 0;
-  std::vector<std::vector<ValuePtr>> inputs_;  // by stream, selected and treated
-  std::vector<size_t> job_of_stream_;
-  std::vector<Job> jobs_;
-  std::vector<NewRow> new_rows_;
-  std::unordered_map<Hash128, size_t> known_rows_;
-  std::vector<std::shared_ptr<const void>> storage_;
-  std::vector<NodeOutput> outputs_;
-};
+size_t NodeEvaluator::OperandWidth(size_t operand) const {
+  return request_.model.graph().nodes[static_cast<size_t>(node_.inputs[operand])].shape.width;
+}
 
 void NodeEvaluator::PrepareInputs() {
   inputs_.resize(streams_);
   for (size_t operand = 0; operand < node_.inputs.size(); ++operand) {
-    const bool whole = node_.op == OpKind::kAttention && operand > 0;  // K and V of every token
-    const size_t width =
-        request_.model.graph().nodes[static_cast<size_t>(node_.inputs[operand])].shape.width;
+    const bool whole = Info(node_.op).ReadsEarlier(operand);  // rows of every token
+    const size_t width = OperandWidth(operand);
     // Selecting makes a new object; streams that share the value must go on sharing it.
     std::unordered_map<Hash128, ValuePtr> selected;
     std::vector<TreatRequest> requests;
@@ -157,8 +100,8 @@ void NodeEvaluator::MakeJobs() {
     Hash128 key = Combine(request_.plans[s]->identity, context.identity);
     for (const ValuePtr& input : inputs_[s])
       key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(input.get())));
-    const bool has_history = node_.op == OpKind::kAttention && context.cache != nullptr;
-    if (has_history) key = Combine(key, context.cache->layers[attention_index_].chain);
+    const bool has_history = Info(node_.op).causal() && context.cache != nullptr;
+    if (has_history) key = Combine(key, context.cache->layers[causal_index_].chain);
     const auto [found, is_new] = known.emplace(key, jobs_.size());
     job_of_stream_.push_back(found->second);
     if (!is_new) continue;
@@ -167,12 +110,13 @@ void NodeEvaluator::MakeJobs() {
     job.context = &context;
     job.tokens = &rows_[s];
     job.inputs = inputs_[s];
-    if (has_history) job.history = context.cache->layers[attention_index_];
+    if (has_history) job.history = context.cache->layers[causal_index_];
     jobs_.push_back(std::move(job));
   }
 }
 
 // What row i of the job is: the plan of the node, and all its result depends on.
+// A causal node's depends on earlier rows through `chain`.
 Hash128 NodeEvaluator::RowKey(const Job& job, size_t i, const Hash128& chain) const {
   const uint32_t token = job.tokens->tokens[i];
   Hash128 key = job.plan->identity;
@@ -186,14 +130,27 @@ Hash128 NodeEvaluator::RowKey(const Job& job, size_t i, const Hash128& chain) co
         if (*inner && (*inner)->treatment.rounding == Rounding::kStochastic)
           key = Combine(key, job.context->rows[token]);
       return Combine(Combine(key, job.inputs[0]->rows[i].id), chain);
+    case OpKind::kConvolve:
+      return Combine(key, chain);
+    case OpKind::kScan:
+      return Combine(Combine(key, job.inputs[3]->rows[i].id), chain);
     default:
       for (const ValuePtr& input : job.inputs) key = Combine(key, input->rows[i].id);
       return key;
   }
 }
 
-void NodeEvaluator::FindNewRows(Job* job, size_t index) {
-  std::vector<Hash128> chains;  // attention: identity of K and V up to each token
+// By token, the identity of all its row depends on besides its own operands.
+std::vector<Hash128> NodeEvaluator::Chains(Job* job, size_t index) {
+  std::vector<Hash128> chains;
+  if (node_.op == OpKind::kScan) return StateChains(job, index);
+  if (node_.op == OpKind::kConvolve) {
+    for (size_t i = 0; i < job->inputs[0]->rows.size(); ++i) {
+      Hash128 chain;
+      for (const RowRef* row : Window(*job, i)) chain = Combine(chain, row ? row->id : Hash128{});
+      chains.push_back(chain);
+    }
+  }
   if (node_.op == OpKind::kAttention) {
     Hash128 chain = job->history.chain;
     for (size_t i = 0; i < job->inputs[1]->rows.size(); ++i) {
@@ -201,6 +158,26 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
       chains.push_back(chain);
     }
   }
+  return chains;
+}
+
+// The rows a convolution reads for a token, the newest last; null before the text.
+std::vector<const RowRef*> NodeEvaluator::Window(const Job& job, size_t token) const {
+  const std::vector<RowRef>&before = job.history.k, &rows = job.inputs[0]->rows;
+  std::vector<const RowRef*> window(node_.shape.taps);
+  for (size_t back = 0; back < window.size(); ++back) {
+    const RowRef*& row = window[window.size() - 1 - back];
+    if (back <= token) {
+      row = &rows[token - back];
+    } else if (back - token <= before.size()) {
+      row = &before[before.size() - (back - token)];
+    }
+  }
+  return window;
+}
+
+void NodeEvaluator::FindNewRows(Job* job, size_t index) {
+  const std::vector<Hash128> chains = Chains(job, index);
   for (size_t i = 0; i < job->tokens->tokens.size(); ++i) {
     const uint32_t token = job->tokens->tokens[i];
     const Hash128 key = RowKey(*job, i, chains.empty() ? Hash128{} : chains[token]);
@@ -212,7 +189,11 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
     row.job = index;
     row.token = token;
     row.out.id = key;
-    if (!job->inputs.empty()) row.a = job->inputs[0]->rows[i];
+    if (node_.op == OpKind::kScan) {
+      row.a = job->inputs[3]->rows[i];
+    } else if (node_.op != OpKind::kConvolve && !job->inputs.empty()) {
+      row.a = job->inputs[0]->rows[i];
+    }
     if (job->inputs.size() == 2) row.b = job->inputs[1]->rows[i];
     new_rows_.push_back(std::move(row));
   }
@@ -225,28 +206,6 @@ std::shared_ptr<const void> NodeEvaluator::Allocate(const std::vector<size_t>& r
   for (size_t i = 0; i < rows.size(); ++i)
     new_rows_[rows[i]].out.data = storage->data() + i * stride;
   return storage;
-}
-
-// The row as T: where it lies, or a converted copy.
-template <class T>
-const T* NodeEvaluator::As(const RowRef& row, Arithmetic type, size_t width,
-                           std::vector<std::unique_ptr<T[]>>* converted) const {
-  if (Size(type) == sizeof(T)) return static_cast<const T*>(row.data);
-  auto copy = std::make_unique<T[]>(width);
-  if (type == Arithmetic::kF32) {
-    std::copy_n(static_cast<const float*>(row.data), width, copy.get());
-  } else {
-    std::transform(static_cast<const double*>(row.data),
-                   static_cast<const double*>(row.data) + width, copy.get(),
-                   [](double v) { return static_cast<T>(v); });
-  }
-  converted->push_back(std::move(copy));
-  return converted->back().get();
-}
-
-template <class T>
-T* Mutable(const RowRef& row) {  // rows under construction
-  return static_cast<T*>(const_cast<void*>(row.data));
 }
 
 template <class T>
@@ -288,6 +247,30 @@ void NodeEvaluator::ComputeRows(const NodePlan& plan, const std::vector<size_t>&
     }
   }
   EvaluateRows(args, request_.model.machine());
+}
+
+template <class T>
+void NodeEvaluator::ComputeConvolution(const std::vector<size_t>& rows,
+                                       const LoadedWeight& weight) {
+  std::vector<std::unique_ptr<T[]>> converted;
+  std::map<const RowRef*, const T*> at;  // a row is read for several tokens
+  std::vector<const T*> x;
+  std::vector<T*> out;
+  for (const size_t i : rows) {
+    const NewRow& row = new_rows_[i];
+    const Job& job = jobs_[row.job];
+    for (const RowRef* r : Window(job, row.token)) {
+      const auto [found, is_new] = at.try_emplace(r, nullptr);
+      const bool old = r < job.inputs[0]->rows.data() ||
+                       r >= job.inputs[0]->rows.data() + job.inputs[0]->rows.size();
+      if (is_new && r != nullptr)
+        found->second = As<T>(*r, old ? job.history.k_type : job.inputs[0]->type,
+                              node_.shape.in_width, &converted);
+      x.push_back(found->second);
+    }
+    out.push_back(Mutable<T>(row.out));
+  }
+  EvaluateConvolution<T>({node_.shape, &PanelsOf<T>(weight), x, out}, request_.model.machine());
 }
 
 template <class T>
@@ -351,8 +334,10 @@ void NodeEvaluator::Compute(Arithmetic type) {
     by_plan[found->second].second.push_back(i);
     all.push_back(i);
   }
+  if (!all.empty()) storage_.push_back(Allocate<T>(all));
+  // States are made for later calls even where no row is wanted.
+  if (node_.op == OpKind::kScan) return ComputeScans<T>(type);
   if (all.empty()) return;
-  storage_.push_back(Allocate<T>(all));
   if (node_.op == OpKind::kAttention) {
     request_.model.workers().For(jobs_.size(), 1, [&](size_t first, size_t last) {
       for (size_t j = first; j < last; ++j)
@@ -369,10 +354,22 @@ void NodeEvaluator::Compute(Arithmetic type) {
     }
     if (node_.op == OpKind::kEmbed) {
       ComputeEmbedding<T>(rows, *weight);
+    } else if (node_.op == OpKind::kConvolve) {
+      ComputeConvolution<T>(rows, *weight);
     } else {
       ComputeRows<T>(*plan, rows, weight.get());
     }
   }
+}
+
+// A view of the operand's rows.
+ValuePtr NodeEvaluator::SliceOf(const Job& job) const {
+  auto slice = std::make_shared<Value>(*job.inputs[0]);
+  for (RowRef& row : slice->rows) {
+    row.data = static_cast<const std::byte*>(row.data) + node_.shape.offset * Size(slice->type);
+    row.id = Combine(job.plan->identity, row.id);
+  }
+  return slice;
 }
 
 void NodeEvaluator::Assemble() {
@@ -380,8 +377,8 @@ void NodeEvaluator::Assemble() {
   std::vector<TreatmentCounts> scores(jobs_.size()), softmax(jobs_.size());
   for (size_t j = 0; j < jobs_.size(); ++j) {
     const Job& job = jobs_[j];
-    if (node_.op == OpKind::kStore) {
-      values.push_back(job.inputs[0]);
+    if (node_.op == OpKind::kStore || node_.op == OpKind::kSlice) {
+      values.push_back(node_.op == OpKind::kStore ? job.inputs[0] : SliceOf(job));
       continue;
     }
     auto value = std::make_shared<Value>();
@@ -400,6 +397,7 @@ void NodeEvaluator::Assemble() {
     outputs_[s].value = values[j];
     outputs_[s].scores = scores[j];
     outputs_[s].softmax = softmax[j];
+    for (const size_t state : jobs_[j].states) outputs_[s].state += states_[state].counts;
     if (request_.keep_inner)
       for (const size_t row : jobs_[j].rows) outputs_[s].inner.push_back(new_rows_[row].inner);
   }
@@ -422,25 +420,53 @@ void NodeEvaluator::TreatOutputs() {
 void NodeEvaluator::ExtendCaches() {
   for (size_t s = 0; s < streams_; ++s) {
     if (request_.contexts[s]->cache == nullptr) continue;
-    KvCache::Layer& layer = request_.contexts[s]->cache->layers[attention_index_];
-    const Value& k = *inputs_[s][1];
-    const Value& v = *inputs_[s][2];
-    layer.k_type = k.type;
-    layer.v_type = v.type;
-    for (size_t i = 0; i < k.rows.size(); ++i) {
-      layer.chain = Combine(Combine(layer.chain, k.rows[i].id), v.rows[i].id);
-      layer.k.push_back(k.rows[i]);
-      layer.v.push_back(v.rows[i]);
-    }
-    for (const Value* value : {&k, &v})
-      layer.storage.insert(layer.storage.end(), value->storage.begin(), value->storage.end());
+    KvCache::Layer& layer = request_.contexts[s]->cache->layers[causal_index_];
+    if (node_.op == OpKind::kAttention) ExtendAttention(s, &layer);
+    if (node_.op == OpKind::kConvolve) ExtendConvolution(s, &layer);
+    if (node_.op == OpKind::kScan) ExtendScan(jobs_[job_of_stream_[s]], &layer);
   }
+}
+
+void NodeEvaluator::ExtendAttention(size_t stream, KvCache::Layer* layer) const {
+  const Value& k = *inputs_[stream][1];
+  const Value& v = *inputs_[stream][2];
+  layer->k_type = k.type;
+  layer->v_type = v.type;
+  for (size_t i = 0; i < k.rows.size(); ++i) {
+    layer->chain = Combine(Combine(layer->chain, k.rows[i].id), v.rows[i].id);
+    layer->k.push_back(k.rows[i]);
+    layer->v.push_back(v.rows[i]);
+  }
+  for (const Value* value : {&k, &v})
+    layer->storage.insert(layer->storage.end(), value->storage.begin(), value->storage.end());
+}
+
+// Keeps copies of the last rows: what they are part of is as long as the text was.
+void NodeEvaluator::ExtendConvolution(size_t stream, KvCache::Layer* layer) const {
+  const Value& x = *inputs_[stream][0];
+  if (x.rows.empty()) return;
+  CHECK(layer->k.empty() || layer->k_type == x.type);
+  std::vector<RowRef> last = layer->k;
+  last.insert(last.end(), x.rows.begin(), x.rows.end());
+  last.erase(last.begin(),
+             last.end() - static_cast<std::ptrdiff_t>(std::min(last.size(), node_.shape.taps - 1)));
+  const size_t bytes = node_.shape.in_width * Size(x.type);
+  const auto storage = std::make_shared<AlignedArray<std::byte>>(last.size() * bytes);
+  layer->chain = Hash128{};
+  for (size_t i = 0; i < last.size(); ++i) {
+    std::memcpy(storage->data() + i * bytes, last[i].data, bytes);
+    last[i].data = storage->data() + i * bytes;
+    layer->chain = Combine(layer->chain, last[i].id);
+  }
+  layer->k = std::move(last);
+  layer->k_type = x.type;
+  layer->storage = {storage};
 }
 
 std::vector<NodeOutput> NodeEvaluator::Run(EvaluationCost* cost) {
   PrepareInputs();
   MakeJobs();
-  if (node_.op != OpKind::kStore) {
+  if (node_.op != OpKind::kStore && node_.op != OpKind::kSlice) {
     for (size_t j = 0; j < jobs_.size(); ++j) {
       FindNewRows(&jobs_[j], j);
       cost->tensors_evaluated += !jobs_[j].fresh.empty();
@@ -448,16 +474,15 @@ std::vector<NodeOutput> NodeEvaluator::Run(EvaluationCost* cost) {
     cost->rows_evaluated += new_rows_.size();
     cost->tensors_naive += streams_;
     for (const StreamRows& rows : rows_) cost->rows_naive += rows.tokens.size();
+    KeepStates();
     Compute<float>(Arithmetic::kF32);
     Compute<double>(Arithmetic::kF64);
   }
   Assemble();
   TreatOutputs();
-  if (node_.op == OpKind::kAttention) ExtendCaches();
+  if (Info(node_.op).causal()) ExtendCaches();
   return std::move(outputs_);
 }
-
-}  // namespace
 
 std::vector<NodeOutput> EvaluateNode(const NodeRequest& request,
                                      const std::vector<StreamRows>& rows, EvaluationCost* cost) {

@@ -40,11 +40,10 @@ struct StreamContext {
   StreamRows WantedRows(size_t first = 0, size_t last = SIZE_MAX) const;
 };
 
-// The points inside attention for one token, kept when a tap wants them: [heads][tokens seen] as
-// `type`.
+// The points inside a node for one token, kept when a tap wants them, as InnerSite says.
 struct InnerRow {
   size_t width = 0;
-  std::shared_ptr<const void> scores, softmax;
+  std::shared_ptr<const void> scores, softmax, state;
 };
 
 struct NodeRequest {
@@ -59,10 +58,11 @@ struct NodeRequest {
 struct NodeOutput {
   ValuePtr value;
   std::vector<std::shared_ptr<const InnerRow>> inner;
-  TreatmentCounts in, out, scores, softmax;
+  TreatmentCounts in, out, scores, softmax, state;
 };
 
-// Evaluates the node for rows[stream]; adds to cost. Extends the caches of attention's streams.
+// Evaluates the node for rows[stream]; adds to cost. Extends the caches of a causal
+// node's streams.
 std::vector<NodeOutput> EvaluateNode(const NodeRequest& request,
                                      const std::vector<StreamRows>& rows, EvaluationCost* cost);
 

@@ -29,6 +29,10 @@ class Compiler {
   Status Apply(const Rule& rule, int index);
   Status ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots);
   Status ApplyToSite(const Rule& rule, int index, const Site& site);
+  Result<Treatment> ReadTreatment(const Rule& rule, TreatedThing thing, const std::string& label,
+                                  int layer, const std::vector<size_t>& widths) const;
+  Result<Treatment> ReadActivation(const Rule& rule, const Site& site,
+                                   const std::string& label) const;
   PlacedTreatment Place(const Treatment& treatment, int rule, const std::string& where) const;
   void AddSite(int rule, std::string label) {
     auto& sites = plan_.rules[static_cast<size_t>(rule)].sites;
@@ -67,9 +71,9 @@ bool Compiler::HasPart(const Site& site, Part part) const {
       return true;
     case Part::kIn:
       return site.inner == InnerSite::kNone && node.op != OpKind::kEmbed &&
-             node.op != OpKind::kStore;
+             node.op != OpKind::kStore && node.op != OpKind::kSlice;
     case Part::kMath:
-      return site.inner == InnerSite::kNone;
+      return site.inner == InnerSite::kNone && node.op != OpKind::kSlice;
     case Part::kWeight:
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
@@ -87,15 +91,49 @@ PlacedTreatment Compiler::Place(const Treatment& treatment, int rule,
   return placed;
 }
 
+// The rule's treatment at one place, with its static scale put in, if rows of these widths can have
+// it.
+Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
+                                          const std::string& label, int layer,
+                                          const std::vector<size_t>& widths) const {
+  const auto parsed = ParseTreatment(rule.value, thing);
+  if (!parsed) return Fail("rule '{}': {}", rule.text, parsed.error().message);
+  auto resolved = ResolveStatic(*parsed, label, layer, recipe_.scales.get());
+  if (!resolved) return Fail("rule '{}': {}", rule.text, resolved.error().message);
+  for (const size_t width : widths)
+    if (const Status fits = CheckWidth(*resolved, width); !fits)
+      return Fail("rule '{}': {}: {}", rule.text, label, fits.error().message);
+  return resolved;
+}
+
+Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
+                                           const std::string& label) const {
+  const Node& node = graph_.nodes[static_cast<size_t>(site.node)];
+  std::vector<size_t> widths = {node.shape.width};
+  if (rule.part == Part::kIn) {
+    widths.clear();
+    for (const int input : node.inputs)
+      widths.push_back(graph_.nodes[static_cast<size_t>(input)].shape.width);
+  }
+  if (site.inner != InnerSite::kNone) widths.clear();
+  ASSIGN_OR_RETURN(Treatment treatment,
+                   ReadTreatment(rule, TreatedThing::kActivation, label, site.layer, widths));
+  if (site.inner != InnerSite::kNone && treatment.IsStored())
+    return Fail("rule '{}': {}: {} has whole blocks, and these rows grow with the tokens seen",
+                rule.text, label, treatment.block->name);
+  return treatment;
+}
+
 Status Compiler::ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots) {
-  if (slots.empty()) return {};
-  auto treatment = ParseTreatment(rule.value, TreatedThing::kWeight);
-  if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
   for (const int slot : slots) {
-    const std::string& name = graph_.weights[static_cast<size_t>(slot)].name;
-    AddSite(index, name);
+    const WeightSlot& weight = graph_.weights[static_cast<size_t>(slot)];
+    const auto width = static_cast<size_t>(weight.tensor.Columns());
+    ASSIGN_OR_RETURN(const Treatment treatment, ReadTreatment(rule, TreatedThing::kWeight,
+                                                              weight.name, weight.layer, {width}));
+    AddSite(index, weight.name);
     for (size_t i = 0; i < graph_.nodes.size(); ++i)
-      if (graph_.nodes[i].weight == slot) plan_.nodes[i].weight = Place(*treatment, index, name);
+      if (graph_.nodes[i].weight == slot)
+        plan_.nodes[i].weight = Place(treatment, index, weight.name);
   }
   return {};
 }
@@ -115,13 +153,13 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
                   rule.value);
     node.eps = eps;
   } else {
-    auto treatment = ParseTreatment(rule.value, TreatedThing::kActivation);
-    if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
-    const PlacedTreatment placed =
-        Place(*treatment, index, site.Label() + (rule.part == Part::kIn ? ".in" : ""));
+    const std::string label = site.Label() + (rule.part == Part::kIn ? ".in" : "");
+    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(rule, site, label));
+    const PlacedTreatment placed = Place(treatment, index, label);
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
+                                            : site.inner == InnerSite::kState   ? node.state
                                                                                 : node.out;
     place = placed;
   }
@@ -157,7 +195,8 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
 }
 
 Status Compiler::Apply(const Rule& rule, int index) {
-  plan_.rules.push_back({rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps});
+  plan_.rules.push_back(
+      {rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps, {}});
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
   std::vector<int> slots;
@@ -199,13 +238,16 @@ void Compiler::CountWeights() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
-    if (node.in || node.out || node.scores || node.softmax || node.math != Arithmetic::kF32 ||
-        node.eps != of.shape.eps)
+    if (node.in || node.out || node.scores || node.softmax || node.state ||
+        node.math != Arithmetic::kF32 || node.eps != of.shape.eps)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
         model_.weights().Measure(of.weight, node.weight->treatment, node.weight->seed);
-    plan_.rules[static_cast<size_t>(node.weight->rule)].counts += w.counts;
+    RuleEffect& effect = plan_.rules[static_cast<size_t>(node.weight->rule)];
+    effect.counts += w.counts;
+    effect.stored_types.insert(
+        Info(graph_.weights[static_cast<size_t>(of.weight)].tensor.type).name);
   }
 }
 
@@ -225,7 +267,7 @@ void Compiler::MakeIdentities() {
                                  .identity
                            : model_.weights().Identity(of.weight));
     }
-    for (const auto* inner : {&node.scores, &node.softmax})
+    for (const auto* inner : {&node.scores, &node.softmax, &node.state})
       id = Combine(id, *inner ? (*inner)->identity : Hash128{});
     node.identity = id;
     whole = Combine(whole, id);

@@ -4,6 +4,7 @@
 #define VERNIER_ENGINE_PLAN_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct PlacedTreatment {
 struct NodePlan {
   Arithmetic math = Arithmetic::kF32;
   double eps = 0;
-  std::optional<PlacedTreatment> in, out, weight, scores, softmax;
+  std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
 };
 
@@ -35,6 +36,7 @@ struct RuleEffect {
   std::vector<std::string> sites;  // "ffn_norm[3]", "blk.3.attn_q.weight"
   TreatmentCounts counts;
   bool rounds = true;  // false: it changes arithmetic or a constant, and counts nothing
+  std::set<std::string> stored_types{};  // of the weights it treats: "BF16"
   bool vacuous() const { return rounds ? counts.changed == 0 : sites.empty(); }
 };
 
@@ -52,7 +54,8 @@ struct Plan {
 };
 
 // Errors: a rule that matches no site (with the nearest name), a layer that is not there, an
-// unknown format, option or arithmetic, a part the site has not.
+// unknown format, option or arithmetic, a part the site has not, a static scale that is not in the
+// recipe's scales, rows that are not whole blocks of a storage type.
 Result<Plan> MakePlan(Model& model, const Recipe& recipe, uint64_t seed = 0);
 
 }  // namespace vernier

@@ -67,6 +67,7 @@ class Quantizer {
       job.source = tensor.tensor;
       job.type = choices[i].type;
       job.head_dim = tensor.head_dim;
+      job.transform = tensor.transform;
       const bool asked = !choices[i].kept && (mixture_.file_type != nullptr || patterns[i] ||
                                               choices[i].wanted != tensor.type);
       asked_.push_back(asked);

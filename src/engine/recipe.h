@@ -8,12 +8,14 @@
 #ifndef VERNIER_ENGINE_RECIPE_H_
 #define VERNIER_ENGINE_RECIPE_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "formats/static_scales.h"
 
 namespace vernier {
 
@@ -43,6 +45,7 @@ struct Rule {
 // Later rules win over earlier ones at the same part of the same site.
 struct Recipe {
   std::vector<Rule> rules;
+  std::shared_ptr<const StaticScales> scales;  // for scale=static; null: none are given
 };
 
 // Errors name the rule: "rule 'ffn_norm': expected SELECTOR=VALUE".

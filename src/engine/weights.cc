@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "formats/decode.h"
+#include "kernels/kernels.h"
 
 namespace vernier {
 namespace {
@@ -49,6 +50,7 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers)
     : graph_(graph),
       workers_(workers),
       is_matrix_(graph.weights.size()),
+      is_small_matrix_(graph.weights.size()),
       is_vector_(graph.weights.size()),
       is_embedding_(graph.weights.size()),
       originals_(graph.weights.size()) {
@@ -56,6 +58,7 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers)
     if (node.weight < 0) continue;
     const size_t slot = static_cast<size_t>(node.weight);
     if (node.op == OpKind::kMatMul) is_matrix_[slot] = true;
+    if (node.op == OpKind::kConvolve || node.op == OpKind::kScan) is_small_matrix_[slot] = true;
     if (node.op == OpKind::kMultiply || node.op == OpKind::kBias) is_vector_[slot] = true;
     if (node.op == OpKind::kEmbed) is_embedding_[slot] = true;
   }
@@ -70,6 +73,13 @@ WeightValues WeightStore::Decode(int slot) const {
   const size_t rows = static_cast<size_t>(tensor.Rows()),
                columns = static_cast<size_t>(tensor.Columns());
   WeightValues values;
+  if (graph_.weights[static_cast<size_t>(slot)].transform == WeightTransform::kNegativeExp) {
+    values.f64.resize(rows * columns);
+    DecodeToDouble(tensor.type, tensor.data, values.f64);
+    BestKernels().exp_f64(values.f64.data(), values.f64.size(), values.f64.data());
+    for (double& v : values.f64) v = -v;
+    return values;
+  }
   if (tensor.type == TensorType::kF64) {
     values.f64.resize(rows * columns);
     DecodeToDouble(tensor.type, tensor.data, values.f64);
@@ -91,8 +101,9 @@ TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_
   const size_t rows = static_cast<size_t>(weight.tensor.Rows()),
                columns = static_cast<size_t>(weight.tensor.Columns());
   const uint64_t key = Combine(HashText(weight.name), seed).low;
-  if (!values->f64.empty()) return TreatTensor(treatment, values->f64.data(), rows, columns, key);
-  return TreatTensor(treatment, values->f32.data(), rows, columns, key);
+  if (!values->f64.empty())
+    return TreatTensor(treatment, values->f64.data(), rows, columns, key, &workers_);
+  return TreatTensor(treatment, values->f32.data(), rows, columns, key, &workers_);
 }
 
 void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const {
@@ -120,13 +131,34 @@ void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight
   });
 }
 
+// In both types, whichever an op runs in.
+void WeightStore::LoadSmall(int slot, const WeightValues& values, LoadedWeight* loaded) const {
+  const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
+  const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
+  const auto fill = [&](auto* panels, const auto& from) {
+    using T = std::remove_reference_t<decltype(panels->data[0])>;
+    *panels = BuildPanels<T>(rows, k, workers_, [&](size_t row, std::span<T> out) {
+      std::transform(from.data() + row * k, from.data() + (row + 1) * k, out.data(),
+                     [](auto v) { return static_cast<T>(v); });
+    });
+  };
+  if (values.f64.empty()) {
+    fill(&loaded->matrix, values.f32);
+    fill(&loaded->wide_matrix, values.f32);
+  } else {
+    fill(&loaded->matrix, values.f64);
+    fill(&loaded->wide_matrix, values.f64);
+  }
+}
+
 std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment* treatment,
                                                       uint64_t seed) const {
   auto loaded = std::make_shared<LoadedWeight>();
   const size_t s = static_cast<size_t>(slot);
   std::optional<WeightValues> values;
-  if (treatment != nullptr || is_vector_[s]) values = Decode(slot);
+  if (treatment != nullptr || is_vector_[s] || is_small_matrix_[s]) values = Decode(slot);
   if (treatment != nullptr) Treat(slot, *treatment, seed, &*values);
+  if (is_small_matrix_[s]) LoadSmall(slot, *values, loaded.get());
   if (is_matrix_[s]) LoadPanels(slot, treatment != nullptr ? &*values : nullptr, loaded.get());
   if (is_vector_[s]) {
     if (values->f64.empty()) {

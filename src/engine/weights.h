@@ -27,8 +27,8 @@ struct WeightValues {
 };
 
 struct LoadedWeight {
-  Panels<float> matrix;        // matrices that a kMatMul reads
-  Panels<double> wide_matrix;  // instead, where the values need doubles
+  Panels<float> matrix;        // matrices that a kMatMul, kConvolve or kScan reads
+  Panels<double> wide_matrix;  // beside it for kConvolve and kScan; where the values need doubles
   std::vector<float> vector;   // weights of kMultiply and kBias
   std::vector<double> vector_f64;
   std::optional<WeightValues> rows;  // treated embeddings
@@ -69,11 +69,13 @@ class WeightStore {
                         WeightValues* values) const;
   std::shared_ptr<const LoadedWeight> Load(int slot, const Treatment* treatment,
                                            uint64_t seed) const;
+  void LoadSmall(int slot, const WeightValues& values, LoadedWeight* loaded) const;
   void LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const;
 
   const Graph& graph_;
   Workers& workers_;
-  std::vector<bool> is_matrix_, is_vector_, is_embedding_;  // what reads each slot
+  std::vector<bool> is_matrix_, is_small_matrix_, is_vector_,
+      is_embedding_;  // what reads each slot
   std::vector<std::shared_ptr<const LoadedWeight>> originals_;
   std::map<Key, Cached> treated_;
   std::map<Key, WeightTreatment> measured_;

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/quantise.h"
+
 namespace vernier {
 
 // Decodes `blocks` consecutive blocks; neither pointer need be aligned beyond its type.
@@ -43,10 +45,6 @@ void DecodeTQ2_0(const uint8_t* source, size_t blocks, float* out);
 // decode_fp4.cc
 void DecodeMXFP4(const uint8_t* source, size_t blocks, float* out);
 void DecodeNVFP4(const uint8_t* source, size_t blocks, float* out);
-
-// Twice the E2M1 values 0 0.5 1 1.5 2 3 4 6 and their negatives, so that they are integers (MXFP4,
-// NVFP4).
-inline constexpr int8_t kTwiceE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // 2^(e - 128), half of MXFP4's E8M0 scale 2^(e - 127); 255 is NaN (MX v1.0, section 5.4.1).
 inline float HalfE8M0(uint32_t e) {
@@ -104,6 +102,13 @@ struct ScaleAndMin {
 inline ScaleAndMin UnpackPair(const uint8_t* packed, int j) {
   if (j < 4) return {packed[j] & 63, packed[j + 4] & 63};
   return {(packed[j + 4] & 15) | packed[j - 4] >> 6 << 4, packed[j + 4] >> 4 | packed[j] >> 6 << 4};
+}
+
+// Entry j of the sixteen 6-bit numbers that Q3_K keeps in 12 bytes: low 4 bits in the halves of
+// bytes 0-7, high 2 bits in bytes 8-11.
+inline int UnpackSixBits(const uint8_t* packed, int j) {
+  const int low = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
+  return low | (packed[8 + j % 4] >> 2 * (j / 4) & 3) << 4;
 }
 
 // An integer of at most 24 bits times a float32, rounded once.

@@ -4,14 +4,10 @@
 namespace vernier {
 namespace {
 
-// The levels of IQ4_NL and IQ4_XS (kvalues_iq4nl of ggml-common.h, ggml-org/ggml).
-constexpr int8_t kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                1,    13,   25,  38,  53,  69,  89,  113};
-
 void Decode32(const uint8_t* nibbles, float scale, float* out) {
   for (int j = 0; j < 16; ++j) {
-    out[j] = Times(scale, kLevels[nibbles[j] & 15]);
-    out[j + 16] = Times(scale, kLevels[nibbles[j] >> 4]);
+    out[j] = Times(scale, kIQ4Levels[nibbles[j] & 15]);
+    out[j + 16] = Times(scale, kIQ4Levels[nibbles[j] >> 4]);
   }
 }
 

@@ -6,13 +6,6 @@
 namespace vernier {
 namespace {
 
-// Entry j of the sixteen 6-bit numbers that Q3_K keeps in 12 bytes: low 4 bits in the halves of
-// bytes 0-7, high 2 bits in bytes 8-11.
-int UnpackSixBits(const uint8_t* packed, int j) {
-  const int low = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
-  return low | (packed[8 + j % 4] >> 2 * (j / 4) & 3) << 4;
-}
-
 // A run of elements of one group lies in consecutive bytes under one shift, which is what lets the
 // compiler vectorise the inner loops (2 to 5 times faster than finding the byte of each element).
 struct Run {

@@ -2,7 +2,7 @@
 
 #include "base/result.h"
 #include "formats/encode_blocks.h"
-#include "kernels/quantise_reference.h"
+#include "kernels/kernels.h"
 
 namespace vernier {
 namespace {
@@ -53,7 +53,7 @@ void EncodeRowsWith(const QuantiseKernels& kernels, TensorType type, const float
 
 void EncodeRows(TensorType type, const float* values, size_t rows, size_t columns,
                 std::span<const float> importance, std::span<std::byte> out) {
-  EncodeRowsWith(reference::kQuantise, type, values, rows, columns, importance, out);
+  EncodeRowsWith(BestKernels().quantise, type, values, rows, columns, importance, out);
 }
 
 bool UsesImportance(TensorType type) { return FindEncoder(type).uses_importance; }

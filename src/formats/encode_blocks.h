@@ -4,7 +4,6 @@
 #define VERNIER_FORMATS_ENCODE_BLOCKS_H_
 
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -81,14 +80,8 @@ inline void StoreU16(uint32_t value, uint8_t* out) {
 inline void StoreU32(uint32_t value, uint8_t* out) { std::memcpy(out, &value, sizeof(value)); }
 inline void StoreHalf(float value, uint8_t* out) { StoreU16(FloatToHalfBits(value), out); }
 
-// Towards zero, as x86's conversion does it: what no int32 holds, NaN included, gives -2^31.
-inline int32_t Truncate(float v) {
-  return static_cast<int32_t>(v > -0x1p31f && v < 0x1p31f ? v : -0x1p31f);
-}
-
-// To the nearest integer, ties away from zero, as C's roundf; then as Truncate. 0.5 less one unit:
-// adding 0.5 itself would lift 0.5 - 2^-25 to 1.
-inline int32_t RoundAway(float v) { return Truncate(v + std::copysign(0x1.fffffep-2f, v)); }
+// 1 / d, or 0 of 0.
+inline float Inverse(float d) { return d != 0 ? 1 / d : 0; }
 
 // To the nearest integer, ties to even, where |v| <= 2^22. The last bits of v + 1.5 * 2^23, taken
 // as they are for any other v too, which is how ggml has it.

@@ -6,12 +6,6 @@
 namespace vernier {
 namespace {
 
-float Most(const float* x, int n) {
-  float most = 0;
-  for (int j = 0; j < n; ++j) most = std::abs(x[j]) > most ? std::abs(x[j]) : most;
-  return most;
-}
-
 // floor(log2 x) with the logarithm rounded to float32 first, x > 0 and finite. A number just below
 // a power of two 2^N has log2 N - delta / ln 2, which rounds to N while delta / ln 2 is at most
 // half of the gap below N: fewer than ln 2 * 2^k of the last numbers, 2^k <= |N| or |N| - 1 <
@@ -50,43 +44,35 @@ uint32_t UE4M3(float x) {
   return code >= 120 ? 126 : code;
 }
 
-// Twice the distance of x to the nearest number q * d; the lowest code where several are.
-uint8_t NearestCode(float x, float d) {
-  int best = 0;
-  float least = std::abs(Times(d, kTwiceE2M1[0]) - x);
-  for (int code = 1; code < 16; ++code) {
-    const float distance = std::abs(Times(d, kTwiceE2M1[code]) - x);
-    if (distance < least) {
-      best = code;
-      least = distance;
-    }
-  }
-  return static_cast<uint8_t>(best);
+// The codes of n elements, the first and the second half sharing bytes.
+void EncodeNibbles(const QuantiseKernels& kernels, const float* x, size_t n, float d,
+                   uint8_t* out) {
+  uint8_t codes[32];
+  kernels.nearest_e2m1(x, n, d, codes);
+  for (size_t j = 0; j < n / 2; ++j)
+    out[j] = static_cast<uint8_t>(codes[j] | codes[j + n / 2] << 4);
 }
 
 }  // namespace
 
 void EncodeMXFP4(const EncodeTask& task, uint8_t* out) {
+  const QuantiseKernels& kernels = *task.kernels;
   for (size_t b = 0; b < task.blocks; ++b, out += 17) {
     const float* x = task.x + 32 * b;
-    const uint32_t e = ScaleByte(Most(x, 32));
-    const float d = HalfE8M0(e);
+    const uint32_t e = ScaleByte(kernels.most(x, 32));
     out[0] = static_cast<uint8_t>(e);
-    for (int j = 0; j < 16; ++j)
-      out[1 + j] = static_cast<uint8_t>(NearestCode(x[j], d) | NearestCode(x[j + 16], d) << 4);
+    EncodeNibbles(kernels, x, 32, HalfE8M0(e), out + 1);
   }
 }
 
 void EncodeNVFP4(const EncodeTask& task, uint8_t* out) {
+  const QuantiseKernels& kernels = *task.kernels;
   for (size_t b = 0; b < task.blocks; ++b, out += 36) {
-    for (int group = 0; group < 4; ++group) {
+    for (size_t group = 0; group < 4; ++group) {
       const float* x = task.x + 64 * b + 16 * group;
-      const uint32_t code = UE4M3(Most(x, 16) / 6);
-      const float d = HalfUE4M3(code);
-      out[group] = static_cast<uint8_t>(code);
-      for (int j = 0; j < 8; ++j)
-        out[4 + 8 * group + j] =
-            static_cast<uint8_t>(NearestCode(x[j], d) | NearestCode(x[j + 8], d) << 4);
+      const uint32_t scale = UE4M3(kernels.most(x, 16) / 6);
+      out[group] = static_cast<uint8_t>(scale);
+      EncodeNibbles(kernels, x, 16, HalfUE4M3(scale), out + 4 + 8 * group);
     }
   }
 }

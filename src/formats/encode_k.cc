@@ -22,6 +22,7 @@ struct Batch {
   uint8_t codes[kBatch * kBlock];
   // Of group g of block b: entry b * Groups() + g.
   float scales[kBatch * kBlock / 16], minima[kBatch * kBlock / 16], sums[kBatch * kBlock / 16];
+  float inverses[kBatch * kBlock / 16], offsets[kBatch * kBlock / 16];  // of the search's codes
   uint8_t scale_codes[kBatch * kBlock / 16], min_codes[kBatch * kBlock / 16];
   float d[kBatch], m[kBatch];
 
@@ -95,21 +96,44 @@ void Limit(uint8_t top, uint8_t* codes, size_t n) {
   for (size_t i = 0; i < n; ++i) codes[i] = std::min(codes[i], top);
 }
 
-// Codes for the scale d * s and the minimum m * t as stored; those of the search stay where the
-// scale is zero.
-void Requantise(const EncodeTask& task, size_t group, float scale, float min, int low, int high,
-                Batch& batch) {
-  if (scale == 0) return;
-  const size_t at = group * batch.n;
-  task.kernels->requantise(batch.x + at, batch.n, scale, min, low, high, batch.codes + at);
+// Codes of a group for the scale and minimum as stored; where the scale is zero those of the
+// search.
+void EncodeGroup(const EncodeTask& task, size_t group, float scale, float min, int low, int high,
+                 Batch& batch) {
+  const float* x = batch.x + group * batch.n;
+  uint8_t* codes = batch.codes + group * batch.n;
+  if (scale != 0) {
+    task.kernels->requantise(x, batch.n, scale, min, low, high, codes);
+  } else if (!std::isinf(batch.inverses[group])) {
+    task.kernels->codes(x, batch.n, batch.inverses[group], batch.offsets[group], low, high, codes);
+  } else {
+    std::fill_n(codes, batch.n, uint8_t{0});
+  }
 }
 
-// Elements 32 apart share a byte: 2 bits each, of 128 elements.
-void PackTwoBits(const uint8_t* codes, uint8_t* out) {
+// Two bits of each code, from bit `shift` on: in each 128 elements those 32 apart share a byte.
+void PackTwoBits(const uint8_t* codes, int shift, uint8_t* out) {
   for (size_t half = 0; half < 2; ++half, codes += 128, out += 32)
     for (size_t i = 0; i < 32; ++i)
-      out[i] = static_cast<uint8_t>(codes[i] | codes[i + 32] << 2 | codes[i + 64] << 4 |
-                                    codes[i + 96] << 6);
+      out[i] = static_cast<uint8_t>((codes[i] >> shift & 3) | (codes[i + 32] >> shift & 3) << 2 |
+                                    (codes[i + 64] >> shift & 3) << 4 |
+                                    (codes[i + 96] >> shift & 3) << 6);
+}
+
+// The low halves of 2 n codes, those n apart sharing a byte.
+void PackNibbles(const uint8_t* codes, size_t n, uint8_t* out) {
+  for (size_t i = 0; i < n; ++i)
+    out[i] = static_cast<uint8_t>((codes[i] & 15) | (codes[i + n] & 15) << 4);
+}
+
+// Bit `bit` of each code: those 32 apart share a byte.
+template <int bit>
+void PackOneBit(const uint8_t* codes, uint8_t* out) {
+  for (size_t i = 0; i < 32; ++i) {
+    unsigned byte = 0;
+    for (size_t g = 0; g < 8; ++g) byte |= (unsigned{codes[32 * g + i]} >> bit & 1u) << g;
+    out[i] = static_cast<uint8_t>(byte);
+  }
 }
 
 template <class Before, class After>
@@ -129,20 +153,8 @@ void EncodeBatches(const EncodeTask& task, size_t n, size_t block_bytes, uint8_t
 
 void SearchAffine(const EncodeTask& task, const AffineSearch& search, Batch& batch) {
   ForGroups(batch, [&](size_t g, const float* x, const float* weights) {
-    uint8_t codes[kGroups * kGroupLimit];
-    float scales[kGroups], minima[kGroups];
-    task.kernels->affine(search, x, weights, scales, minima, codes);
-    const size_t count = std::min(kGroups, batch.count * batch.Groups() - g);
-    std::copy_n(scales, count, batch.scales + g);
-    std::copy_n(minima, count, batch.minima + g);
-    std::copy_n(codes, count * batch.n, batch.codes + g * batch.n);
-  });
-}
-
-void SearchSymmetric(const EncodeTask& task, int top, bool weighted, Batch& batch) {
-  ForGroups(batch, [&](size_t g, const float* x, const float* weights) {
-    task.kernels->symmetric(batch.n, top, x, weighted ? weights : nullptr, batch.scales + g,
-                            batch.codes + g * batch.n);
+    task.kernels->affine(search, x, weights, batch.scales + g, batch.minima + g, batch.inverses + g,
+                         batch.offsets + g);
   });
 }
 
@@ -175,9 +187,9 @@ void EncodeQ2_K(const EncodeTask& task, uint8_t* out) {
     for (size_t g = 0; g < 16; ++g) {
       const size_t group = 16 * b + g;
       block[g] = static_cast<uint8_t>(batch.scale_codes[group] | batch.min_codes[group] << 4);
-      Requantise(task, group, Times(d, block[g] & 15), Times(m, block[g] >> 4), 0, 3, batch);
+      EncodeGroup(task, group, Times(d, block[g] & 15), Times(m, block[g] >> 4), 0, 3, batch);
     }
-    PackTwoBits(batch.codes + b * kBlock, block + 16);
+    PackTwoBits(batch.codes + b * kBlock, 0, block + 16);
   });
 }
 
@@ -210,23 +222,17 @@ void EncodePairs(const EncodeTask& task, int bits, const AffineSearch& plain, ui
     PackPairs(batch.scale_codes + 8 * b, batch.min_codes + 8 * b, block + 4);
     for (int g = 0; g < 8; ++g) {
       const ScaleAndMin pair = UnpackPair(block + 4, g);
-      Requantise(task, 8 * b + static_cast<size_t>(g), Times(d, pair.scale), Times(m, pair.min), 0,
-                 top, batch);
+      EncodeGroup(task, 8 * b + static_cast<size_t>(g), Times(d, pair.scale), Times(m, pair.min), 0,
+                  top, batch);
     }
     const uint8_t* codes = batch.codes + b * kBlock;
     uint8_t* nibbles = block + 16;
     if (bits == 5) {
-      for (size_t i = 0; i < 32; ++i) {
-        uint8_t fifths = 0;
-        for (size_t g = 0; g < 8; ++g)
-          fifths = static_cast<uint8_t>(fifths | codes[32 * g + i] >> 4 << g);
-        nibbles[i] = fifths;
-      }
+      PackOneBit<4>(codes, nibbles);
       nibbles += 32;
     }
-    for (size_t quarter = 0; quarter < 4; ++quarter, codes += 64, nibbles += 32)
-      for (size_t i = 0; i < 32; ++i)
-        nibbles[i] = static_cast<uint8_t>((codes[i] & 15) | codes[i + 32] << 4);
+    for (size_t quarter = 0; quarter < 4; ++quarter)
+      PackNibbles(codes + 64 * quarter, 32, nibbles + 32 * quarter);
   };
   EncodeBatches(task, 32, bits == 4 ? 144 : 176, out, search, pack);
 }
@@ -255,6 +261,24 @@ float SignedMost(const float* scales, size_t n) {
   return signed_most;
 }
 
+// x in groups of 16; weights null: x^2.
+void SearchSymmetric(const EncodeTask& task, int top, const float* weights, Batch& batch) {
+  std::fill(std::begin(batch.offsets), std::end(batch.offsets), 0.0f);
+  for (size_t g = 0; g < 16 * batch.count; g += kGroups)
+    task.kernels->symmetric(16, top, batch.x + 16 * g,
+                            weights != nullptr ? weights + 16 * g : nullptr, batch.scales + g,
+                            batch.inverses + g);
+}
+
+// Sixteen 6-bit numbers in 12 bytes (UnpackSixBits in decode_k.cc).
+void PackSixBits(const uint8_t* codes, uint8_t* out) {
+  for (size_t j = 0; j < 8; ++j)
+    out[j] = static_cast<uint8_t>((codes[j] & 15) | (codes[j + 8] & 15) << 4);
+  for (size_t j = 0; j < 4; ++j)
+    out[j + 8] = static_cast<uint8_t>(codes[j] >> 4 | codes[j + 4] >> 4 << 2 |
+                                      codes[j + 8] >> 4 << 4 | codes[j + 12] >> 4 << 6);
+}
+
 // Sixteen scales as 6-bit numbers plus 32, without importance.
 float SixBitScales(const float* scales, uint8_t* codes) {
   const float most = SignedMost(scales, 16);
@@ -269,51 +293,52 @@ float SixBitScales(const float* scales, uint8_t* codes) {
 }  // namespace
 
 void EncodeQ3_K(const EncodeTask& task, uint8_t* out) {
+  const QuantiseKernels& kernels = *task.kernels;
   const auto search = [&](size_t first, Batch& batch) {
-    if (task.importance != nullptr) {
-      Weigh(task, first, 2, batch);
-      SearchSymmetric(task, 4, true, batch);
-      task.kernels->symmetric(16, 32, batch.scales, batch.sums, batch.d, batch.scale_codes);
+    if (task.importance == nullptr) {
+      kernels.descent(batch.x, 16 * batch.count, batch.scales, nullptr);
+      for (size_t b = 0; b < batch.count; ++b)
+        batch.d[b] = SixBitScales(batch.scales + 16 * b, batch.scale_codes + 16 * b);
       return;
     }
+    Weigh(task, first, 2, batch);
+    SearchSymmetric(task, 4, batch.weights, batch);
+    float inverses[kBatch];
+    kernels.symmetric(16, 32, batch.scales, batch.sums, batch.d, inverses);
     for (size_t b = 0; b < batch.count; ++b) {
-      const size_t g = 16 * b;
-      task.kernels->descent(batch.x + kBlock * b, batch.scales + g, batch.codes + kBlock * b);
-      batch.d[b] = SixBitScales(batch.scales + g, batch.scale_codes + g);
+      uint8_t* codes = batch.scale_codes + 16 * b;
+      std::fill_n(codes, 16, uint8_t{0});
+      if (!std::isinf(inverses[b]))
+        kernels.codes(batch.scales + 16 * b, 16, inverses[b], 0, -32, 31, codes);
     }
   };
   EncodeBatches(task, 16, 110, out, search, [&](Batch& batch, size_t b, uint8_t* block) {
     StoreHalf(batch.d[b], block + 108);
     const float d = LoadHalf(block + 108);
     const uint8_t* scales = batch.scale_codes + 16 * b;
-    uint8_t* codes = batch.codes + b * kBlock;
-    for (size_t g = 0; g < 16; ++g)
-      Requantise(task, 16 * b + g, Times(d, scales[g] - 32), 0, -4, 3, batch);
-    for (size_t j = 0; j < 8; ++j)
-      block[96 + j] = static_cast<uint8_t>((scales[j] & 15) | (scales[j + 8] & 15) << 4);
-    for (size_t j = 0; j < 4; ++j)
-      block[104 + j] = static_cast<uint8_t>(scales[j] >> 4 | scales[j + 4] >> 4 << 2 |
-                                            scales[j + 8] >> 4 << 4 | scales[j + 12] >> 4 << 6);
-    for (size_t i = 0; i < 32; ++i) {
-      uint8_t thirds = 0;
-      for (size_t g = 0; g < 8; ++g)
-        thirds = static_cast<uint8_t>(thirds | codes[32 * g + i] >> 2 << g);
-      block[i] = thirds;
+    if (task.importance == nullptr &&
+        (d == 0 || std::find(scales, scales + 16, 32) < scales + 16)) {
+      float again[16];  // some groups keep the codes of the descent
+      kernels.descent(batch.x + b * kBlock, 16, again, batch.codes + b * kBlock);
     }
-    for (size_t i = 0; i < kBlock; ++i) codes[i] &= 3;
-    PackTwoBits(codes, block + 32);
+    for (size_t g = 0; g < 16; ++g) {
+      const float scale = Times(d, scales[g] - 32);
+      if (scale != 0 || task.importance != nullptr)
+        EncodeGroup(task, 16 * b + g, scale, 0, -4, 3, batch);
+    }
+    PackOneBit<2>(batch.codes + b * kBlock, block);
+    PackTwoBits(batch.codes + b * kBlock, 0, block + 32);
+    PackSixBits(scales, block + 96);
   });
 }
 
 void EncodeQ6_K(const EncodeTask& task, uint8_t* out) {
   const auto search = [&](size_t first, Batch& batch) {
-    for (size_t b = 0; b < batch.count; ++b) {
-      const float* importance = task.importance == nullptr
-                                    ? nullptr
-                                    : task.importance + (first + b) % task.row_blocks * kBlock;
-      task.kernels->symmetric(16, 32, batch.x + b * kBlock, importance, batch.scales + 16 * b,
-                              batch.codes + b * kBlock);
-    }
+    if (task.importance == nullptr) return SearchSymmetric(task, 32, nullptr, batch);
+    for (size_t b = 0; b < batch.count; ++b)
+      std::copy_n(task.importance + (first + b) % task.row_blocks * kBlock, kBlock,
+                  batch.weights + b * kBlock);
+    SearchSymmetric(task, 32, batch.weights, batch);
   };
   EncodeBatches(task, 16, 210, out, search, [&](Batch& batch, size_t b, uint8_t* block) {
     const float most = SignedMost(batch.scales + 16 * b, 16);
@@ -328,17 +353,11 @@ void EncodeQ6_K(const EncodeTask& task, uint8_t* out) {
       const int code = Nearest(inverse * batch.scales[16 * b + g]);
       const auto scale = static_cast<int8_t>(code < 127 ? code : 127);
       block[192 + g] = static_cast<uint8_t>(scale);
-      Requantise(task, 16 * b + g, Times(d, scale), 0, -32, 31, batch);
+      EncodeGroup(task, 16 * b + g, Times(d, scale), 0, -32, 31, batch);
     }
     const uint8_t* codes = batch.codes + b * kBlock;
-    for (size_t half = 0; half < 2; ++half)
-      for (size_t i = 0; i < 64; ++i) {
-        const uint8_t* pair = codes + 128 * half + i;
-        block[64 * half + i] = static_cast<uint8_t>((pair[0] & 15) | (pair[64] & 15) << 4);
-      }
-    uint8_t high[kBlock];
-    for (size_t i = 0; i < kBlock; ++i) high[i] = codes[i] >> 4;
-    PackTwoBits(high, block + 128);
+    for (size_t half = 0; half < 2; ++half) PackNibbles(codes + 128 * half, 64, block + 64 * half);
+    PackTwoBits(codes, 4, block + 128);
   });
 }
 

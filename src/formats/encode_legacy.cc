@@ -2,6 +2,7 @@
 // extremes, with it by the searches of kernels/quantise.h, sixteen blocks at a time. A nibble byte
 // j holds element j in its low half and element j + 16 in its high half.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "formats/encode_blocks.h"
@@ -11,43 +12,28 @@ namespace {
 
 constexpr size_t kBlock = 32;
 
-// The first of the elements of largest magnitude; +0 where all are zero.
-float SignedMost(const float* x) {
-  int32_t bits = 0;
-  for (size_t j = 0; j < kBlock; ++j) {
-    const auto magnitude = static_cast<int32_t>(std::bit_cast<uint32_t>(x[j]) & 0x7fffffffu);
-    bits = magnitude > bits ? magnitude : bits;
-  }
-  const float most = std::bit_cast<float>(bits);
-  int32_t positive = 0, negative = 0;
-  for (size_t j = 0; j < kBlock; ++j) {
-    positive |= x[j] == most ? 1 : 0;
-    negative |= x[j] == -most ? 1 : 0;
-  }
-  if (negative == 0 || most == 0) return most;
-  if (positive == 0) return -most;
-  return *std::find_if(x, x + kBlock, [&](float v) { return std::abs(v) == most; });
-}
-
 struct Extremes {
   float least, most;
 };
-Extremes FindExtremes(const float* x) {
-  Extremes e = {std::numeric_limits<float>::max(), -std::numeric_limits<float>::max()};
-  for (size_t j = 0; j < kBlock; ++j) {
-    e.least = x[j] < e.least ? x[j] : e.least;
-    e.most = x[j] > e.most ? x[j] : e.most;
-  }
+
+// Of the zeros of both signs the first counts.
+Extremes FindExtremes(const QuantiseKernels& kernels, const float* x) {
+  Extremes e;
+  kernels.extremes(x, kBlock, &e.least, &e.most);
+  const auto first_zero = [&] { return *std::find(x, x + kBlock, 0.0f); };
+  if (e.least == 0) e.least = first_zero();
+  if (e.most == 0) e.most = first_zero();
   return e;
 }
 
-// Codes of (x - offset) / d, rounded by adding `bias` and cutting.
-void CutCodes(const float* x, float offset, float d, float bias, int top, uint8_t* codes) {
-  const float inverse = d != 0 ? 1 / d : 0;
-  for (size_t j = 0; j < kBlock; ++j) {
-    const int code = static_cast<int8_t>(Truncate((x[j] - offset) * inverse + bias));
-    codes[j] = static_cast<uint8_t>(code < top ? code : top);
-  }
+// The first of the elements of largest magnitude; +0 where all are zero.
+float SignedMost(const QuantiseKernels& kernels, const float* x) {
+  float least, most;
+  kernels.extremes(x, kBlock, &least, &most);
+  if (most > -least) return most;
+  if (most < -least) return least;
+  if (most == 0) return 0;
+  return *std::find_if(x, x + kBlock - 1, [&](float v) { return std::abs(v) == most; });
 }
 
 void PackNibbles(const uint8_t* codes, uint8_t* out) {
@@ -55,10 +41,16 @@ void PackNibbles(const uint8_t* codes, uint8_t* out) {
     out[j] = static_cast<uint8_t>((codes[j] & 15) | codes[j + kBlock / 2] << 4);
 }
 
-// Bit 4 of each code, code j at bit j.
+// Bit 4 of each code, code j at bit j. The product moves the lowest bit of byte i of a word to bit
+// 56 + i.
 uint32_t FifthBits(const uint8_t* codes) {
   uint32_t bits = 0;
-  for (size_t j = 0; j < kBlock; ++j) bits |= (uint32_t{codes[j]} >> 4 & 1) << j;
+  for (size_t j = 0; j < kBlock; j += 8) {
+    uint64_t word;
+    std::memcpy(&word, codes + j, sizeof(word));
+    word = (word >> 4 & 0x0101010101010101u) * 0x0102040810204080u;
+    bits |= static_cast<uint32_t>(word >> 56) << j;
+  }
   return bits;
 }
 
@@ -84,18 +76,20 @@ void Pack(const Shape& shape, float d, float m, const uint8_t* codes, uint8_t* o
 }
 
 void EncodePlain(const EncodeTask& task, const Shape& shape, uint8_t* out) {
+  const QuantiseKernels& kernels = *task.kernels;
   const int levels = 1 << shape.bits;
   const float* x = task.x;
   for (size_t b = 0; b < task.blocks; ++b, x += kBlock, out += shape.Bytes()) {
     uint8_t codes[kBlock];
     if (shape.affine) {
-      const Extremes e = FindExtremes(x);
+      const Extremes e = FindExtremes(kernels, x);
       const float d = (e.most - e.least) / static_cast<float>(levels - 1);
-      CutCodes(x, e.least, d, 0.5f, levels - 1, codes);
+      kernels.cut(x, kBlock, e.least, Inverse(d), 0.5f, levels - 1, codes);
       Pack(shape, d, e.least, codes, out);
     } else {
-      const float d = SignedMost(x) / static_cast<float>(-levels / 2);
-      CutCodes(x, 0, d, static_cast<float>(levels / 2) + 0.5f, levels - 1, codes);
+      const float d = SignedMost(kernels, x) / static_cast<float>(-levels / 2);
+      const float bias = static_cast<float>(levels / 2) + 0.5f;
+      kernels.cut(x, kBlock, 0, Inverse(d), bias, levels - 1, codes);
       Pack(shape, d, 0, codes, out);
     }
   }
@@ -110,7 +104,7 @@ float MeanSquare(const float* x, size_t n) {
 
 void EncodeWeighted(const EncodeTask& task, const Shape& shape, uint8_t* out) {
   const QuantiseKernels& kernels = *task.kernels;
-  const int top = (1 << shape.bits) - 1;
+  const int top = (1 << shape.bits) - 1, low = shape.affine ? 0 : -(1 << (shape.bits - 1));
   const AffineSearch search = {kBlock, top, -0.9f, 0.05f, 36, false};
   const size_t columns = task.row_blocks * kBlock;
   float variance = 0;
@@ -124,15 +118,18 @@ void EncodeWeighted(const EncodeTask& task, const Shape& shape, uint8_t* out) {
       kernels.weigh(x + g * kBlock, task.importance + block * kBlock, kBlock, variance,
                     weights + g * kBlock);
     }
-    float d[kGroups], m[kGroups] = {};
-    uint8_t codes[kGroups * kBlock];
+    float d[kGroups], m[kGroups] = {}, inverses[kGroups], offsets[kGroups] = {};
     if (shape.affine) {
-      kernels.affine(search, x, weights, d, m, codes);
+      kernels.affine(search, x, weights, d, m, inverses, offsets);
     } else {
-      kernels.symmetric(kBlock, 1 << (shape.bits - 1), x, weights, d, codes);
+      kernels.symmetric(kBlock, -low, x, weights, d, inverses);
     }
-    for (size_t g = 0; g < count; ++g, out += shape.Bytes())
-      Pack(shape, d[g], -m[g], codes + g * kBlock, out);
+    for (size_t g = 0; g < count; ++g, out += shape.Bytes()) {
+      uint8_t codes[kBlock] = {};
+      if (!std::isinf(inverses[g]))
+        kernels.codes(x + g * kBlock, kBlock, inverses[g], offsets[g], low, low + top, codes);
+      Pack(shape, d[g], -m[g], codes, out);
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // Bytes under one scale: the largest magnitude becomes 127.
-#include <cstdlib>
+#include <cmath>
 
 #include "formats/encode_blocks.h"
 
@@ -7,16 +7,18 @@ namespace vernier {
 namespace {
 
 // Codes of 32 elements; returns the scale.
-float Encode32(const float* x, int8_t* codes) {
-  int32_t most = 0;  // of the magnitudes' bits: integers compare as the numbers do
-  for (int j = 0; j < 32; ++j) {
-    const auto magnitude = static_cast<int32_t>(std::bit_cast<uint32_t>(x[j]) & 0x7fffffffu);
-    most = magnitude > most ? magnitude : most;
-  }
-  const float d = std::bit_cast<float>(most) / 127;
-  const float inverse = d != 0 ? 1 / d : 0;
-  for (int j = 0; j < 32; ++j) codes[j] = static_cast<int8_t>(RoundAway(x[j] * inverse));
+float Encode32(const QuantiseKernels& kernels, const float* x, int8_t* codes) {
+  const float d = kernels.most(x, 32) / 127;
+  kernels.round_away(x, 32, Inverse(d), codes);
   return d;
+}
+
+// The first of 256 elements of largest magnitude.
+float SignedMost(const QuantiseKernels& kernels, const float* x) {
+  const float most = kernels.most(x, 256);
+  const float* at = x;
+  while (at < x + 255 && std::abs(*at) != most) ++at;
+  return *at;
 }
 
 }  // namespace
@@ -25,7 +27,7 @@ void EncodeQ8_0(const EncodeTask& task, uint8_t* out) {
   const float* x = task.x;
   for (size_t b = 0; b < task.blocks; ++b, x += 32, out += 34) {
     int8_t codes[32];
-    StoreHalf(Encode32(x, codes), out);
+    StoreHalf(Encode32(*task.kernels, x, codes), out);
     std::memcpy(out + 2, codes, sizeof(codes));
   }
 }
@@ -34,7 +36,7 @@ void EncodeQ8_1(const EncodeTask& task, uint8_t* out) {
   const float* x = task.x;
   for (size_t b = 0; b < task.blocks; ++b, x += 32, out += 36) {
     int8_t codes[32];
-    const float d = Encode32(x, codes);
+    const float d = Encode32(*task.kernels, x, codes);
     int sum = 0;
     for (const int8_t code : codes) sum += code;
     StoreHalf(d, out);
@@ -46,16 +48,10 @@ void EncodeQ8_1(const EncodeTask& task, uint8_t* out) {
 void EncodeQ8_K(const EncodeTask& task, uint8_t* out) {
   const float* x = task.x;
   for (size_t b = 0; b < task.blocks; ++b, x += 256, out += 292) {
-    float most = 0, signed_most = 0;
-    for (int j = 0; j < 256; ++j) {
-      if (std::abs(x[j]) > most) {
-        most = std::abs(x[j]);
-        signed_most = x[j];
-      }
-    }
+    const float most = SignedMost(*task.kernels, x);
     std::memset(out, 0, 292);
     if (most == 0) continue;
-    const float inverse = -127.0f / signed_most;
+    const float inverse = -127.0f / most;
     const float d = 1 / inverse;
     std::memcpy(out, &d, sizeof(d));
     int8_t codes[256];

@@ -5,16 +5,11 @@ namespace vernier {
 namespace {
 
 // Codes 0, 1, 2; returns the scale.
-float Encode256(const float* x, uint8_t* codes) {
-  int32_t most = 0;
-  for (int j = 0; j < 256; ++j) {
-    const auto magnitude = static_cast<int32_t>(std::bit_cast<uint32_t>(x[j]) & 0x7fffffffu);
-    most = magnitude > most ? magnitude : most;
-  }
-  const float d = std::bit_cast<float>(most);
-  const float inverse = d != 0 ? 1 / d : 0;
-  for (int j = 0; j < 256; ++j)
-    codes[j] = static_cast<uint8_t>(static_cast<uint32_t>(RoundAway(x[j] * inverse)) + 1u);
+float Encode256(const QuantiseKernels& kernels, const float* x, uint8_t* codes) {
+  const float d = kernels.most(x, 256);
+  int8_t trits[256];
+  kernels.round_away(x, 256, Inverse(d), trits);
+  for (int j = 0; j < 256; ++j) codes[j] = static_cast<uint8_t>(trits[j] + 1);
   return d;
 }
 
@@ -35,7 +30,7 @@ const uint8_t* PackTrits(const uint8_t* codes, int count, int digits, uint8_t* o
 void EncodeTQ1_0(const EncodeTask& task, uint8_t* out) {
   for (size_t b = 0; b < task.blocks; ++b, out += 54) {
     uint8_t codes[256];
-    StoreHalf(Encode256(task.x + 256 * b, codes), out + 52);
+    StoreHalf(Encode256(*task.kernels, task.x + 256 * b, codes), out + 52);
     const uint8_t* next = PackTrits(codes, 32, 5, out);
     next = PackTrits(next, 16, 5, out + 32);
     PackTrits(next, 4, 4, out + 48);
@@ -45,7 +40,7 @@ void EncodeTQ1_0(const EncodeTask& task, uint8_t* out) {
 void EncodeTQ2_0(const EncodeTask& task, uint8_t* out) {
   for (size_t b = 0; b < task.blocks; ++b, out += 66) {
     uint8_t codes[256];
-    StoreHalf(Encode256(task.x + 256 * b, codes), out + 64);
+    StoreHalf(Encode256(*task.kernels, task.x + 256 * b, codes), out + 64);
     for (int half = 0; half < 2; ++half) {
       const uint8_t* first = codes + 128 * half;
       for (int i = 0; i < 32; ++i) {

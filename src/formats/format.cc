@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kMaxExponentBits = 11, kMaxFractionBits = 52;  // those of double
 constexpr int kMinIntBits = 2, kMaxIntBits = 16;
+constexpr int kMinPositBits = 2, kMaxPositBits = 64, kMaxPositEs = 4, kStandardEs = 2;
 
 // A format that keeps its top exponent field for infinities and NaN (IEEE 754-2019, section 3.4).
 Format Ieee(std::string name, int exponent_bits, int fraction_bits, std::string doc) {
@@ -35,6 +36,45 @@ Format Finite(std::string name, int exponent_bits, int fraction_bits, double max
   f.max_finite = max_finite;
   f.has_infinity = false;
   f.has_nan = has_nan;
+  return f;
+}
+
+// One zero and one NaN, the code that would be -0; otherwise every code is a number.
+Format Fnuz(std::string name, int exponent_bits, int fraction_bits, int bias, std::string doc) {
+  Format f = Ieee(std::move(name), exponent_bits, fraction_bits, std::move(doc));
+  f.emin = 1 - bias;
+  f.emax = (1 << exponent_bits) - 1 - bias;
+  f.max_finite = std::ldexp(2 - std::ldexp(1.0, -fraction_bits), f.emax);
+  f.has_infinity = f.has_negative_zero = false;
+  return f;
+}
+
+Format E8m0() {
+  Format f;
+  f.name = "e8m0";
+  f.bits = 8;
+  f.precision = 1;
+  f.emin = -127;
+  f.emax = 127;
+  f.max_finite = 0x1p127;
+  f.has_infinity = f.has_subnormals = f.has_negative_zero = f.has_sign = f.has_zero = false;
+  f.doc = "scales of OCP MX 1.0: powers of two, no zero, no sign, NaN 11111111";
+  return f;
+}
+
+Format Posit(int bits, int es) {
+  Format f;
+  f.name = es == kStandardEs ? fmt::format("posit{}", bits) : fmt::format("posit{}es{}", bits, es);
+  f.kind = FormatKind::kPosit;
+  f.bits = bits;
+  f.es = es;
+  f.precision = std::max(1, bits - 2 - es);
+  f.emax = (bits - 2) << es;
+  f.emin = -f.emax;
+  f.max_finite = std::ldexp(1.0, f.emax);
+  f.has_infinity = f.has_subnormals = f.has_negative_zero = false;
+  f.doc = es == kStandardEs ? fmt::format("{}-bit posit of the Posit Standard 2022", bits)
+                            : fmt::format("{}-bit posit with {} exponent bits", bits, es);
   return f;
 }
 
@@ -61,9 +101,17 @@ const std::vector<Format>& Table() {
       Ieee("bf16", 8, 7, "bfloat16: f32 with 16 fraction bits fewer"),
       Ieee("e5m2", 5, 2, "FP8 E5M2 of OCP OFP8 1.0: IEEE style"),
       Finite("e4m3", 4, 3, 448, true, "FP8 E4M3 of OCP OFP8 1.0: no infinities, NaN S.1111.111"),
+      Fnuz("e5m2fnuz", 5, 2, 16, "FP8 E5M2 with one zero, one NaN, no infinities, bias 16"),
+      Fnuz("e4m3fnuz", 4, 3, 8, "FP8 E4M3 with one zero, one NaN, no infinities, bias 8"),
+      Fnuz("e4m3b11fnuz", 4, 3, 11, "FP8 E4M3 with one zero, one NaN, no infinities, bias 11"),
       Finite("e3m2", 3, 2, 28, false, "FP6 E3M2 of OCP MX 1.0: neither infinities nor NaN"),
       Finite("e2m3", 2, 3, 7.5, false, "FP6 E2M3 of OCP MX 1.0: neither infinities nor NaN"),
       Finite("e2m1", 2, 1, 6, false, "FP4 E2M1 of OCP MX 1.0: neither infinities nor NaN"),
+      E8m0(),
+      Posit(64, kStandardEs),
+      Posit(32, kStandardEs),
+      Posit(16, kStandardEs),
+      Posit(8, kStandardEs),
       Integer(16),
       Integer(8),
       Integer(4),
@@ -74,15 +122,17 @@ const std::vector<Format>& Table() {
 struct Alias {
   std::string_view name, means;
 };
-constexpr std::array<Alias, 9> kAliases = {{{"fp64", "f64"},
-                                            {"fp32", "f32"},
-                                            {"fp16", "f16"},
-                                            {"float64", "f64"},
-                                            {"float32", "f32"},
-                                            {"float16", "f16"},
-                                            {"bfloat16", "bf16"},
-                                            {"fp8_e4m3", "e4m3"},
-                                            {"fp8_e5m2", "e5m2"}}};
+constexpr std::array<Alias, 11> kAliases = {{{"fp64", "f64"},
+                                             {"fp32", "f32"},
+                                             {"fp16", "f16"},
+                                             {"float64", "f64"},
+                                             {"float32", "f32"},
+                                             {"float16", "f16"},
+                                             {"bfloat16", "bf16"},
+                                             {"fp8_e4m3", "e4m3"},
+                                             {"fp8_e5m2", "e5m2"},
+                                             {"e4m3fn", "e4m3"},
+                                             {"e8m0fnu", "e8m0"}}};
 
 const Format* FindInTable(std::string_view name) {
   for (const Format& f : Table())
@@ -108,6 +158,21 @@ std::optional<std::pair<int, int>> ExponentAndFraction(std::string_view name) {
   return std::pair(*x, *y);
 }
 
+// N and E of "positN" and "positNesE".
+std::optional<std::pair<int, int>> PositSizes(std::string_view name) {
+  constexpr std::string_view kPrefix = "posit";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  const size_t es = name.find("es");
+  const auto bits = SmallNumber(name.substr(0, es));
+  if (!bits) return std::nullopt;
+  if (es == std::string_view::npos) return std::pair(*bits, kStandardEs);
+  const std::string_view digits = name.substr(es + 2);
+  const auto value = digits == "0" ? std::optional(0) : SmallNumber(digits);
+  if (!value) return std::nullopt;
+  return std::pair(*bits, *value);
+}
+
 Result<Format> UnknownFormat(std::string_view name) {
   std::vector<std::string> names;
   for (const Format& f : Table()) names.push_back(f.name);
@@ -116,15 +181,9 @@ Result<Format> UnknownFormat(std::string_view name) {
   if (hint.empty()) {
     hint = "; known are";
     for (const Format& f : Table()) hint += " " + f.name;
-    hint += ", eXmY and intN";
+    hint += ", eXmY, positN, positNesE and intN";
   }
   return Fail("unknown format '{}'{}", name, hint);
-}
-
-// Whether the float format `outer` holds the numbers k * 2^lsb of the binade [2^e, 2^(e+1)).
-bool HoldsBinade(const Format& outer, int e, int lsb) {
-  if (e < outer.emin && !outer.has_subnormals) return false;
-  return std::max(e, outer.emin) - outer.precision + 1 <= lsb;
 }
 
 }  // namespace
@@ -153,25 +212,54 @@ Result<Format> FindFormat(std::string_view name) {
         return known;
     return f;
   }
+  if (const auto sizes = PositSizes(name)) {
+    const auto [n, es] = *sizes;
+    if (n < kMinPositBits || n > kMaxPositBits || es > kMaxPositEs)
+      return Fail("unknown format '{}': positNesE takes N from {} to {} and E from 0 to {}", name,
+                  kMinPositBits, kMaxPositBits, kMaxPositEs);
+    return Posit(n, es);
+  }
   return UnknownFormat(name);
 }
 
 std::span<const Format> NamedFormats() { return Table(); }
 
-bool Contains(const Format& outer, const Format& inner) {
-  if (inner.max_finite > outer.max_finite) return false;
-  const bool outer_fixed = outer.kind == FormatKind::kFixed;
-  if (inner.kind == FormatKind::kFixed) {
-    if (outer_fixed) return true;
-    for (int e = 0; e <= inner.emax; ++e)
-      if (!HoldsBinade(outer, e, 0)) return false;
-    return true;
+std::optional<int> BinadeQuantum(const Format& format, int e) {
+  if (e > format.emax) return std::nullopt;
+  switch (format.kind) {
+    case FormatKind::kFixed:
+      return e < 0 ? std::nullopt : std::optional(0);
+    case FormatKind::kPosit: {
+      if (e < format.emin) return std::nullopt;
+      if (e == format.emax) return e;  // the largest: a regime without end
+      const int k = e >> format.es, x = e - k * (1 << format.es);
+      const int regime = k < 0 ? 1 - k : k + 2, left = format.bits - 1 - regime;
+      if (left >= format.es) return e - (left - format.es);
+      // The last bits of the exponent are cut off and count as zeros.
+      return x % (1 << (format.es - left)) == 0 ? std::optional(e) : std::nullopt;
+    }
+    case FormatKind::kFloat:
+      break;
   }
-  if (outer_fixed || (inner.has_infinity && !outer.has_infinity)) return false;
-  const int smallest = inner.emin - inner.precision + 1;
-  for (int e = inner.has_subnormals ? smallest : inner.emin; e <= inner.emax; ++e)
-    if (!HoldsBinade(outer, e, std::max(e, inner.emin) - inner.precision + 1)) return false;
+  if (e < format.emin && !format.has_subnormals) return std::nullopt;
+  const int quantum = std::max(e, format.emin) - format.precision + 1;
+  return quantum <= e ? std::optional(quantum) : std::nullopt;
+}
+
+bool ContainsFinite(const Format& outer, const Format& inner) {
+  if (inner.max_finite > outer.max_finite) return false;
+  if ((inner.has_sign && !outer.has_sign) || (inner.has_zero && !outer.has_zero)) return false;
+  const int lowest = inner.emin - (inner.has_subnormals ? inner.precision - 1 : 0);
+  for (int e = lowest; e <= inner.emax; ++e) {
+    const auto need = BinadeQuantum(inner, e), have = BinadeQuantum(outer, e);
+    if (need && !(have && *have <= *need)) return false;
+  }
   return true;
+}
+
+bool Contains(const Format& outer, const Format& inner) {
+  return ContainsFinite(outer, inner) && (outer.has_infinity || !inner.has_infinity) &&
+         (outer.has_negative_zero || !inner.has_negative_zero);
 }
 
 double SmallestNormal(const Format& format) {
@@ -186,7 +274,7 @@ double SmallestSubnormal(const Format& format) {
 }
 
 double Epsilon(const Format& format) {
-  CHECK(format.kind == FormatKind::kFloat);
+  CHECK(format.kind != FormatKind::kFixed);
   return std::ldexp(1.0, 1 - format.precision);
 }
 

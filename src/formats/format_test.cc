@@ -121,8 +121,9 @@ TEST(FindFormat, Errors) {
     EXPECT_EQ(ErrorOf(bad).find('\n'), std::string::npos);
   }
   EXPECT_EQ(ErrorOf("something"),
-            "unknown format 'something'; known are f64 f32 tf32 f16 bf16 e5m2 e4m3 e3m2 e2m3 e2m1 "
-            "int16 int8 int4, eXmY and intN");
+            "unknown format 'something'; known are f64 f32 tf32 f16 bf16 e5m2 e4m3 e5m2fnuz "
+            "e4m3fnuz e4m3b11fnuz e3m2 e2m3 e2m1 e8m0 posit64 posit32 posit16 posit8 int16 int8 "
+            "int4, eXmY, positN, positNesE and intN");
 }
 
 // All finite numbers of a small format are in another exactly where Contains says so.

@@ -1,8 +1,11 @@
 #include "formats/round.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
+#include "formats/posit.h"
 #include "formats/round-inl.h"
 
 namespace vernier {
@@ -10,18 +13,12 @@ namespace {
 
 using internal::Host;
 using internal::HostMax;
-
-constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
-
-uint64_t Mix(uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
+using internal::Overflowed;
+using internal::PositPlace;
 
 // Whether significand `m` with its low `shift` > 0 bits dropped goes to the next number away from
 // zero. m < 2^53; shift may exceed 64.
-bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint64_t random) {
+bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint32_t random) {
   const uint64_t rest = shift >= 64 ? m : m & ((uint64_t{1} << shift) - 1);
   if (rest == 0) return false;
   // From 55 dropped bits on, m < 2^53 is below half.
@@ -43,8 +40,9 @@ bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint64_t 
     case Rounding::kStochastic:
       break;
   }
-  if (shift >= 128) return false;
-  return random < (shift > 64 ? rest >> (shift - 64) : rest << (64 - shift));
+  // floor(2^31 f), f = rest / 2^shift.
+  const uint64_t f = shift <= 31 ? rest << (31 - shift) : shift < 95 ? rest >> (shift - 31) : 0;
+  return (random >> 1) + f >= uint64_t{1} << 31;
 }
 
 // The largest float that the format holds.
@@ -84,7 +82,7 @@ double Scaled(uint64_t k, int e) {
 
 // The magnitude m * 2^e rounded to a multiple of 2^quantum; exact in double but for overflow, which
 // gives infinity.
-double RoundMagnitude(Parts x, int quantum, bool negative, Rounding rounding, uint64_t random) {
+double RoundMagnitude(Parts x, int quantum, bool negative, Rounding rounding, uint32_t random) {
   const int shift = quantum - x.e;
   if (shift <= 0) return Scaled(x.m, x.e);
   const uint64_t kept = shift >= 64 ? 0 : x.m >> shift;
@@ -92,51 +90,132 @@ double RoundMagnitude(Parts x, int quantum, bool negative, Rounding rounding, ui
   return Scaled(kept + away, quantum);
 }
 
-bool StaysFinite(Rounding rounding, bool negative) {
-  return rounding == Rounding::kTowardZero || rounding == Rounding::kOdd ||
-         rounding == (negative ? Rounding::kUp : Rounding::kDown);
+double PositValue(const RoundSpec& spec, uint64_t code) {
+  const internal::PositNumber x = internal::DecodePosit(spec.posit_bits, spec.es, code);
+  return Scaled(x.m, x.e);
+}
+
+// Whether floor(random / 2) + floor(2^31 f) >= 2^31, f = (x - 2^exponent) / (2^(exponent + gap) -
+// 2^exponent): the posits around x are powers of two, gap <= 16, and x < 2^(exponent + gap). Exact:
+// the same as (2^31 - floor(random / 2)) (2^gap - 1) <= 2^31 (x / 2^exponent - 1), whose left side
+// is an integer.
+bool RandomlyAbove(Parts x, int exponent, int gap, uint32_t random) {
+  __extension__ using uint128 = unsigned __int128;
+  const int shift = x.e - exponent + 64;  // 2^64 x / 2^exponent = m 2^shift < 2^80
+  const uint128 scaled = shift >= 0 ? uint128{x.m} << shift : uint128{x.m} >> -shift;
+  const uint64_t left = ((uint64_t{1} << 31) - (random >> 1)) * ((uint64_t{1} << gap) - 1);
+  return uint128{left} << 33 <= scaled - (uint128{1} << 64);
+}
+
+bool PositGoesAway(const RoundSpec& spec, Parts x, PositPlace place, bool negative,
+                   uint32_t random) {
+  const bool odd = place.below % 2 != 0;
+  switch (spec.rounding) {
+    case Rounding::kNearestEven:
+      return place.middle > 0 || (place.middle == 0 && odd);
+    case Rounding::kNearestAway:
+      return place.middle >= 0;
+    case Rounding::kTowardZero:
+      return false;
+    case Rounding::kUp:
+      return !negative;
+    case Rounding::kDown:
+      return negative;
+    case Rounding::kOdd:
+      return !odd;
+    case Rounding::kStochastic:
+      break;
+  }
+  const auto u = internal::DecodePosit(spec.posit_bits, spec.es, place.below);
+  const auto w = internal::DecodePosit(spec.posit_bits, spec.es, place.below + 1);
+  if (u.m == 1 && w.m == 1) return RandomlyAbove(x, u.e, w.e - u.e, random);
+  return GoesAway(x.m, std::min(u.e, w.e) - x.e, negative, Rounding::kStochastic, random);
+}
+
+// The magnitude of x, nonzero and not above the largest posit of the host, rounded to a posit.
+// `smallest` is that of the host, a power of two.
+double RoundPosit(const RoundSpec& spec, Parts x, double smallest, bool negative, uint32_t random) {
+  const double value = Scaled(x.m, x.e);
+  if (value < smallest) {
+    switch (spec.rounding) {
+      case Rounding::kTowardZero:
+        return 0;
+      case Rounding::kUp:
+        return negative ? 0 : smallest;
+      case Rounding::kDown:
+        return negative ? smallest : 0;
+      case Rounding::kStochastic: {
+        const int shift = std::ilogb(smallest) - x.e;
+        return GoesAway(x.m, shift, negative, spec.rounding, random) ? smallest : 0;
+      }
+      default:
+        return smallest;
+    }
+  }
+  const PositPlace place = internal::LocatePosit(spec.posit_bits, spec.es, x.m, x.e);
+  if (place.exact) return value;
+  const bool away = PositGoesAway(spec, x, place, negative, random);
+  return PositValue(spec, place.below + (away ? 1 : 0));
 }
 
 template <class T>
-T Round(const RoundSpec& spec, T x, uint64_t random, bool* overflowed) {
+T RoundToPosit(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
   using H = Host<T>;
   using Bits = typename H::Bits;
   const Bits bits = std::bit_cast<Bits>(x), sign = bits & H::kSign, u = bits ^ sign;
-  if (overflowed != nullptr) *overflowed = false;
-  if (u == 0 || u > H::kInfinity || (u == H::kInfinity && spec.has_infinity)) return x;
+  if (u == 0) return T{0};
+  if (u > H::kInfinity) return x;
+  if (u == H::kInfinity || std::bit_cast<T>(u) > HostMax<T>(spec)) {
+    if (overflowed != nullptr) *overflowed = true;
+    const Bits magnitude = u == H::kInfinity ? H::kQuietNan : Overflowed<T>(spec, false, sign != 0);
+    return std::bit_cast<T>(magnitude | sign);
+  }
+  const double smallest = sizeof(T) == 4 ? double{spec.smallest_float} : spec.smallest_double;
+  const double r = RoundPosit(spec, Decompose<T>(u), smallest, sign != 0, random);
+  return r == 0 ? T{0} : static_cast<T>(sign != 0 ? -r : r);
+}
+
+// Of a format without zero and sign.
+template <class T>
+T RoundUnsigned(const RoundSpec& spec, T x, T rounded, bool* overflowed) {
+  const T smallest = static_cast<T>(Scaled(1, spec.emin));
+  if (std::isnan(rounded) || rounded > 0) return rounded;
+  if (x == 0 || !std::signbit(x)) return smallest;
+  if (overflowed != nullptr) *overflowed = true;
+  if (spec.overflow == Overflow::kSaturate) return smallest;
+  return std::bit_cast<T>(internal::OverflowBits<T>(spec) | Host<T>::kSign);
+}
+
+template <class T>
+T RoundToFloat(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
+  using H = Host<T>;
+  using Bits = typename H::Bits;
+  const Bits bits = std::bit_cast<Bits>(x), sign = bits & H::kSign, u = bits ^ sign;
+  const Bits sign_of_zero = spec.has_negative_zero ? sign : 0;
+  if (u == 0) return std::bit_cast<T>(sign_of_zero);
+  if (u > H::kInfinity || (u == H::kInfinity && spec.has_infinity)) return x;
   double r = 0;
   if (u != H::kInfinity) {
     const Parts parts = Decompose<T>(u);
     const int quantum = std::max(parts.Exponent(), spec.emin) - spec.precision + 1;
     r = RoundMagnitude(parts, quantum, sign != 0, spec.rounding, random);
   }
-  const T max = HostMax<T>(spec);
-  if (u == H::kInfinity || r > static_cast<double>(max)) {
+  if (u == H::kInfinity || r > static_cast<double>(HostMax<T>(spec))) {
     if (overflowed != nullptr) *overflowed = true;
-    const bool finite = u != H::kInfinity && StaysFinite(spec.rounding, sign != 0);
-    const Bits result = finite ? std::bit_cast<Bits>(max) : internal::OverflowBits<T>(spec);
-    return std::bit_cast<T>(result | sign);
+    return std::bit_cast<T>(Overflowed<T>(spec, u == H::kInfinity, sign != 0) | sign);
   }
   if (spec.flush && r < Scaled(1, spec.emin)) r = 0;
+  if (r == 0) return std::bit_cast<T>(sign_of_zero);
   return std::bit_cast<T>(std::bit_cast<Bits>(static_cast<T>(r)) | sign);
 }
 
 template <class T>
-TreatmentCounts Row(const RoundSpec& spec, T* row, size_t n, uint64_t key, uint64_t first) {
-  using Bits = typename Host<T>::Bits;
-  if (internal::HasFastRow<T>(spec)) return internal::FastRoundRow(spec, row, n);
-  const bool stochastic = spec.rounding == Rounding::kStochastic;
-  TreatmentCounts counts{n, 0, 0, 0};
-  for (size_t i = 0; i < n; ++i) {
-    bool over = false;
-    const uint64_t random = stochastic ? RandomBits(key, first + i) : 0;
-    const T x = row[i], r = Round(spec, x, random, &over);
-    row[i] = r;
-    counts.changed += std::bit_cast<Bits>(x) != std::bit_cast<Bits>(r);
-    counts.saturated += over;
-    counts.flushed += r == 0 && x != 0;
-  }
-  return counts;
+T Round(const RoundSpec& spec, T x, uint32_t random, bool* overflowed) {
+  if (overflowed != nullptr) *overflowed = false;
+  if (spec.posit_bits != 0) return RoundToPosit(spec, x, random, overflowed);
+  if (spec.has_sign) return RoundToFloat(spec, x, random, overflowed);
+  if (std::signbit(x)) return RoundUnsigned(spec, x, std::isnan(x) ? x : T{0}, overflowed);
+  return RoundUnsigned(spec, x, RoundToFloat(spec, x, random, overflowed), overflowed);
 }
 
 }  // namespace
@@ -149,46 +228,60 @@ TreatmentCounts& TreatmentCounts::operator+=(const TreatmentCounts& other) {
   return *this;
 }
 
-uint64_t RandomBits(uint64_t key, uint64_t index) {
-  return Mix(Mix(key ^ kGolden) + index * kGolden);
+Overflow DefaultOverflow(const Format& format) {
+  if (format.has_infinity) return Overflow::kInfinity;
+  if (format.kind == FormatKind::kPosit) return Overflow::kSaturate;
+  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
 }
 
 RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overflow, bool flush) {
-  CHECK(format.kind == FormatKind::kFloat);
-  return {.precision = format.precision,
-          .emin = format.emin,
-          .max_float = LargestFloat(format),
-          .max_double = format.max_finite,
-          .has_infinity = format.has_infinity,
-          .flush = flush || !format.has_subnormals,
-          .rounding = rounding,
-          .overflow = overflow};
+  CHECK(format.kind != FormatKind::kFixed);
+  RoundSpec spec{.precision = format.precision,
+                 .emin = format.emin,
+                 .max_float = LargestFloat(format),
+                 .max_double = format.max_finite,
+                 .has_infinity = format.has_infinity,
+                 .flush = flush || !format.has_subnormals,
+                 .rounding = rounding,
+                 .overflow = overflow,
+                 .has_negative_zero = format.has_negative_zero,
+                 .has_sign = format.has_sign,
+                 .has_zero = format.has_zero};
+  if (format.kind != FormatKind::kPosit) return spec;
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
+  spec.flush = false;
+  spec.posit_bits = format.bits;
+  spec.es = format.es;
+  spec.smallest_double = std::ldexp(1.0, format.emin);
+  RoundSpec inward = spec;
+  inward.rounding = Rounding::kTowardZero;
+  spec.max_float = static_cast<float>(RoundPosit(
+      inward,
+      Decompose<double>(std::bit_cast<uint64_t>(std::min<double>(kLargest, format.max_finite))),
+      spec.smallest_double, false, 0));
+  inward.rounding = Rounding::kUp;
+  spec.smallest_float = static_cast<float>(RoundPosit(
+      inward,
+      Decompose<double>(std::bit_cast<uint64_t>(std::max<double>(kSmallest, spec.smallest_double))),
+      spec.smallest_double, false, 0));
+  return spec;
 }
 
-float RoundValue(const RoundSpec& spec, float x, uint64_t random, bool* overflowed) {
+float RoundValue(const RoundSpec& spec, float x, uint32_t random, bool* overflowed) {
   return Round(spec, x, random, overflowed);
 }
 
-double RoundValue(const RoundSpec& spec, double x, uint64_t random, bool* overflowed) {
+double RoundValue(const RoundSpec& spec, double x, uint32_t random, bool* overflowed) {
   return Round(spec, x, random, overflowed);
 }
 
-double RoundToMultiple(double x, int quantum, Rounding rounding, uint64_t random) {
+double RoundToMultiple(double x, int quantum, Rounding rounding, uint32_t random) {
   const uint64_t bits = std::bit_cast<uint64_t>(x), u = bits & ~Host<double>::kSign;
   if (u == 0) return x;
   const bool negative = bits != u;
   const double r = RoundMagnitude(Decompose<double>(u), quantum, negative, rounding, random);
   return negative ? -r : r;
-}
-
-TreatmentCounts RoundRow(const RoundSpec& spec, float* row, size_t n, uint64_t key,
-                         uint64_t first) {
-  return Row(spec, row, n, key, first);
-}
-
-TreatmentCounts RoundRow(const RoundSpec& spec, double* row, size_t n, uint64_t key,
-                         uint64_t first) {
-  return Row(spec, row, n, key, first);
 }
 
 }  // namespace vernier

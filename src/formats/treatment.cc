@@ -17,19 +17,18 @@ namespace {
 template <class E>
 using Named = std::pair<const char*, E>;
 
-constexpr std::array<Named<Rounding>, 7> kRoundings = {{{"nearest-even", Rounding::kNearestEven},
-                                                        {"nearest-away", Rounding::kNearestAway},
-                                                        {"toward-zero", Rounding::kTowardZero},
-                                                        {"up", Rounding::kUp},
-                                                        {"down", Rounding::kDown},
-                                                        {"odd", Rounding::kOdd},
-                                                        {"stochastic", Rounding::kStochastic}}};
 constexpr std::array<Named<Overflow>, 3> kOverflows = {
     {{"saturate", Overflow::kSaturate}, {"inf", Overflow::kInfinity}, {"nan", Overflow::kNan}}};
 constexpr std::array<Named<bool>, 2> kSubnormals = {{{"keep", false}, {"flush", true}}};
+constexpr std::array<Named<Outliers>, 3> kOutliers = {
+    {{"clip", Outliers::kClip}, {"keep", Outliers::kKeep}, {"second", Outliers::kSecond}}};
+constexpr std::array<Named<bool>, 2> kRotations = {{{"none", false}, {"hadamard", true}}};
+constexpr std::array<Named<ScaleRule>, 4> kMxScales = {{{"floor", ScaleRule::kFloor},
+                                                        {"ceil", ScaleRule::kCeil},
+                                                        {"even", ScaleRule::kEven},
+                                                        {"rceil", ScaleRule::kRceil}}};
 constexpr std::array<Named<bool>, 2> kBooleans = {{{"true", true}, {"false", false}}};
 
-constexpr double kMinScale = 1e-30, kMaxScale = 1e30;
 // Above this emax (e10mY, e11mY, f64) max_finite times an element can overflow in double, and no
 // element needs a scale to be in range.
 constexpr int kMaxScaledExponent = 255;
@@ -75,13 +74,27 @@ std::optional<N> ParseNumber(std::string_view text) {
   return value;
 }
 
-Overflow DefaultOverflow(const Format& format) {
-  if (format.has_infinity) return Overflow::kInfinity;
-  return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
+bool IsMx(const Treatment& t) { return t.block != nullptr && t.block->family == BlockFamily::kMx; }
+
+Overflow DefaultOverflowOf(const Treatment& t) {
+  return t.block != nullptr ? Overflow::kSaturate : DefaultOverflow(t.format);
 }
 
-ScaleRule DefaultScale(const Format& format) {
-  return format.kind == FormatKind::kFixed ? ScaleRule::kAbsMax : ScaleRule::kNone;
+ScaleRule DefaultScale(const Treatment& t) {
+  if (IsMx(t)) return ScaleRule::kFloor;
+  if (t.IsStored()) return ScaleRule::kNone;
+  return t.IsNvfp4() || t.format.kind == FormatKind::kFixed ? ScaleRule::kAbsMax : ScaleRule::kNone;
+}
+
+// Before any option is read.
+void SetDefaults(TreatedThing thing, Treatment* t) {
+  t->overflow = DefaultOverflowOf(*t);
+  t->scale = DefaultScale(*t);
+  if (IsMx(*t)) {
+    t->per = Granularity::kGroup;
+    t->group = t->block->block;
+  }
+  if (t->IsNvfp4() && thing == TreatedThing::kWeight) t->per = Granularity::kTensor;
 }
 
 Status ParseOverflow(std::string_view value, Treatment* t) {
@@ -98,25 +111,63 @@ Status ParseOverflow(std::string_view value, Treatment* t) {
 
 Status ParseSubnormals(std::string_view value, Treatment* t) {
   ASSIGN_OR_RETURN(t->flush_subnormals, ParseName("subnormals", value, kSubnormals));
-  if (t->flush_subnormals && t->format.kind == FormatKind::kFixed)
+  if (t->flush_subnormals && !t->format.has_subnormals)
     return Fail("subnormals=flush: {} has no subnormals", t->format.name);
   return {};
 }
 
-Status ParseScale(std::string_view value, Treatment* t) {
-  const std::vector<std::string> known = {"absmax", "percentile:P", "none", "a number"};
-  t->scale_value = 0;
+// Whether the scale is a range that treatments hold up to their largest number.
+bool HasRange(const Treatment& t) {
+  return ScaleFromData(t) || t.scale == ScaleRule::kGivenAbsMax ||
+         t.scale == ScaleRule::kGivenRange;
+}
+
+Status ParsePercentile(std::string_view value, Treatment* t) {
+  const auto p =
+      value.starts_with("percentile:") ? ParseNumber<double>(value.substr(11)) : std::nullopt;
+  if (!p || !(*p > 0 && *p <= 100))
+    return Fail("scale={}: expected percentile:P with P above 0 and up to 100", value);
+  t->scale = *p == 100 ? ScaleRule::kAbsMax : ScaleRule::kPercentile;
+  t->scale_value = *p == 100 ? 0 : *p;
+  return {};
+}
+
+// absmax:A and range:LO:HI
+Status ParseGivenRange(std::string_view value, Treatment* t) {
+  const std::vector<std::string> parts = Split(value, ':');
+  const bool absmax = parts[0] == "absmax";
+  const auto low = parts.size() > 1 ? ParseNumber<double>(parts[1]) : std::nullopt;
+  const auto high = parts.size() > 2 ? ParseNumber<double>(parts[2]) : std::nullopt;
+  if (absmax && (parts.size() != 2 || !low || !(*low >= 0 && *low <= kMaxScale)))
+    return Fail("scale={}: expected absmax:A with A from 0 to {}", value, kMaxScale);
+  if (!absmax && (parts.size() != 3 || !low || !high || !(*low <= 0 && *low >= -kMaxScale) ||
+                  !(*high >= 0 && *high <= kMaxScale)))
+    return Fail("scale={}: expected range:LO:HI with LO from -{} to 0 and HI from 0 to {}", value,
+                kMaxScale, kMaxScale);
+  t->scale = absmax ? ScaleRule::kGivenAbsMax : ScaleRule::kGivenRange;
+  t->scale_value = *low + 0.0;  // one zero
+  t->scale_high = absmax ? 0 : *high + 0.0;
+  return {};
+}
+
+// The scales that formats without their own rules have, and nvfp4's tensor.
+Status ParseScaleValue(std::string_view value, Treatment* t) {
+  const std::vector<std::string> known =
+      t->IsNvfp4() ? std::vector<std::string>{"absmax", "absmax:A", "none", "static", "a number"}
+                   : std::vector<std::string>{"absmax", "percentile:P", "absmax:A", "range:LO:HI",
+                                              "none",   "static",       "a number"};
   if (value == "absmax") {
     t->scale = ScaleRule::kAbsMax;
   } else if (value == "none") {
     t->scale = ScaleRule::kNone;
-  } else if (value.starts_with("percentile")) {
-    const auto p =
-        value.starts_with("percentile:") ? ParseNumber<double>(value.substr(11)) : std::nullopt;
-    if (!p || !(*p > 0 && *p <= 100))
-      return Fail("scale={}: expected percentile:P with P above 0 and up to 100", value);
-    t->scale = *p == 100 ? ScaleRule::kAbsMax : ScaleRule::kPercentile;
-    t->scale_value = *p == 100 ? 0 : *p;
+  } else if (value == "static" || value.starts_with("static:")) {
+    t->scale = ScaleRule::kStatic;
+    t->static_site = value == "static" ? "" : value.substr(7);
+    if (value.ends_with(':')) return Fail("scale={}: expected a site after static:", value);
+  } else if (value.starts_with("percentile") && !t->IsNvfp4()) {
+    return ParsePercentile(value, t);
+  } else if (value.starts_with("absmax:") || (value.starts_with("range") && !t->IsNvfp4())) {
+    return ParseGivenRange(value, t);
   } else if (const auto number = ParseNumber<double>(value)) {
     if (!(*number >= kMinScale && *number <= kMaxScale))
       return Fail("scale={}: a number from {} to {} is expected", value, kMinScale, kMaxScale);
@@ -125,8 +176,26 @@ Status ParseScale(std::string_view value, Treatment* t) {
   } else {
     return UnknownValue("scale", value, known);
   }
-  if (ScaleFromData(*t) && t->format.kind == FormatKind::kFloat &&
-      t->format.emax > kMaxScaledExponent)
+  return {};
+}
+
+Status ParseScale(std::string_view value, Treatment* t) {
+  t->scale_value = t->scale_high = 0;
+  t->static_site.clear();
+  if (IsMx(*t)) {
+    ASSIGN_OR_RETURN(t->scale, ParseName("scale", value, kMxScales));
+    return {};
+  }
+  RETURN_IF_ERROR(ParseScaleValue(value, t));
+  if (t->block != nullptr) return {};
+  const bool ranged = HasRange(*t) || t->scale == ScaleRule::kStatic;
+  if (ranged && t->format.kind == FormatKind::kPosit)
+    return Fail(
+        "scale={}: would put the largest element where {} is coarsest; expected a number or none",
+        value, t->format.name);
+  if (ranged && !t->format.has_zero)
+    return Fail("scale={}: {} has no zero and takes no scale from the data", value, t->format.name);
+  if (ranged && t->format.kind == FormatKind::kFloat && t->format.emax > kMaxScaledExponent)
     return Fail("scale={}: {} has the range of double and takes no scale from the data", value,
                 t->format.name);
   return {};
@@ -134,6 +203,7 @@ Status ParseScale(std::string_view value, Treatment* t) {
 
 Status ParsePer(std::string_view value, TreatedThing thing, Treatment* t) {
   const bool weight = thing == TreatedThing::kWeight;
+  t->group = 0;
   if (value == "tensor") {
     t->per = Granularity::kTensor;
   } else if (value == "token") {
@@ -145,6 +215,8 @@ Status ParsePer(std::string_view value, TreatedThing thing, Treatment* t) {
       return Fail(
           "per=channel: the scale of an activation's channel would depend on later tokens; use "
           "per=token or group:N");
+    t->per = Granularity::kRow;
+  } else if (value == "row") {
     t->per = Granularity::kRow;
   } else if (value.starts_with("group")) {
     const auto n = value.starts_with("group:") ? ParseNumber<int>(value.substr(6)) : std::nullopt;
@@ -159,33 +231,107 @@ Status ParsePer(std::string_view value, TreatedThing thing, Treatment* t) {
 
 Status ParseSymmetric(std::string_view value, Treatment* t) {
   ASSIGN_OR_RETURN(t->symmetric, ParseName("symmetric", value, kBooleans));
-  if (!t->symmetric && t->format.kind == FormatKind::kFloat)
+  if (!t->symmetric && t->format.kind != FormatKind::kFixed)
     return Fail("symmetric=false: {} is symmetric about 0; zero points are for intN",
                 t->format.name);
   return {};
 }
 
-Status ParseOption(std::string_view name, std::string_view value, TreatedThing thing,
-                   Treatment* t) {
-  if (name == "round") {
-    ASSIGN_OR_RETURN(t->rounding, ParseName(name, value, kRoundings));
-    return {};
-  }
-  if (name == "overflow") return ParseOverflow(value, t);
-  if (name == "subnormals") return ParseSubnormals(value, t);
-  if (name == "scale") return ParseScale(value, t);
-  if (name == "per") return ParsePer(value, thing, t);
-  if (name == "symmetric") return ParseSymmetric(value, t);
-  const std::vector<std::string> known = {"round", "overflow", "subnormals",
-                                          "scale", "per",      "symmetric"};
+Status ParseStaticPercentile(std::string_view value, Treatment* t) {
+  const auto p = ParseNumber<double>(value);
+  if (!p || !(*p > 0 && *p <= 100))
+    return Fail("percentile={}: expected a number above 0 and up to 100", value);
+  t->static_percentile = *p;
+  return {};
+}
+
+Status ParseSegmentsOption(std::string_view value, Treatment* t) {
+  if (t->format.kind != FormatKind::kFixed)
+    return Fail("segments={}: {} has a grid of its own; segments are for intN", value,
+                t->format.name);
+  ASSIGN_OR_RETURN(t->segments, ParseSegments(value));
+  return {};
+}
+
+Status ParseOutliers(std::string_view value, Treatment* t) {
+  ASSIGN_OR_RETURN(t->outliers, ParseName("outliers", value, kOutliers));
+  if (t->outliers != Outliers::kClip && t->format.kind != FormatKind::kFixed)
+    return Fail("outliers={}: for intN; {} has overflow=", value, t->format.name);
+  return {};
+}
+
+// The options a treatment takes; its format is known.
+std::vector<std::string> KnownOptions(const Treatment& t) {
+  if (t.IsStored()) return {"rotate"};
+  if (t.IsNvfp4()) return {"round", "scale", "percentile", "per", "rotate"};
+  if (IsMx(t)) return {"round", "overflow", "subnormals", "scale", "per", "rotate"};
+  return {"round", "overflow",  "subnormals", "scale",    "percentile",
+          "per",   "symmetric", "segments",   "outliers", "rotate"};
+}
+
+tl::unexpected<Error> UnknownOption(std::string_view name, const Treatment& t) {
+  const std::vector<std::string> known = KnownOptions(t);
+  const std::vector<std::string> all = KnownOptions(Treatment{});
+  if (t.block != nullptr && std::find(all.begin(), all.end(), name) != all.end())
+    return Fail("{}: {} takes no such option; it has {}", name, t.block->name, Listing(known));
   const std::string hint = DidYouMean(name, known);
   return Fail("unknown option '{}'{}", name, hint.empty() ? "; known are " + Listing(known) : hint);
 }
 
+Status ParseOption(std::string_view name, std::string_view value, TreatedThing thing,
+                   Treatment* t) {
+  const std::vector<std::string> known = KnownOptions(*t);
+  if (std::find(known.begin(), known.end(), name) == known.end()) return UnknownOption(name, *t);
+  if (name == "round") {
+    ASSIGN_OR_RETURN(t->rounding, ParseName(name, value, kRoundingNames));
+  } else if (name == "rotate") {
+    ASSIGN_OR_RETURN(t->hadamard, ParseName(name, value, kRotations));
+  } else if (name == "overflow") {
+    return ParseOverflow(value, t);
+  } else if (name == "subnormals") {
+    return ParseSubnormals(value, t);
+  } else if (name == "scale") {
+    return ParseScale(value, t);
+  } else if (name == "percentile") {
+    return ParseStaticPercentile(value, t);
+  } else if (name == "per") {
+    return ParsePer(value, thing, t);
+  } else if (name == "symmetric") {
+    return ParseSymmetric(value, t);
+  } else if (name == "segments") {
+    return ParseSegmentsOption(value, t);
+  } else {
+    return ParseOutliers(value, t);
+  }
+  return {};
+}
+
+// Integer grids: what their options need of each other.
+Status CheckGrid(const Treatment& t) {
+  if (!t.symmetric && !HasRange(t) && t.scale != ScaleRule::kStatic)
+    return Fail(
+        "symmetric=false: needs scale=absmax, percentile:P, range:LO:HI or static, which give its "
+        "range");
+  if (!t.symmetric && t.scale == ScaleRule::kGivenAbsMax)
+    return Fail("symmetric=false: needs both ends, scale=range:LO:HI");
+  if (t.symmetric && t.scale == ScaleRule::kGivenRange)
+    return Fail("scale=range:LO:HI: for symmetric=false; the symmetric range is absmax:A");
+  if (t.static_percentile > 0 && t.scale != ScaleRule::kStatic)
+    return Fail("percentile={}: goes with scale=static; of the data it is scale=percentile:{}",
+                t.static_percentile, t.static_percentile);
+  if (!t.segments.empty() && !t.symmetric)
+    return Fail("segments={}: are symmetric about 0", SegmentsText(t.segments));
+  if (!t.segments.empty() && t.outliers == Outliers::kSecond)
+    return Fail("outliers=second: goes with integers, not with segments");
+  if (t.outliers != Outliers::kClip && t.symmetric && t.segments.empty() &&
+      t.scale == ScaleRule::kAbsMax)
+    return Fail("outliers={}: there are none beyond scale=absmax", NameOf(t.outliers, kOutliers));
+  return {};
+}
+
 // What no option can say alone.
 Status CheckTogether(TreatedThing thing, Treatment* t) {
-  if (!t->symmetric && !ScaleFromData(*t))
-    return Fail("symmetric=false: needs scale=absmax or percentile:P, which give its range");
+  RETURN_IF_ERROR(CheckGrid(*t));
   if (!ScaleFromData(*t)) {
     t->per = Granularity::kRow;
     t->group = 0;
@@ -194,6 +340,9 @@ Status CheckTogether(TreatedThing thing, Treatment* t) {
         "per=tensor: a scale from all tokens of an activation would depend on later tokens; use "
         "per=token, group:N or a number as scale");
   }
+  if (t->IsNvfp4() && t->per == Granularity::kGroup)
+    return Fail("per=group:{}: nvfp4 has blocks of {}; per= says what shares the scale above them",
+                t->group, t->block->block);
   return {};
 }
 
@@ -213,10 +362,72 @@ Status ParseOptions(const std::vector<std::string>& pieces, TreatedThing thing, 
   return CheckTogether(thing, t);
 }
 
+// What a name that is neither an element nor a block format is nearest to.
+Result<Format> FindElementFormat(std::string_view name) {
+  auto format = FindFormat(name);
+  if (format) return format;
+  std::vector<std::string> names;
+  for (const Format& f : NamedFormats()) names.push_back(f.name);
+  const std::string element = NearestName(name, names);
+  for (const std::string& block : BlockFormatNames()) names.push_back(block);
+  const std::string nearest = NearestName(name, names);
+  if (nearest == element) return format;
+  return Fail("unknown format '{}'; did you mean '{}'?", name, nearest);
+}
+
+std::string ScaleText(const Treatment& t) {
+  switch (t.scale) {
+    case ScaleRule::kNone:
+      return "none";
+    case ScaleRule::kAbsMax:
+      return "absmax";
+    case ScaleRule::kPercentile:
+      return fmt::format("percentile:{}", t.scale_value);
+    case ScaleRule::kConstant:
+      return fmt::format("{}", t.scale_value);
+    case ScaleRule::kGivenAbsMax:
+      return fmt::format("absmax:{}", t.scale_value);
+    case ScaleRule::kGivenRange:
+      return fmt::format("range:{}:{}", t.scale_value, t.scale_high);
+    case ScaleRule::kStatic:
+      return t.static_site.empty() ? "static" : "static:" + t.static_site;
+    default:
+      return NameOf(t.scale, kMxScales);
+  }
+}
+
+// ",per=" where it is not what the format has of itself.
+std::string PerText(const Treatment& t) {
+  const bool own_group = IsMx(t) && t.per == Granularity::kGroup && t.group == t.block->block;
+  if (t.per == Granularity::kTensor) return ",per=tensor";
+  if (t.per == Granularity::kRow && t.block != nullptr && ScaleFromData(t)) return ",per=row";
+  if (t.per == Granularity::kGroup && !own_group) return fmt::format(",per=group:{}", t.group);
+  return "";
+}
+
 }  // namespace
 
 bool ScaleFromData(const Treatment& treatment) {
-  return treatment.scale == ScaleRule::kAbsMax || treatment.scale == ScaleRule::kPercentile;
+  switch (treatment.scale) {
+    case ScaleRule::kAbsMax:
+    case ScaleRule::kPercentile:
+    case ScaleRule::kFloor:
+    case ScaleRule::kCeil:
+    case ScaleRule::kEven:
+    case ScaleRule::kRceil:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status CheckWidth(const Treatment& treatment, size_t width) {
+  if (!treatment.IsStored()) return {};
+  const auto block = static_cast<size_t>(treatment.block->block);
+  if (width % block != 0)
+    return Fail("{}: a row of {} elements is not whole blocks of {}", treatment.block->name, width,
+                block);
+  return {};
 }
 
 Result<Treatment> ParseTreatment(std::string_view text, TreatedThing thing) {
@@ -224,30 +435,32 @@ Result<Treatment> ParseTreatment(std::string_view text, TreatedThing thing) {
   const std::string_view name = Trim(pieces[0]);
   if (name.empty()) return Fail("treatment '{}': expected a format such as 'bf16'", text);
   Treatment t;
-  ASSIGN_OR_RETURN(t.format, FindFormat(name));
-  t.overflow = DefaultOverflow(t.format);
-  t.scale = DefaultScale(t.format);
+  t.block = FindBlockFormat(name);
+  const std::string_view element = t.block == nullptr ? name
+                                   : t.IsStored()     ? "f32"
+                                                      : std::string_view(t.block->element);
+  ASSIGN_OR_RETURN(t.format, FindElementFormat(element));
+  SetDefaults(thing, &t);
   if (const Status status = ParseOptions(pieces, thing, &t); !status)
     return Fail("treatment '{}': {}", text, status.error().message);
   return t;
 }
 
 std::string TreatmentText(const Treatment& t) {
-  std::string text = t.format.name;
+  std::string text = t.block != nullptr ? t.block->name : t.format.name;
   if (t.rounding != Rounding::kNearestEven)
-    text += fmt::format(",round={}", NameOf(t.rounding, kRoundings));
-  if (t.overflow != DefaultOverflow(t.format))
+    text += fmt::format(",round={}", NameOf(t.rounding, kRoundingNames));
+  if (t.overflow != DefaultOverflowOf(t))
     text += fmt::format(",overflow={}", NameOf(t.overflow, kOverflows));
   if (t.flush_subnormals) text += ",subnormals=flush";
-  if (t.scale == ScaleRule::kPercentile)
-    text += fmt::format(",scale=percentile:{}", t.scale_value);
-  else if (t.scale == ScaleRule::kConstant)
-    text += fmt::format(",scale={}", t.scale_value);
-  else if (t.scale != DefaultScale(t.format))
-    text += t.scale == ScaleRule::kNone ? ",scale=none" : ",scale=absmax";
-  if (t.per == Granularity::kTensor) text += ",per=tensor";
-  if (t.per == Granularity::kGroup) text += fmt::format(",per=group:{}", t.group);
+  if (t.scale != DefaultScale(t)) text += ",scale=" + ScaleText(t);
+  if (t.static_percentile > 0) text += fmt::format(",percentile={}", t.static_percentile);
+  text += PerText(t);
   if (!t.symmetric) text += ",symmetric=false";
+  if (!t.segments.empty()) text += ",segments=" + SegmentsText(t.segments);
+  if (t.outliers != Outliers::kClip)
+    text += fmt::format(",outliers={}", NameOf(t.outliers, kOutliers));
+  if (t.hadamard) text += ",rotate=hadamard";
   return text;
 }
 

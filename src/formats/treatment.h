@@ -1,17 +1,31 @@
 // A treatment: what a rule does to a tensor at a site. `bf16`, `e4m3,overflow=saturate`,
-// `int8,scale=percentile:99.9,per=group:32`. docs/formats.md is the manual for users.
+// `int8,scale=percentile:99.9,per=group:32`, `mxfp4`, `q4_0`. docs/formats.md is the manual for
+// users and the definition of what happens to the numbers.
 //
 //   treatment  = FORMAT { "," option "=" value }
+//   FORMAT     of formats/format.h (element formats) or formats/block_formats.h
 //   round=     nearest-even (default) | nearest-away | toward-zero | up | down | odd | stochastic
 //   overflow=  saturate | inf | nan; default: inf where the format has infinities, else nan where
-//              it has NaN (as IEEE 754 and OCP OFP8 convert), else saturate. A format must have
-//              what is asked for; integers saturate
+//              it has NaN (as IEEE 754 and OCP OFP8 convert), else saturate; MX and posits (as
+//              their standards say): saturate. A format must have what is asked for; integers
+//              saturate
 //   subnormals= keep (default) | flush
 //   scale=     absmax (default for intN) | percentile:P, 0 < P <= 100 | NUMBER, 1e-30 .. 1e30 |
-//              none (default for float formats)
+//              none (default for float formats) | absmax:A | range:LO:HI (symmetric=false) |
+//              static[:SITE], from a file of scales (formats/static_scales.h)
+//              MX:    floor (default) | ceil | even | rceil
+//              nvfp4: the scale of the tensor: absmax (default) | absmax:A | NUMBER | none |
+//                     static[:SITE]
+//   percentile=P  with scale=static: that percentile of the file instead of its absmax
 //   per=       tensor | token | channel | group:N: which elements share a scale. token, a row of an
 //              activation, and channel, a row (output channel) of a weight, are the defaults
+//              (either is also `row`);
+//              MX: group:32; nvfp4: which elements share the tensor scale, tensor for weights
 //   symmetric= true (default) | false: an integer zero point, range [min, max] (intN only)
+//   segments=  a piecewise grid in place of the integers (formats/segments.h; intN only)
+//   outliers=  clip (default) | keep | second: integers beyond the range (intN only)
+//   rotate=    none (default) | hadamard: around all of it (formats/rotate.h)
+// Storage types (q4_0, q4_k) take rotate= only.
 #ifndef VERNIER_FORMATS_TREATMENT_H_
 #define VERNIER_FORMATS_TREATMENT_H_
 
@@ -20,29 +34,57 @@
 #include <string>
 #include <string_view>
 
+#include "base/parallel.h"
 #include "base/result.h"
+#include "formats/block_formats.h"
 #include "formats/format.h"
 #include "formats/round.h"
+#include "formats/segments.h"
 
 namespace vernier {
 
-enum class ScaleRule { kNone, kAbsMax, kPercentile, kConstant };
+enum class ScaleRule {
+  kNone,
+  kAbsMax,
+  kPercentile,
+  kConstant,
+  kGivenAbsMax,  // as kAbsMax, with A given
+  kGivenRange,   // asymmetric, with the range given
+  kStatic,       // to be resolved (ResolveStatic) before anything is treated
+  kFloor,
+  kCeil,
+  kEven,
+  kRceil  // MX: powers of two from the largest element of a block
+};
 enum class Granularity {
   kTensor,
   kRow,  // a token of an activation, an output channel of a weight
   kGroup
 };
+enum class Outliers { kClip, kKeep, kSecond };
+
+inline constexpr double kMinScale = 1e-30, kMaxScale = 1e30;  // of numbers given as scales
 
 struct Treatment {
-  Format format;
+  Format format;                       // of the elements; kStored: f32
+  const BlockFormat* block = nullptr;  // null: an element format
   Rounding rounding = Rounding::kNearestEven;
   Overflow overflow = Overflow::kInfinity;
   bool flush_subnormals = false;
   ScaleRule scale = ScaleRule::kNone;
-  double scale_value = 0;  // kPercentile: P in (0, 100); kConstant: the scale itself; else 0
+  // kPercentile: P in (0, 100); kConstant: the scale itself; kGivenAbsMax: A; kGivenRange: LO and
+  // in scale_high HI; else 0
+  double scale_value = 0, scale_high = 0;
+  std::string static_site;              // kStatic: of scale=static:SITE
+  double static_percentile = 0;         // kStatic: of percentile=P; 0: absmax
   Granularity per = Granularity::kRow;  // kRow where the scale does not come from the data
   int group = 0;  // kGroup: elements a group; the last group of a row may be shorter
   bool symmetric = true;
+  SegmentedGrid segments;  // empty: integers
+  Outliers outliers = Outliers::kClip;
+  bool hadamard = false;
+  bool IsStored() const { return block != nullptr && block->family == BlockFamily::kStored; }
+  bool IsNvfp4() const { return block != nullptr && block->family == BlockFamily::kNvfp4; }
   friend bool operator==(const Treatment&, const Treatment&) = default;
 };
 
@@ -55,36 +97,22 @@ struct Treatment {
 enum class TreatedThing { kActivation, kWeight };
 Result<Treatment> ParseTreatment(std::string_view text, TreatedThing thing);
 
-// Canonical text: every option that is not at its default, in fixed order. Equal treatments have
-// equal text, and the text parses back to the treatment.
+// Canonical text: every option that is not at its default, in fixed order. Equal treatments of one
+// kind of thing have equal text, and the text parses back to the treatment.
 std::string TreatmentText(const Treatment& treatment);
 
-// Whether the scale is computed from the elements that share it (absmax, percentile).
+// Whether elements that share a scale set it (absmax, percentile, the rules of MX).
 bool ScaleFromData(const Treatment& treatment);
 
-// The numbers of a scaled format. The elements that share a scale have a range: A, the largest
-// finite magnitude (absmax) or the P-th percentile of the finite magnitudes (linear interpolation
-// at P / 100 * (n - 1) of the n sorted ones); with symmetric=false [lo, hi], lo = max(min x, -A),
-// hi = min(max x, A), both widened to contain 0. The scale is the fraction s = a / b:
-//   intN, symmetric      a = A, b = 2^(N-1) - 1: integers -b .. b
-//   intN, asymmetric     a = hi - lo, b = 2^N - 1, zero point z = -2^(N-1) + rne(-lo * b / a)
-//   float formats        a = A, b = max_finite
-//   a number c, or none  a = c or 1, b = 1
-// Then, in double whatever the host, each operation rounded to nearest even:
-//   t = x * b / a;  r = t rounded to an integer or into the format;  value = r * a / b,
-// rounded to the host type, r in -b .. b, or with a zero point r + z in -2^(N-1) .. 2^(N-1) - 1:
-// beyond it r is clamped and the element counts as saturated. On float rows with scale=absmax,
-// symmetric, x * b and r * a are exact and t cannot be rounded onto a number or a tie it is not, so
-// for intN and formats of p <= 27 r is the true quotient rounded once, and the element of magnitude
-// A stays as it is. (From A = 2^512 on, double rows are treated at 2^-512 times their size, so that
-// nothing overflows.)
-// NaN stays NaN, bit for bit, also in integers: a treatment must not hide one. Infinities go to the
-// ends of an integer range and count as saturated. Integers have one zero: -0 becomes +0. Where
-// a = 0 (all elements zero, or a percentile of 0) every number becomes zero, +0 in integers.
+// Whether rows of `width` elements can be treated: storage types need whole blocks. The error is a
+// reason without subject: "q4_0: a row of 100 elements is not whole blocks of 32".
+Status CheckWidth(const Treatment& treatment, size_t width);
 
 // Treats one row of n elements in place. The result is a function of (treatment, row, key) alone:
 // not of threads, vector width or what else is computed. Element i uses RandomBits(key, i) and no
-// other. CHECK: not per=tensor with a scale from the data.
+// other. NaN stays NaN, bit for bit, in every format: a treatment must not hide one.
+// CHECK: not per=tensor with a scale from the data, not scale=static, a width that CheckWidth
+// accepts.
 TreatmentCounts TreatRow(const Treatment& treatment, float* row, size_t n, uint64_t key);
 TreatmentCounts TreatRow(const Treatment& treatment, double* row, size_t n, uint64_t key);
 
@@ -92,16 +120,23 @@ TreatmentCounts TreatRow(const Treatment& treatment, double* row, size_t n, uint
 uint64_t RowKey(uint64_t key, uint64_t r);
 
 // Treats a whole tensor in place, rows of `columns` elements one after another, as TreatRow would
-// with RowKey(key, r), and with one range for all where per=tensor.
+// with RowKey(key, r), and with one range for all where per=tensor. `workers` (may be null) share
+// the rows, which changes no bit. With rotate=hadamard and per=tensor it takes 8 bytes an element.
 TreatmentCounts TreatTensor(const Treatment& treatment, float* data, size_t rows, size_t columns,
-                            uint64_t key);
+                            uint64_t key, Workers* workers = nullptr);
 TreatmentCounts TreatTensor(const Treatment& treatment, double* data, size_t rows, size_t columns,
-                            uint64_t key);
+                            uint64_t key, Workers* workers = nullptr);
 
 // Whether TreatRow with key 0 leaves every element of the row as it is (bit for bit), without
 // writing. For formats without scale the key does not matter: what the format holds never moves,
 // and all else always does.
 bool HoldsExactly(const Treatment& treatment, const float* row, size_t n);
+bool HoldsExactly(const Treatment& treatment, const double* row, size_t n);
+// The same of a tensor, by TreatTensor; also per=tensor.
+bool TensorHoldsExactly(const Treatment& treatment, const float* data, size_t rows, size_t columns,
+                        Workers* workers = nullptr);
+bool TensorHoldsExactly(const Treatment& treatment, const double* data, size_t rows, size_t columns,
+                        Workers* workers = nullptr);
 
 }  // namespace vernier
 

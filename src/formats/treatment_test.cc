@@ -100,6 +100,143 @@ TEST(TreatmentText, RoundTrips) {
             "int8,round=up,per=tensor,symmetric=false");
 }
 
+// Every combination of options: what parses has a text that gives it back.
+TEST(TreatmentText, EveryCombinationRoundTrips) {
+  const std::vector<std::string> formats = {"bf16",    "e4m3",  "e2m1",      "int8",
+                                            "posit16", "mxfp4", "mxint8",    "mxfp8_e5m2",
+                                            "nvfp4",   "q4_0",  "ggml:mxfp4"};
+  const std::vector<std::vector<std::string>> options = {
+      {"", ",round=up"},
+      {"", ",overflow=saturate", ",overflow=nan"},
+      {"", ",scale=absmax", ",scale=percentile:99.9", ",scale=0.1", ",scale=none",
+       ",scale=absmax:0.3", ",scale=range:-0.1:3", ",scale=static", ",scale=static:ffn_norm[3].in",
+       ",scale=floor", ",scale=rceil"},
+      {"", ",per=tensor", ",per=row", ",per=group:32", ",per=group:7"},
+      {"", ",symmetric=false"},
+      {"", ",segments=0.25:32/1:127"},
+      {"", ",outliers=keep", ",outliers=second"},
+      {"", ",rotate=hadamard"}};
+  size_t parsed = 0;
+  for (const TreatedThing thing : {kActivation, kWeight}) {
+    std::vector<std::string> texts = formats;
+    for (const auto& option : options) {
+      std::vector<std::string> more;
+      for (const std::string& text : texts)
+        for (const std::string& value : option) more.push_back(text + value);
+      texts = std::move(more);
+    }
+    for (const std::string& text : texts) {
+      const auto t = ParseTreatment(text, thing);
+      if (!t) continue;
+      ++parsed;
+      const std::string canonical = TreatmentText(*t);
+      const auto again = ParseTreatment(canonical, thing);
+      ASSERT_TRUE(again) << text << ": " << canonical << ": " << again.error().message;
+      ASSERT_EQ(*again, *t) << text << ": " << canonical;
+      ASSERT_EQ(TreatmentText(*again), canonical);
+    }
+  }
+  EXPECT_GT(parsed, 1500u);
+}
+
+TEST(ParseTreatment, Blocks) {
+  Treatment t = Parse("mxfp8_e4m3");
+  EXPECT_EQ(t.format.name, "e4m3");
+  EXPECT_EQ(t.overflow, Overflow::kSaturate);
+  EXPECT_EQ(t.scale, ScaleRule::kFloor);
+  EXPECT_EQ(t.group, 32);
+  EXPECT_EQ(TreatmentText(Parse("mxfp4,per=group:32,scale=floor,overflow=saturate")), "mxfp4");
+  EXPECT_EQ(TreatmentText(Parse("mxfp4,per=group:16,scale=rceil,round=odd,rotate=hadamard")),
+            "mxfp4,round=odd,scale=rceil,per=group:16,rotate=hadamard");
+  EXPECT_EQ(Parse("nvfp4", kWeight).per, Granularity::kTensor);
+  EXPECT_EQ(Parse("nvfp4").per, Granularity::kRow);
+  EXPECT_EQ(Parse("ggml:q4_0"), Parse("q4_0"));
+  EXPECT_NE(Parse("ggml:mxfp4"), Parse("mxfp4"));
+  EXPECT_EQ(TreatmentText(Parse("ggml:q4_0,rotate=none")), "q4_0");
+}
+
+TEST(ParseTreatment, ErrorsOfBlocksAndGrids) {
+  const struct {
+    const char *text, *message;
+  } cases[] = {
+      {"mxfp9_e4m3", "unknown format 'mxfp9_e4m3'; did you mean 'mxfp8_e4m3'?"},
+      {"q4_9", "unknown format 'q4_9'; did you mean 'q4_0'?"},
+      {"q4_0,round=up",
+       "treatment 'q4_0,round=up': round: q4_0 takes no such option; it has rotate"},
+      {"q4_0,rond=up", "treatment 'q4_0,rond=up': unknown option 'rond'; known are rotate"},
+      {"mxfp4,scale=absmax",
+       "treatment 'mxfp4,scale=absmax': unknown value in 'scale=absmax'; known are floor, ceil, "
+       "even or rceil"},
+      {"mxfp4,scale=cel",
+       "treatment 'mxfp4,scale=cel': unknown value in 'scale=cel'; did you mean 'ceil'?"},
+      {"mxfp4,overflow=nan",
+       "treatment 'mxfp4,overflow=nan': overflow=nan: e2m1 has no NaN; use overflow=saturate"},
+      {"mxfp4,outliers=keep",
+       "treatment 'mxfp4,outliers=keep': outliers: mxfp4 takes no such option; it has round, "
+       "overflow, subnormals, scale, per or rotate"},
+      {"mxfp4,per=tensor",
+       "treatment 'mxfp4,per=tensor': per=tensor: a scale from all tokens of an activation would "
+       "depend on later tokens; use per=token, group:N or a number as scale"},
+      {"nvfp4,per=group:32",
+       "treatment 'nvfp4,per=group:32': per=group:32: nvfp4 has blocks of 16; per= says what "
+       "shares the scale above them"},
+      {"nvfp4,scale=percentile:9",
+       "treatment 'nvfp4,scale=percentile:9': unknown value in 'scale=percentile:9'; known are "
+       "absmax, absmax:A, none, static or a number"},
+      {"bf16,segments=1:8",
+       "treatment 'bf16,segments=1:8': segments=1:8: bf16 has a grid of its own; segments are for "
+       "intN"},
+      {"int8,outliers=keep",
+       "treatment 'int8,outliers=keep': outliers=keep: there are none beyond scale=absmax"},
+      {"e4m3,scale=2,outliers=keep",
+       "treatment 'e4m3,scale=2,outliers=keep': outliers=keep: for intN; e4m3 has overflow="},
+      {"int8,scale=1,outliers=sekond",
+       "treatment 'int8,scale=1,outliers=sekond': unknown value in 'outliers=sekond'; did you "
+       "mean 'second'?"},
+      {"int8,scale=1,segments=1:8,outliers=second",
+       "treatment 'int8,scale=1,segments=1:8,outliers=second': outliers=second: goes with "
+       "integers, not with segments"},
+      {"int8,segments=1:8,symmetric=false",
+       "treatment 'int8,segments=1:8,symmetric=false': segments=1:8: are symmetric about 0"},
+      {"int8,rotate=hadamrd",
+       "treatment 'int8,rotate=hadamrd': unknown value in 'rotate=hadamrd'; did you mean "
+       "'hadamard'?"},
+      {"int8,percentile=99",
+       "treatment 'int8,percentile=99': percentile=99: goes with scale=static; of the data it is "
+       "scale=percentile:99"},
+      {"int8,scale=range:-1:1",
+       "treatment 'int8,scale=range:-1:1': scale=range:LO:HI: for symmetric=false; the symmetric "
+       "range is absmax:A"},
+      {"int8,scale=absmax:2,symmetric=false",
+       "treatment 'int8,scale=absmax:2,symmetric=false': symmetric=false: needs both ends, "
+       "scale=range:LO:HI"},
+      {"int8,scale=absmax:-2",
+       "treatment 'int8,scale=absmax:-2': scale=absmax:-2: expected absmax:A with A from 0 to "
+       "1e+30"},
+      {"int8,scale=range:1:2,symmetric=false",
+       "treatment 'int8,scale=range:1:2,symmetric=false': scale=range:1:2: expected range:LO:HI "
+       "with LO from -1e+30 to 0 and HI from 0 to 1e+30"},
+      {"posit16,scale=absmax:2",
+       "treatment 'posit16,scale=absmax:2': scale=absmax:2: would put the largest element where "
+       "posit16 is coarsest; expected a number or none"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(ErrorOf(c.text), c.message);
+  for (const char* bad : {"mxfp4,symmetric=false", "nvfp4,overflow=saturate", "ggml:mxint8",
+                          "ggml:f16", "e8m0,scale=static", "int8,scale=range:nan:nan",
+                          "int8,scale=static,percentile=0", "int8,scale=absmax:inf"})
+    EXPECT_EQ(ErrorOf(bad).find('\n'), std::string::npos) << bad;
+}
+
+// Posits take a number as scale: x / c is rounded into the format.
+TEST(ScaledFloats, PositsWithConstantScale) {
+  const RoundSpec spec =
+      MakeRoundSpec(FindFormat("posit16").value(), Rounding::kNearestEven, Overflow::kSaturate);
+  const std::vector<float> x = Normal(500, 12, 30);
+  const std::vector<float> y = Treated(Parse("posit16,scale=16"), x, nullptr);
+  for (size_t i = 0; i < x.size(); ++i)
+    ASSERT_EQ(y[i], static_cast<float>(RoundValue(spec, static_cast<double>(x[i]) / 16) * 16));
+}
+
 TEST(ParseTreatment, Errors) {
   const struct {
     const char *text, *message;
@@ -160,7 +297,7 @@ TEST(ParseTreatment, Errors) {
                           "f64,scale=absmax",
                           "bf16,subnormals=",
                           "bf16,=up",
-                          "int8,scale=static",
+                          "int8,scale=static:",
                           "bf16;round=up"})
     EXPECT_EQ(ErrorOf(bad).find('\n'), std::string::npos) << bad;
 }
@@ -253,7 +390,10 @@ TEST(Integers, AbsMaxEqualsExactFractions) {
         const std::vector<float> y = Treated(t, x, &counts);
         TreatmentCounts expected{x.size(), 0, 0, 0};
         for (size_t i = 0; i < x.size(); ++i) {
-          const int64_t q = RoundFraction(Quotient(x[i], a, qmax), t.rounding);
+          // A number that the grid gives stays in every mode.
+          int64_t q = RoundFraction(Quotient(x[i], a, qmax), Rounding::kNearestEven);
+          if (ScaledBack(q, a, qmax) != x[i])
+            q = RoundFraction(Quotient(x[i], a, qmax), t.rounding);
           const float e = ScaledBack(q, a, qmax) + 0.0f;
           ASSERT_EQ(std::memcmp(&e, &y[i], sizeof(e)), 0) << x[i] << " of " << a << ": " << y[i];
           expected.changed += std::memcmp(&e, &x[i], sizeof(e)) != 0;
@@ -544,7 +684,7 @@ TEST(HoldsExactly, AgreesWithTreatRow) {
     y[9999] += y[9999] / 1024 + 1e-7f;
     EXPECT_FALSE(HoldsExactly(t, y.data(), y.size())) << text;
   }
-  EXPECT_TRUE(HoldsExactly(Parse("int8"), nullptr, 0));
+  EXPECT_TRUE(HoldsExactly(Parse("int8"), x.data(), 0));
 }
 
 }  // namespace

@@ -10,6 +10,9 @@
 
 #include <cstddef>
 
+#include "kernels/quantise.h"
+#include "kernels/round.h"
+
 namespace vernier {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };
@@ -30,6 +33,30 @@ struct MatMulArgs {
   const T* const* x;  // n rows of k
   size_t n;
   T* const* y;  // n rows of `outputs`
+};
+
+// Consecutive tokens of one sequence through a diagonal state space, the state h of each of `width`
+// channels being `states` numbers. A token t changes channel c's state and reads it:
+//   u = dt[t][c] * x[t][c]
+//   h[n] = fma(exp(dt[t][c] * A[c][n]), h[n], u * B[t][n])     for each n
+//   y[t][c] = one chain: s = 0, then s = fma(C[t][n], h[n], s) for ascending n, in blocks of 256
+// each product rounded to T before it is used, exp evaluated in double and rounded once to T. Runs
+// the panels [first_panel, last_panel) of 16 channels: A is a weight matrix as of MatMulArgs, with
+// `states` columns. States in memory are [width][states].
+template <class T>
+struct ScanArgs {
+  const T* panels;
+  size_t width, states;
+  size_t first_panel, last_panel;
+  size_t tokens;
+  const T* const* dt;  // rows of `width`
+  const T* const* x;
+  const T* const* b;  // rows of `states`
+  const T* const* c;  // a token's entry may be null where its y is
+  const T* start;     // the state before the first token; null: zeros
+  T* const* kept;  // where the state after each token goes (perhaps `start`); null entries: nowhere
+  T* const* y;     // rows of `width`; null entries: not computed
+  T* scratch;      // states * 16 elements
 };
 
 template <class T>
@@ -60,6 +87,18 @@ struct RowKernels {
                           size_t pairs, T* y);
   void (*rope_halves)(const T* x, size_t heads, size_t head_dim, const T* cos, const T* sin,
                       size_t pairs, T* y);
+  void (*silu)(const T* x, size_t n, T* y);  // x / (1 + exp(-x)), as in swiglu; y may be x
+  // ln(1 + exp(x)), x itself above 20; evaluated in double (within 4 ulp) and rounded once to T; y
+  // may be x.
+  void (*softplus)(const T* x, size_t n, T* y);
+  // y[c] = sum over i of W[c][i] x[i][c], one chain t = fma(W[c][i], x[i][c], t) over ascending i,
+  // in blocks of 256; W as the panels of MatMulArgs, x the last `taps` rows, the newest last (null:
+  // zeros).
+  void (*convolve)(const T* panels, const T* const* x, size_t taps, size_t width, T* y);
+  void (*scan)(const ScanArgs<T>&);
+  // y[c] = one chain over ascending n of C[n] and h[c][n], as a scan reads its state; `scratch`
+  // holds states * 16 elements.
+  void (*read_state)(const T* h, const T* c, size_t states, size_t width, T* y, T* scratch);
 };
 
 struct Kernels {
@@ -75,7 +114,19 @@ struct Kernels {
   double (*sum_exp_f32)(const float* x, size_t n, double max);
   double (*sum_exp_f64)(const double* x, size_t n, double max);
   void (*exp_f64)(const double* x, size_t n, double* y);  // y = exp(x) within 1 ulp; y may be x
+  QuantiseKernels quantise;
+  RoundKernels<float> round_f32;
+  RoundKernels<double> round_f64;
 };
+
+template <class T>
+const RowKernels<T>& RowKernelsOf(const Kernels& kernels) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return kernels.f32;
+  } else {
+    return kernels.f64;
+  }
+}
 
 // Null where this machine cannot run it (or the build has no such path).
 const Kernels* KernelsFor(Isa isa);

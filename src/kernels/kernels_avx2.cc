@@ -2,6 +2,8 @@
 #define VERNIER_TARGET avx2
 #define VERNIER_VECTOR_BYTES 32
 #include "kernels/matmul-inl.h"
+#include "kernels/quantise-inl.h"
+#include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/targets.h"
 
@@ -18,6 +20,9 @@ const Kernels kAvx2Kernels = {
     avx2::SumExp<float>,
     avx2::SumExp<double>,
     avx2::ExpRow,
+    avx2::kQuantise,
+    avx2::MakeRoundKernels<float>(),
+    avx2::MakeRoundKernels<double>(),
 };
 
 }  // namespace vernier

@@ -2,6 +2,8 @@
 #define VERNIER_TARGET avx512
 #define VERNIER_VECTOR_BYTES 64
 #include "kernels/matmul-inl.h"
+#include "kernels/quantise-inl.h"
+#include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/targets.h"
 
@@ -18,6 +20,9 @@ const Kernels kAvx512Kernels = {
     avx512::SumExp<float>,
     avx512::SumExp<double>,
     avx512::ExpRow,
+    avx512::kQuantise,
+    avx512::MakeRoundKernels<float>(),
+    avx512::MakeRoundKernels<double>(),
 };
 
 }  // namespace vernier

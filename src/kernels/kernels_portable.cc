@@ -2,6 +2,8 @@
 #define VERNIER_TARGET portable
 #define VERNIER_VECTOR_BYTES 16
 #include "kernels/matmul-inl.h"
+#include "kernels/quantise-inl.h"
+#include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/targets.h"
 
@@ -18,6 +20,9 @@ const Kernels kPortableKernels = {
     portable::SumExp<float>,
     portable::SumExp<double>,
     portable::ExpRow,
+    portable::kQuantise,
+    portable::MakeRoundKernels<float>(),
+    portable::MakeRoundKernels<double>(),
 };
 
 }  // namespace vernier

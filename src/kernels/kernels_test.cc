@@ -29,15 +29,6 @@ bool SameBits(const T* a, const T* b, size_t n) {
   return std::memcmp(a, b, n * sizeof(T)) == 0;
 }
 
-template <class T>
-const RowKernels<T>& Rows(const Kernels& k) {
-  if constexpr (sizeof(T) == 4) {
-    return k.f32;
-  } else {
-    return k.f64;
-  }
-}
-
 class KernelsTest : public ::testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
@@ -109,6 +100,12 @@ void TestRows(const RowKernels<T>& k) {
     k.softmax(y.data(), n, T(0.3));
     reference::Softmax(expected.data(), n, T(0.3));
     EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "softmax " << n;
+    k.silu(wide.data(), n, y.data());
+    for (size_t i = 0; i < n; ++i) expected[i] = static_cast<T>(reference::Silu(wide[i]));
+    EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "silu " << n;
+    k.softplus(wide.data(), n, y.data());
+    for (size_t i = 0; i < n; ++i) expected[i] = static_cast<T>(reference::Softplus(wide[i]));
+    EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "softplus " << n;
     k.multiply(x.data(), u.data(), n, y.data());
     for (size_t i = 0; i < n; ++i) ASSERT_EQ(y[i], x[i] * u[i]);
     k.add(x.data(), u.data(), n, y.data());
@@ -194,6 +191,126 @@ void TestRope(const RowKernels<T>& kernels) {
 TEST_P(KernelsTest, RopeRotatesPairs) {
   TestRope<float>(kernels_->f32);
   TestRope<double>(kernels_->f64);
+}
+
+template <class T>
+Panels<T> PanelsOf(const std::vector<T>& weights, size_t outputs, size_t k) {
+  Panels<T> panels = MakePanels<T>(outputs, k);
+  for (size_t p = 0; p < panels.Count(); ++p)
+    FillPanel(&panels, p, weights.data() + p * kLanes * k, std::min(kLanes, outputs - p * kLanes));
+  return panels;
+}
+
+template <class T>
+std::vector<const T*> RowsOf(const std::vector<T>& values, size_t width) {
+  std::vector<const T*> rows;
+  for (size_t at = 0; at < values.size(); at += width) rows.push_back(values.data() + at);
+  return rows;
+}
+
+template <class T>
+void TestConvolution(const RowKernels<T>& kernels, size_t width, size_t taps) {
+  const std::vector<T> weights = Random<T>(width * taps, 7), rows = Random<T>(width * taps, 8);
+  const Panels<T> panels = PanelsOf(weights, width, taps);
+  std::vector<const T*> x = RowsOf(rows, width);
+  for (size_t missing = 0; missing <= taps; ++missing) {
+    if (missing > 0) x[missing - 1] = nullptr;
+    std::vector<T> y(width, T{-7});
+    kernels.convolve(panels.data.data(), x.data(), taps, width, y.data());
+    for (size_t c = 0; c < width; ++c) {
+      const T expected = reference::Convolve(weights.data() + c * taps, x.data(), taps, c);
+      ASSERT_TRUE(SameBits(&expected, &y[c], 1)) << width << " " << taps << " channel " << c;
+    }
+  }
+}
+
+TEST_P(KernelsTest, ConvolutionEqualsTheReference) {
+  for (const size_t width : {1, 16, 37, 512}) {
+    TestConvolution<float>(kernels_->f32, width, 4);
+    TestConvolution<double>(kernels_->f64, width, 4);
+  }
+  TestConvolution<float>(kernels_->f32, 20, 300);  // more than a block
+}
+
+// A sequence in one call, and in two with the state carried in memory.
+template <class T>
+void TestScan(const RowKernels<T>& kernels, size_t width, size_t states, size_t tokens) {
+  std::vector<T> a = Random<T>(width * states, 1, 3), dt = Random<T>(width * tokens, 2, 0.3);
+  for (T& v : a) v = -std::abs(v);
+  for (T& v : dt) v = std::abs(v);
+  const std::vector<T> x = Random<T>(width * tokens, 3), b = Random<T>(states * tokens, 4),
+                       c = Random<T>(states * tokens, 5);
+  const Panels<T> panels = PanelsOf(a, width, states);
+  const auto dts = RowsOf(dt, width), xs = RowsOf(x, width), bs = RowsOf(b, states),
+             cs = RowsOf(c, states);
+  std::vector<T> y(width * tokens), kept(width * states * tokens), scratch(states * kLanes),
+      read(width);
+  std::vector<T*> ys, keep;
+  for (size_t t = 0; t < tokens; ++t) {
+    ys.push_back(y.data() + t * width);
+    keep.push_back(kept.data() + t * width * states);
+  }
+  const size_t middle = tokens / 2, half = panels.Count() / 2;
+  const auto run = [&](size_t t0, size_t t1, size_t p0, size_t p1, const T* start) {
+    kernels.scan({panels.data.data(), width, states, p0, p1, t1 - t0, dts.data() + t0,
+                  xs.data() + t0, bs.data() + t0, cs.data() + t0, start, keep.data() + t0,
+                  ys.data() + t0, scratch.data()});
+  };
+  run(0, middle, half, panels.Count(), nullptr);
+  run(0, middle, 0, half, nullptr);
+  run(middle, tokens, 0, panels.Count(), middle == 0 ? nullptr : keep[middle - 1]);
+  std::vector<T> h(width * states);
+  for (size_t t = 0; t < tokens; ++t) {
+    kernels.read_state(keep[t], cs[t], states, width, read.data(), scratch.data());
+    for (size_t i = 0; i < width; ++i) {
+      const T expected = reference::ScanStep(a.data() + i * states, dts[t][i], xs[t][i], bs[t],
+                                             cs[t], states, h.data() + i * states);
+      ASSERT_TRUE(SameBits(&expected, &ys[t][i], 1)) << "token " << t << " channel " << i;
+      ASSERT_TRUE(SameBits(&expected, &read[i], 1)) << "token " << t << " channel " << i;
+    }
+    ASSERT_TRUE(SameBits(h.data(), keep[t], h.size())) << "token " << t;
+  }
+  keep.assign(tokens, nullptr);  // nothing kept, only the last token read
+  std::vector<T*> last(tokens, nullptr);
+  last.back() = read.data();
+  kernels.scan({panels.data.data(), width, states, 0, panels.Count(), tokens, dts.data(), xs.data(),
+                bs.data(), cs.data(), nullptr, keep.data(), last.data(), scratch.data()});
+  EXPECT_TRUE(SameBits(read.data(), ys.back(), width));
+}
+
+TEST_P(KernelsTest, ScanEqualsTheReference) {
+  TestScan<float>(kernels_->f32, 512, 16, 9);
+  TestScan<float>(kernels_->f32, 37, 5, 6);
+  TestScan<float>(kernels_->f32, 20, 300, 3);  // more than a block of states
+  TestScan<double>(kernels_->f64, 100, 16, 7);
+  TestScan<double>(kernels_->f64, 3, 1, 1);
+}
+
+TEST_P(KernelsTest, SoftplusIsWithinFourUlp) {
+  std::vector<double> x = {0.0, -0.0, 20.0, 1e300, -700.0, -750.0, INFINITY, -INFINITY};
+  for (int i = -60000; i <= 3000; i += 7) x.push_back(i / 100.0 + 1e-7 * (i % 13));
+  std::vector<double> y(x.size());
+  kernels_->f64.softplus(x.data(), x.size(), y.data());
+  mpfr_t e, right;
+  mpfr_inits2(200, e, right, nullptr);
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_EQ(y[i], reference::Softplus(x[i])) << x[i];
+    if (x[i] > 20) {
+      EXPECT_EQ(y[i], x[i]);
+      continue;
+    }
+    mpfr_set_d(e, x[i], MPFR_RNDN);
+    mpfr_exp(e, e, MPFR_RNDN);
+    mpfr_log1p(right, e, MPFR_RNDN);
+    const double nearest = mpfr_get_d(right, MPFR_RNDN);
+    const double ulp = std::max(std::nextafter(nearest, INFINITY) - nearest, 0x1p-1074);
+    mpfr_sub_d(right, right, y[i], MPFR_RNDN);
+    EXPECT_LE(std::abs(mpfr_get_d(right, MPFR_RNDN)), 4 * ulp) << x[i];
+  }
+  mpfr_clears(e, right, nullptr);
+  double nan = NAN;
+  kernels_->f64.softplus(&nan, 1, &nan);
+  EXPECT_TRUE(std::isnan(nan));
 }
 
 TEST_P(KernelsTest, ExpIsWithinOneUlp) {

@@ -36,7 +36,7 @@ inline float AffineError(const AffineSearch& s, const float* x, const float* w, 
 }
 
 inline void AffineGroup(const AffineSearch& s, const float* x, const float* w, float* scale_out,
-                        float* min_out, uint8_t* codes_out) {
+                        float* min_out, float* inverse_out, float* offset_out) {
   float min = x[0], max = x[0], sum_w = w[0], sum_x = w[0] * x[0];
   for (size_t i = 1; i < s.n; ++i) {
     if (x[i] < min) min = x[i];
@@ -48,14 +48,17 @@ inline void AffineGroup(const AffineSearch& s, const float* x, const float* w, f
   if (max <= min) {
     *scale_out = 0;
     *min_out = -min;
-    std::fill_n(codes_out, s.n, uint8_t{0});
+    *inverse_out = INFINITY;
+    *offset_out = 0;
     return;
   }
   const auto top = static_cast<float>(s.top);
   float inverse = top / (max - min), scale = 1 / inverse;
-  int codes[kGroupLimit], best[kGroupLimit];
-  for (size_t i = 0; i < s.n; ++i) best[i] = AffineCode(x[i], min, inverse, s.top);
-  float best_error = AffineError(s, x, w, best, scale, min);
+  int codes[kGroupLimit];
+  for (size_t i = 0; i < s.n; ++i) codes[i] = AffineCode(x[i], min, inverse, s.top);
+  *inverse_out = inverse;
+  *offset_out = min;
+  float best_error = AffineError(s, x, w, codes, scale, min);
   for (int t = 0; t <= s.tries; ++t) {
     inverse = (s.first + s.step * static_cast<float>(t) + top) / (max - min);
     float sum_l = 0, sum_l2 = 0, sum_xl = 0;
@@ -76,7 +79,8 @@ inline void AffineGroup(const AffineSearch& s, const float* x, const float* w, f
     }
     const float error = AffineError(s, x, w, codes, this_scale, this_min);
     if (error < best_error) {
-      std::copy_n(codes, s.n, best);
+      *inverse_out = inverse;
+      *offset_out = min;
       best_error = error;
       scale = this_scale;
       min = this_min;
@@ -84,7 +88,6 @@ inline void AffineGroup(const AffineSearch& s, const float* x, const float* w, f
   }
   *scale_out = scale;
   *min_out = -min;
-  std::copy_n(best, s.n, codes_out);
 }
 
 // The first element of largest magnitude; 0 where that is below kZeroGroup.
@@ -109,9 +112,9 @@ struct Fit {
 };
 
 inline void SymmetricGroup(size_t n, int top, const float* x, const float* w, float* scale_out,
-                           uint8_t* codes) {
+                           float* inverse_out) {
   *scale_out = 0;
-  std::fill_n(codes, n, uint8_t{0});
+  *inverse_out = INFINITY;
   const float most = SignedMost(x, n);
   if (most == 0) return;
   const auto fit = [&](float inverse) {
@@ -136,8 +139,7 @@ inline void SymmetricGroup(size_t n, int top, const float* x, const float* w, fl
       best = scale * f.xq;
     }
   }
-  for (size_t i = 0; i < n; ++i)
-    codes[i] = static_cast<uint8_t>(top + NearestWithin(best_inverse * x[i], -top, top - 1));
+  *inverse_out = best_inverse;
   *scale_out = scale;
 }
 
@@ -269,43 +271,102 @@ void EachGroup(size_t n, const float* x, const float* w, const F& f) {
   for (size_t g = 0; g < kGroups; ++g) f(g, x + g * n, w != nullptr ? w + g * n : nullptr);
 }
 
+inline uint8_t NearestE2M1(float x, float d) {
+  size_t best = 0;
+  const auto distance = [&](size_t code) {
+    return std::abs(static_cast<float>(kTwiceE2M1[code]) * d - x);
+  };
+  for (size_t code = 1; code < 16; ++code)
+    if (distance(code) < distance(best)) best = code;
+  return static_cast<uint8_t>(best);
+}
+
+inline int Truncate(float v) {
+  return static_cast<int>(v > -0x1p31f && v < 0x1p31f ? v : -0x1p31f);
+}
+
 inline constexpr QuantiseKernels kQuantise = {
-    [](const AffineSearch& s, const float* x, const float* w, float* scales, float* minima,
-       uint8_t* codes) {
-      EachGroup(s.n, x, w, [&](size_t g, const float* xg, const float* wg) {
-        AffineGroup(s, xg, wg, scales + g, minima + g, codes + g * s.n);
-      });
-    },
-    [](size_t n, int top, const float* x, const float* w, float* scales, uint8_t* codes) {
-      EachGroup(n, x, w, [&](size_t g, const float* xg, const float* wg) {
-        SymmetricGroup(n, top, xg, wg, scales + g, codes + g * n);
-      });
-    },
-    [](const float* x, float* scales, uint8_t* codes) {
-      EachGroup(16, x, nullptr, [&](size_t g, const float* xg, const float*) {
-        DescentGroup(xg, scales + g, codes + g * 16);
-      });
-    },
-    [](size_t n, int top, const float* x, const float* w, float* scales, uint8_t* codes) {
-      EachGroup(n, x, w, [&](size_t g, const float* xg, const float* wg) {
-        PositiveGroup(n, top, xg, wg, scales + g, codes + g * n);
-      });
-    },
-    [](const float* x, const float* w, float* scales) {
-      EachGroup(32, x, w, [&](size_t g, const float* xg, const float* wg) {
-        LevelsGroup(xg, wg, scales + g);
-      });
-    },
-    [](const float* x, size_t n, float d, float m, int low, int high, uint8_t* codes) {
-      for (size_t i = 0; i < n; ++i)
-        codes[i] = static_cast<uint8_t>(NearestWithin((x[i] + m) / d, low, high) - low);
-    },
-    [](const float* x, size_t n, float factor, uint8_t* codes) {
-      for (size_t i = 0; i < n; ++i) codes[i] = static_cast<uint8_t>(NearestLevel(x[i] * factor));
-    },
-    [](const float* x, const float* importance, size_t n, float variance, float* weights) {
-      for (size_t i = 0; i < n; ++i) weights[i] = importance[i] * std::sqrt(variance + x[i] * x[i]);
-    },
+    .affine =
+        [](const AffineSearch& s, const float* x, const float* w, float* scales, float* minima,
+           float* inverses, float* offsets) {
+          for (size_t g = 0; g < kGroups; ++g)
+            AffineGroup(s, x + g * s.n, w + g * s.n, scales + g, minima + g, inverses + g,
+                        offsets + g);
+        },
+    .symmetric =
+        [](size_t n, int top, const float* x, const float* w, float* scales, float* inverses) {
+          for (size_t g = 0; g < kGroups; ++g)
+            SymmetricGroup(n, top, x + g * n, w != nullptr ? w + g * n : nullptr, scales + g,
+                           inverses + g);
+        },
+    .descent =
+        [](const float* x, size_t groups, float* scales, uint8_t* codes) {
+          uint8_t unused[16];
+          for (size_t g = 0; g < groups; ++g)
+            DescentGroup(x + g * 16, scales + g, codes != nullptr ? codes + g * 16 : unused);
+        },
+    .positive =
+        [](size_t n, int top, const float* x, const float* w, float* scales, uint8_t* codes) {
+          for (size_t g = 0; g < kGroups; ++g)
+            PositiveGroup(n, top, x + g * n, w + g * n, scales + g, codes + g * n);
+        },
+    .levels =
+        [](const float* x, const float* w, float* scales) {
+          for (size_t g = 0; g < kGroups; ++g)
+            LevelsGroup(x + g * 32, w != nullptr ? w + g * 32 : nullptr, scales + g);
+        },
+    .codes =
+        [](const float* x, size_t n, float factor, float offset, int low, int high,
+           uint8_t* codes) {
+          for (size_t i = 0; i < n; ++i)
+            codes[i] =
+                static_cast<uint8_t>(NearestWithin(factor * (x[i] - offset), low, high) - low);
+        },
+    .requantise =
+        [](const float* x, size_t n, float d, float m, int low, int high, uint8_t* codes) {
+          for (size_t i = 0; i < n; ++i)
+            codes[i] = static_cast<uint8_t>(NearestWithin((x[i] + m) / d, low, high) - low);
+        },
+    .nearest_levels =
+        [](const float* x, size_t n, float factor, uint8_t* codes) {
+          for (size_t i = 0; i < n; ++i)
+            codes[i] = static_cast<uint8_t>(NearestLevel(x[i] * factor));
+        },
+    .nearest_e2m1 =
+        [](const float* x, size_t n, float d, uint8_t* codes) {
+          for (size_t i = 0; i < n; ++i) codes[i] = NearestE2M1(x[i], d);
+        },
+    .weigh =
+        [](const float* x, const float* importance, size_t n, float variance, float* weights) {
+          for (size_t i = 0; i < n; ++i)
+            weights[i] = importance[i] * std::sqrt(variance + x[i] * x[i]);
+        },
+    .most =
+        [](const float* x, size_t n) {
+          float most = 0;
+          for (size_t i = 0; i < n; ++i) most = std::abs(x[i]) > most ? std::abs(x[i]) : most;
+          return most;
+        },
+    .round_away =
+        [](const float* x, size_t n, float factor, int8_t* codes) {
+          for (size_t i = 0; i < n; ++i)
+            codes[i] = static_cast<int8_t>(Truncate(std::round(x[i] * factor)));
+        },
+    .cut =
+        [](const float* x, size_t n, float offset, float factor, float bias, int top,
+           uint8_t* codes) {
+          for (size_t i = 0; i < n; ++i)
+            codes[i] =
+                static_cast<uint8_t>(std::min(Truncate((x[i] - offset) * factor + bias), top));
+        },
+    .extremes =
+        [](const float* x, size_t n, float* least, float* most) {
+          *least = *most = x[0];
+          for (size_t i = 1; i < n; ++i) {
+            *least = x[i] < *least ? x[i] : *least;
+            *most = x[i] > *most ? x[i] : *most;
+          }
+        },
 };
 
 }  // namespace vernier::reference

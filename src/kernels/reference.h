@@ -75,6 +75,34 @@ T SwiGlu(T gate, T up) {
   return static_cast<T>(g / (1.0 + Exp(0.0 - g))) * up;
 }
 
+inline double Silu(double x) { return x / (1.0 + Exp(0.0 - x)); }
+
+inline double Softplus(double x) {
+  if (x > 20) return x;
+  const double t = Exp(x < 0.0 - x ? x : 0.0 - x), s = t / (2.0 + t);
+  double p = 0;
+  for (int i = 33; i >= 1; i -= 2) p = std::fma(p, s * s, 1.0 / i);
+  return (x < 0 ? 0 : x) + (s + s) * p;
+}
+
+// x[i]: the last rows, oldest first; null: zeros.
+template <class T>
+T Convolve(const T* weights, const T* const* x, size_t taps, size_t channel) {
+  return Dot<T>([&](size_t i) { return weights[i]; },
+                [&](size_t i) { return x[i] ? x[i][channel] : T{0}; }, taps);
+}
+
+// One token of one channel: the state h[0 .. states) changes; the result is what is read from it.
+template <class T>
+T ScanStep(const T* a, T dt, T x, const T* b, const T* c, size_t states, T* h) {
+  const T u = dt * x;
+  for (size_t n = 0; n < states; ++n) {
+    const T product = dt * a[n], drive = u * b[n];
+    h[n] = std::fma(static_cast<T>(Exp(product)), h[n], drive);
+  }
+  return Dot<T>([&](size_t n) { return c[n]; }, [&](size_t n) { return h[n]; }, states);
+}
+
 }  // namespace vernier::reference
 
 #endif  // VERNIER_KERNELS_REFERENCE_H_

@@ -3,39 +3,10 @@
 #ifndef VERNIER_KERNELS_ROWS_INL_H_
 #define VERNIER_KERNELS_ROWS_INL_H_
 
+#include "kernels/recurrence-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
-
-// Calls f on each 16 elements of a row; the last, shorter piece is padded with `fill`.
-template <class T, class F>
-VERNIER_INLINE void ForLanes(const T* x, size_t n, T fill, F f) {
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) f(i, Load<T>(x + i), kLanes);
-  if (i < n) f(i, LoadFirst(x + i, n - i, fill), n - i);
-}
-
-template <class T>
-VERNIER_INLINE void StoreLanes(const Vec<T>& v, T* y, size_t valid) {
-  if (valid == kLanes) {
-    Store(v, y);
-  } else {
-    StoreFirst(v, y, valid);
-  }
-}
-
-// f of each element evaluated in double and rounded once to T.
-template <class F>
-VERNIER_INLINE Vec<double> InDouble(const Vec<double>& x, F f) {
-  return f(x);
-}
-template <class F>
-VERNIER_INLINE Vec<float> InDouble(const Vec<float>& x, F f) {
-  float buffer[16];
-  Store(x, buffer);
-  StoreNarrow(f(Load<double>(buffer)), buffer);
-  return Load<float>(buffer);
-}
 
 template <class T>
 void Normalise(const T* x, size_t n, T eps, T* y) {
@@ -59,12 +30,27 @@ void AddRows(const T* a, const T* b, size_t n, T* y) {
   for (size_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
 
+VERNIER_INLINE Vec<double> Silu(const Vec<double>& g) { return g / (Set(1.0) + Exp(Set(0.0) - g)); }
+
+template <class T>
+void SiluRow(const T* x, size_t n, T* y) {
+  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) {
+    StoreLanes(InDouble(v, [](const Vec<double>& d) { return Silu(d); }), y + i, valid);
+  });
+}
+
+template <class T>
+void SoftplusRow(const T* x, size_t n, T* y) {
+  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) {
+    StoreLanes(InDouble(v, [](const Vec<double>& d) { return Softplus(d); }), y + i, valid);
+  });
+}
+
 template <class T>
 void SwiGlu(const T* gate, const T* up, size_t n, T* y) {
-  const auto silu = [](const Vec<double>& g) { return g / (Set(1.0) + Exp(Set(0.0) - g)); };
   ForLanes(gate, n, T{0}, [&](size_t i, const Vec<T>& g, size_t valid) {
     const Vec<T> u = valid == kLanes ? Load<T>(up + i) : LoadFirst(up + i, valid, T{0});
-    StoreLanes(InDouble(g, silu) * u, y + i, valid);
+    StoreLanes(InDouble(g, [](const Vec<double>& d) { return Silu(d); }) * u, y + i, valid);
   });
 }
 
@@ -187,8 +173,9 @@ inline void ExpRow(const double* x, size_t n, double* y) {
 
 template <class T>
 constexpr RowKernels<T> MakeRowKernels() {
-  return {Scores<T>,  WeightedSum<T>, Softmax<T>,        Normalise<T>, Multiply<T>,
-          AddRows<T>, SwiGlu<T>,      RopeNeighbours<T>, RopeHalves<T>};
+  return {Scores<T>,      WeightedSum<T>, Softmax<T>,        Normalise<T>,  Multiply<T>,
+          AddRows<T>,     SwiGlu<T>,      RopeNeighbours<T>, RopeHalves<T>, SiluRow<T>,
+          SoftplusRow<T>, Convolve<T>,    Scan<T>,           ReadState<T>};
 }
 
 }  // namespace vernier::VERNIER_TARGET

@@ -12,6 +12,8 @@
 #include <string.h>
 #if VERNIER_VECTOR_BYTES > 16
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #include "kernels/kernels.h"
@@ -25,6 +27,7 @@ struct Native;
 template <>
 struct Native<float> {
   typedef float Type __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
+  typedef int32_t Bits __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
 };
 template <>
 struct Native<double> {
@@ -44,11 +47,13 @@ struct Vec {
 #if VERNIER_VECTOR_BYTES == 64
 VERNIER_INLINE __m512 FmaPart(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 VERNIER_INLINE __m512d FmaPart(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+VERNIER_INLINE __m512 SqrtPart(__m512 a) { return _mm512_maskz_sqrt_ps(0xffff, a); }
 VERNIER_INLINE __m512 SetPart(float x) { return _mm512_set1_ps(x); }
 VERNIER_INLINE __m512d SetPart(double x) { return _mm512_set1_pd(x); }
 #elif VERNIER_VECTOR_BYTES == 32
 VERNIER_INLINE __m256 FmaPart(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 VERNIER_INLINE __m256d FmaPart(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+VERNIER_INLINE __m256 SqrtPart(__m256 a) { return _mm256_sqrt_ps(a); }
 VERNIER_INLINE __m256 SetPart(float x) { return _mm256_set1_ps(x); }
 VERNIER_INLINE __m256d SetPart(double x) { return _mm256_set1_pd(x); }
 #else
@@ -63,6 +68,10 @@ VERNIER_INLINE Native<double>::Type FmaPart(Native<double>::Type a, Native<doubl
                                             Native<double>::Type c) {
   for (int i = 0; i < Vec<double>::kWidth; ++i) c[i] = __builtin_fma(a[i], b[i], c[i]);
   return c;
+}
+VERNIER_INLINE Native<float>::Type SqrtPart(Native<float>::Type a) {
+  for (int i = 0; i < Vec<float>::kWidth; ++i) a[i] = __builtin_sqrtf(a[i]);
+  return a;
 }
 VERNIER_INLINE Native<float>::Type SetPart(float x) { return Native<float>::Type{x, x, x, x}; }
 VERNIER_INLINE Native<double>::Type SetPart(double x) { return Native<double>::Type{x, x}; }
@@ -130,6 +139,9 @@ VERNIER_INLINE void StoreNarrow(const Vec<double>& v, float* p) {
 template <class T>
 VERNIER_INLINE Vec<T> Fma(const Vec<T>& a, const Vec<T>& b, const Vec<T>& c) {
   return ForParts<T>([&](int q) { return FmaPart(a.part[q], b.part[q], c.part[q]); });
+}
+VERNIER_INLINE Vec<float> Sqrt(const Vec<float>& a) {
+  return ForParts<float>([&](int q) { return SqrtPart(a.part[q]); });
 }
 template <class T>
 VERNIER_INLINE Vec<T> operator+(const Vec<T>& a, const Vec<T>& b) {
@@ -217,6 +229,49 @@ VERNIER_INLINE Vec<double> Exp(const Vec<double>& argument) {
   for (int i = 1; i < 14; ++i) p = Fma(p, r, Set(kTaylor[i]));
   const Vec<double> half = (n * Set(0.5) + round) - round;
   return p * PowerOfTwo(half) * PowerOfTwo(n - half);
+}
+
+// ln(1 + exp(x)) within 4 ulp; x itself above 20, as PyTorch's softplus has it (where the two are
+// 2e-9 apart). With t = exp(-|x|): max(x, 0) + ln(1 + t), and ln(1 + t) = 2 atanh(s) with
+// s = t / (2 + t) <= 1/3, by its series up to s^33 (the remainder is below 2e-18 of the sum).
+VERNIER_INLINE Vec<double> Softplus(const Vec<double>& x) {
+  const Vec<double> zero = Set(0.0), t = Exp(Less(x, zero - x));
+  const Vec<double> s = t / (Set(2.0) + t), square = s * s;
+  Vec<double> p = Set(1.0 / 33);
+#pragma GCC unroll 16
+  for (int i = 31; i >= 1; i -= 2) p = Fma(p, square, Set(1.0 / i));
+  const Vec<double> y = Greater(x, zero) + (s + s) * p;
+  return ForParts<double>([&](int q) { return x.part[q] > SetPart(20.0) ? x.part[q] : y.part[q]; });
+}
+
+// Calls f on each 16 elements of a row; the last, shorter piece is padded with `fill`.
+template <class T, class F>
+VERNIER_INLINE void ForLanes(const T* x, size_t n, T fill, F f) {
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(i, Load<T>(x + i), kLanes);
+  if (i < n) f(i, LoadFirst(x + i, n - i, fill), n - i);
+}
+
+template <class T>
+VERNIER_INLINE void StoreLanes(const Vec<T>& v, T* y, size_t valid) {
+  if (valid == kLanes) {
+    Store(v, y);
+  } else {
+    StoreFirst(v, y, valid);
+  }
+}
+
+// f of each element evaluated in double and rounded once to T.
+template <class F>
+VERNIER_INLINE Vec<double> InDouble(const Vec<double>& x, F f) {
+  return f(x);
+}
+template <class F>
+VERNIER_INLINE Vec<float> InDouble(const Vec<float>& x, F f) {
+  float buffer[16];
+  Store(x, buffer);
+  StoreNarrow(f(Load<double>(buffer)), buffer);
+  return Load<float>(buffer);
 }
 
 }  // namespace vernier::VERNIER_TARGET

@@ -218,9 +218,13 @@ Result<const TensorView*> Checkpoint::Get(std::string_view name,
     for (const auto& entry : index) names.push_back(entry.first);
     return Fail("{}: no tensor {}{}", path, Quote(name), DidYouMean(name, names));
   }
-  if (tensor->shape != shape)
-    return Fail("{}: tensor {}: shape {}, expected {}", path, Quote(name), ShapeText(tensor->shape),
-                ShapeText(shape));
+  if (tensor->shape != shape) {
+    const bool swapped =
+        shape.size() == 2 && tensor->shape == std::vector<int64_t>{shape[1], shape[0]};
+    return Fail("{}: tensor {}: shape {}, expected {}{}", path, Quote(name),
+                ShapeText(tensor->shape), ShapeText(shape),
+                swapped ? "; rows and columns look swapped" : "");
+  }
   return tensor;
 }
 

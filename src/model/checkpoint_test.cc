@@ -34,7 +34,11 @@ TEST(CheckpointTest, FindsAndChecksTensors) {
   EXPECT_EQ(c->Find("absent"), nullptr);
   EXPECT_EQ(c->Get("token_embd.weight", {2, 32}).value(), &c->tensors[0]);
   EXPECT_EQ(c->Get("token_embd.weight", {32, 2}).error().message,
-            path + ": tensor 'token_embd.weight': shape [2, 32], expected [32, 2]");
+            path +
+                ": tensor 'token_embd.weight': shape [2, 32], expected [32, 2]; rows and "
+                "columns look swapped");
+  EXPECT_EQ(c->Get("token_embd.weight", {3, 32}).error().message,
+            path + ": tensor 'token_embd.weight': shape [2, 32], expected [3, 32]");
   EXPECT_EQ(c->Get("output_norm.weigth", {3}).error().message,
             path + ": no tensor 'output_norm.weigth'; did you mean 'output_norm.weight'?");
 }

@@ -8,15 +8,6 @@
 namespace vernier {
 namespace {
 
-template <class T>
-const RowKernels<T>& RowsOf(const Kernels& kernels) {
-  if constexpr (sizeof(T) == 4) {
-    return kernels.f32;
-  } else {
-    return kernels.f64;
-  }
-}
-
 void RunMatMul(const Kernels& k, const OpWeight<float>& weight, MatMulArgs<float, float> args) {
   CHECK(weight.matrix != nullptr);
   args.panels = weight.matrix->data.data();
@@ -76,6 +67,10 @@ void OneRow(const RowsArgs<T>& args, const RowKernels<T>& kernels, size_t r) {
       return kernels.add(a, args.b[r], n, out);
     case OpKind::kSwiGlu:
       return kernels.swiglu(a, args.b[r], n, out);
+    case OpKind::kSilu:
+      return kernels.silu(a, n, out);
+    case OpKind::kSoftplus:
+      return kernels.softplus(a, n, out);
     case OpKind::kRope: {
       const RopeTable& rope = *args.rope;
       const auto rotate =
@@ -129,7 +124,7 @@ void AttentionTile(const AttentionArgs<T>& args, const RowKernels<T>& kernels, s
 template <class T>
 void EvaluateRows(const RowsArgs<T>& args, const Machine& machine) {
   if (args.op == OpKind::kMatMul) return MatMulRows(args, machine);
-  const RowKernels<T>& kernels = RowsOf<T>(*machine.kernels);
+  const RowKernels<T>& kernels = RowKernelsOf<T>(*machine.kernels);
   const size_t grain = std::max<size_t>(1, 16384 / std::max<size_t>(args.shape.width, 1));
   machine.workers->For(args.out.size(), grain, [&](size_t first, size_t last) {
     for (size_t r = first; r < last; ++r) OneRow(args, kernels, r);
@@ -139,7 +134,7 @@ void EvaluateRows(const RowsArgs<T>& args, const Machine& machine) {
 template <class T>
 void EvaluateAttention(const AttentionArgs<T>& args, const Machine& machine) {
   constexpr size_t kTile = 16;
-  const RowKernels<T>& kernels = RowsOf<T>(*machine.kernels);
+  const RowKernels<T>& kernels = RowKernelsOf<T>(*machine.kernels);
   const size_t tiles = (args.out.size() + kTile - 1) / kTile;
   machine.workers->For(tiles, 1, [&](size_t first, size_t last) {
     for (size_t tile = first; tile < last; ++tile)

@@ -22,10 +22,13 @@ struct OpShape {
   size_t in_width = 0;                           // of the first operand
   double eps = 0;                                // kNormalise
   size_t heads = 0, kv_heads = 0, head_dim = 0;  // kAttention; kRope: heads of this operand
+  size_t offset = 0;                             // kSlice: the first element
+  size_t taps = 0;                               // kConvolve: tokens that a row reads
+  size_t states = 0;                             // kScan: numbers of a channel's state
 };
 
-// A weight in the form its op reads: `matrix` or `wide_matrix` for kMatMul, `vector` (T) for
-// kMultiply and kBias.
+// A weight in the form its op reads: `matrix` or `wide_matrix` for kMatMul (the one of T for
+// kConvolve and kScan), `vector` (T) for kMultiply and kBias.
 template <class T>
 struct OpWeight {
   const Panels<float>* matrix = nullptr;
@@ -38,7 +41,8 @@ struct Machine {
   Workers* workers;
 };
 
-// Rows of every op that is not kEmbed or kAttention: out[r] from a[r] (and b[r] for two operands).
+// Rows of every op that reads its own token alone (kEmbed and kSlice apart, which compute nothing):
+// out[r] from a[r] (and b[r] for two operands).
 template <class T>
 struct RowsArgs {
   OpKind op;

@@ -21,6 +21,11 @@ enum class OpKind : uint8_t {
   kAttention,  // softmax(q K^T / sqrt(head_dim)) V over this and all earlier tokens
   kAdd,        // a + b
   kSwiGlu,     // silu(gate) * up
+  kSlice,      // consecutive elements of x: a view
+  kConvolve,   // causal convolution of each channel over this and the tokens before
+  kSilu,       // x / (1 + exp(-x))
+  kSoftplus,   // ln(1 + exp(x))
+  kScan,       // selective state space: the state of all tokens so far, read
 };
 
 struct OpInfo {
@@ -29,7 +34,9 @@ struct OpInfo {
   const char* doc;   // one line
   int operands;      // values it takes (weights apart)
   bool has_weight;
-  bool causal;  // a row depends on earlier rows
+  uint8_t earlier;  // bit i: a row reads operand i's rows of earlier tokens, too
+  bool causal() const { return earlier != 0; }
+  bool ReadsEarlier(size_t operand) const { return (earlier >> operand & 1) != 0; }
 };
 
 std::span<const OpInfo> Ops();

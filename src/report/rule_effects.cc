@@ -23,6 +23,7 @@ nlohmann::ordered_json EffectsJson(const std::vector<RuleEffect>& effects) {
                     {"saturated", e.counts.saturated},
                     {"flushed", e.counts.flushed},
                     {"vacuous", e.vacuous()},
+                    {"why", e.vacuous() ? nlohmann::ordered_json(WhyVacuous(e)) : nullptr},
                     {"labels", e.sites}});
   return json;
 }
@@ -46,10 +47,20 @@ std::string EffectsTable(const std::vector<RuleEffect>& effects) {
     } else {
       row.insert(row.end(), 4, "-");
     }
-    row.push_back(e.vacuous() ? "VACUOUS: changed nothing" : "");
+    row.push_back(e.vacuous() ? "VACUOUS: " + WhyVacuous(e) : "");
     table.rows.push_back(std::move(row));
   }
   return FormatTable(table);
+}
+
+std::string WhyVacuous(const RuleEffect& e) {
+  if (!e.rounds) return "there is nothing it speaks of";
+  const std::string weights = e.stored_types.empty()
+                                  ? ""
+                                  : fmt::format(" of {} weights (stored as {})", e.sites.size(),
+                                                fmt::join(e.stored_types, ", "));
+  return fmt::format("all {} elements{} are numbers of that format already",
+                     CountText(e.counts.touched), weights);
 }
 
 bool AnyVacuous(const std::vector<RuleEffect>& effects) {

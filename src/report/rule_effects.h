@@ -13,9 +13,13 @@ namespace vernier {
 // The plan's rules, its counts of weights and those of activations added.
 std::vector<RuleEffect> WithEffects(const Plan& plan, const std::vector<TreatmentCounts>& counts);
 
-// [{rule, sites, elements, changed, saturated, flushed, vacuous, labels}]
+// [{rule, sites, elements, changed, saturated, flushed, vacuous, why, labels}]; `why` is null where
+// it is not vacuous
 nlohmann::ordered_json EffectsJson(const std::vector<RuleEffect>& effects);
 std::string EffectsTable(const std::vector<RuleEffect>& effects);  // empty where there is no rule
+// Why a vacuous rule changed nothing: "all 1 024 elements of 4 weights (stored as BF16) are numbers
+// of that format already".
+std::string WhyVacuous(const RuleEffect& effect);
 bool AnyVacuous(const std::vector<RuleEffect>& effects);
 
 }  // namespace vernier

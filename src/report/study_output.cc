@@ -40,8 +40,10 @@ Json AgreementJson(const Agreement& a) {
   return json;
 }
 
-Json VariantJson(const StudySpec& spec, const StudyData& data, const Graph& graph,
-                 const VariantReport& v) {
+Json VariantJson(const StudyPart& part, const VariantReport& v) {
+  const StudySpec& spec = *part.spec;
+  const StudyData& data = *part.data;
+  const Graph& graph = part.model->graph();
   const bool truth = data.Truth() >= 0;
   Json json = {{"name", v.name}, {"vacuous", v.vacuous}, {"foretold", v.foretold}};
   json["same_as"] = v.same_as.empty() ? Json(nullptr) : Json(v.same_as);
@@ -113,19 +115,18 @@ Json DeltaPJson(const DivergenceSummary& s) {
   return json;
 }
 
-Json StudyJson(const StudySpec& spec, Model& model, const StudyData& data,
-               const StudyReport& report, const std::vector<JudgedClaim>& claims) {
-  Json json = {{"name", spec.name},
-               {"study", spec.path},
-               {"model",
+namespace {
+
+// What was run: results.json has these keys at its top for a study of one model, else in `models`.
+Json ModelJson(const StudyPart& part) {
+  const StudySpec& spec = *part.spec;
+  const StudyReport& report = part.report;
+  Json json = {{"model",
                 {{"path", spec.model},
-                 {"architecture", model.graph().architecture},
-                 {"hash", model.hash().Hex()}}},
-               {"numerics", kNumericsVersion},
-               {"context", spec.context},
-               {"seed", spec.seed}};
+                 {"architecture", part.model->graph().architecture},
+                 {"hash", part.model->hash().Hex()}}}};
   json["baseline"] = {{"rules", spec.baseline}, {"ppl", PerplexityJson(report.baseline)}};
-  if (data.Truth() >= 0) json["baseline"]["kld_truth"] = ValueJson(report.baseline_truth);
+  if (part.data->Truth() >= 0) json["baseline"]["kld_truth"] = ValueJson(report.baseline_truth);
   json["baseline"]["texts"] = Json::array();
   for (size_t t = 0; t < spec.texts.size(); ++t)
     json["baseline"]["texts"].push_back(
@@ -134,24 +135,60 @@ Json StudyJson(const StudySpec& spec, Model& model, const StudyData& data,
     json["noise"] = {{"lanes", spec.noise},
                      {"kld", KldJson(*report.noise)},
                      {"logits", {{"max_abs", report.noise->max_abs}, {"mae", report.noise->mae}}}};
+  return json;
+}
+
+struct Cost {
+  EvaluationCost evaluation;
+  double seconds = 0;
+};
+Cost TotalCost(std::span<const StudyPart> parts) {
+  Cost total;
+  for (const StudyPart& part : parts) {
+    total.evaluation += part.data->cost;
+    total.seconds += part.data->seconds;
+  }
+  return total;
+}
+
+}  // namespace
+
+Json StudyJson(std::span<const StudyPart> parts, const std::vector<JudgedClaim>& claims) {
+  const StudySpec& spec = *parts[0].spec;
+  const bool several = parts.size() > 1;
+  Json json = {{"name", spec.name},
+               {"study", spec.path},
+               {"numerics", kNumericsVersion},
+               {"context", spec.context},
+               {"seed", spec.seed}};
+  if (!several) json.update(ModelJson(parts[0]));
   json["variants"] = Json::array();
-  for (const VariantReport& v : report.variants)
-    json["variants"].push_back(VariantJson(spec, data, model.graph(), v));
+  for (size_t m = 0; m < parts.size(); ++m) {
+    if (several) {
+      json["models"].push_back({{"name", spec.models[m].name}});
+      json["models"].back().update(ModelJson(parts[m]));
+    }
+    for (const VariantReport& v : parts[m].report.variants) {
+      json["variants"].push_back(VariantJson(parts[m], v));
+      if (several) json["variants"].back()["model"] = spec.models[m].name;
+    }
+  }
   json["claims"] = Json::array();
   for (const JudgedClaim& c : claims)
     json["claims"].push_back({{"says", c.says},
                               {c.required ? "require" : "expect", c.expression},
                               {"verdict", VerdictName(c.verdict)},
                               {"detail", c.detail}});
-  json["cost"] = {{"tensors_naive", data.cost.tensors_naive},
-                  {"tensors_evaluated", data.cost.tensors_evaluated},
-                  {"rows_naive", data.cost.rows_naive},
-                  {"rows_evaluated", data.cost.rows_evaluated},
-                  {"seconds", data.seconds}};
+  const Cost cost = TotalCost(parts);
+  json["cost"] = {{"tensors_naive", cost.evaluation.tensors_naive},
+                  {"tensors_evaluated", cost.evaluation.tensors_evaluated},
+                  {"rows_naive", cost.evaluation.rows_naive},
+                  {"rows_evaluated", cost.evaluation.rows_evaluated},
+                  {"seconds", cost.seconds}};
   return json;
 }
 
-std::string StudyCsv(const StudySpec& spec, const StudyReport& report) {
+std::string StudyCsv(std::span<const StudyPart> parts) {
   std::string csv =
       "variant,text,tokens,ppl,ppl_uncertainty,kld,kld_uncertainty,kld_max,kld_p99,kld_median,"
       "delta_p,delta_p_rms,same_top_p,"
@@ -165,18 +202,25 @@ std::string StudyCsv(const StudySpec& spec, const StudyReport& report) {
                     d.rms_delta_p.value, d.same_top.value, d.max_abs, d.mae, d.kld_truth.value,
                     v.vacuous, v.foretold, Quoted(v.same_as));
   };
-  for (const VariantReport& v : report.variants) {
-    line(v, "", v.ppl, v.divergence);
-    for (size_t t = 0; t < spec.texts.size(); ++t)
-      line(v, spec.texts[t].name, v.text_ppl[t], v.text_divergence[t]);
+  for (const StudyPart& part : parts) {
+    for (const VariantReport& v : part.report.variants) {
+      line(v, "", v.ppl, v.divergence);
+      for (size_t t = 0; t < part.spec->texts.size(); ++t)
+        line(v, part.spec->texts[t].name, v.text_ppl[t], v.text_divergence[t]);
+    }
   }
   return csv;
 }
 
-std::string StudyTables(const StudySpec& spec, const StudyData& data, const StudyReport& report,
-                        const std::vector<JudgedClaim>& claims, size_t width) {
-  std::string text = fmt::format("{}\n\n{}: {} tokens scored, baseline perplexity {}\n", spec.name,
-                                 spec.model, report.baseline.tokens,
+namespace {
+
+// A model's heading lines and its variants.
+std::string ModelTable(const StudyPart& part, size_t width) {
+  const StudySpec& spec = *part.spec;
+  const StudyData& data = *part.data;
+  const StudyReport& report = part.report;
+  std::string text = fmt::format("{}: {} tokens scored, baseline perplexity {}\n", spec.model,
+                                 report.baseline.tokens,
                                  WithError(report.baseline.mean, report.baseline.uncertainty));
   if (data.Truth() >= 0)
     text += fmt::format("baseline against truth (f64): KL {} nats a token\n",
@@ -205,17 +249,30 @@ std::string StudyTables(const StudySpec& spec, const StudyData& data, const Stud
     table.rows.push_back(std::move(row));
   }
   text += "\n" + FormatTable(table, width);
+  for (const VariantReport& v : report.variants)
+    for (const RuleEffect& e : v.rules)
+      if (e.vacuous())
+        text += fmt::format("{} is VACUOUS: {}: {}\n", v.name, e.rule, WhyVacuous(e));
+  return text;
+}
+
+}  // namespace
+
+std::string StudyTables(std::span<const StudyPart> parts, const std::vector<JudgedClaim>& claims,
+                        size_t width) {
+  std::string text = parts[0].spec->name + "\n";
+  for (const StudyPart& part : parts) text += "\n" + ModelTable(part, width);
   if (!claims.empty()) text += "\nClaims\n";
   for (const JudgedClaim& c : claims)
     text += fmt::format("  {:<10} {}{}\n             {}\n", VerdictName(c.verdict), c.says,
                         c.required ? " (required)" : "", c.detail);
-  text +=
-      fmt::format("\n{} of {} tensors evaluated ({}), {:.1f} s\n",
-                  CountText(data.cost.tensors_evaluated), CountText(data.cost.tensors_naive),
-                  PercentText(static_cast<double>(data.cost.tensors_evaluated) /
-                              static_cast<double>(std::max<uint64_t>(1, data.cost.tensors_naive))),
-                  data.seconds);
-  return text;
+  const Cost cost = TotalCost(parts);
+  const double share = static_cast<double>(cost.evaluation.tensors_evaluated) /
+                       static_cast<double>(std::max<uint64_t>(1, cost.evaluation.tensors_naive));
+  return text + fmt::format("\n{} of {} tensors evaluated ({}), {:.1f} s\n",
+                            CountText(cost.evaluation.tensors_evaluated),
+                            CountText(cost.evaluation.tensors_naive), PercentText(share),
+                            cost.seconds);
 }
 
 }  // namespace vernier

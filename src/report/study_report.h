@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,12 +51,19 @@ struct StudyReport {
 
 StudyReport MakeStudyReport(const StudySpec& spec, const StudyData& data);
 
-nlohmann::ordered_json StudyJson(const StudySpec& spec, Model& model, const StudyData& data,
-                                 const StudyReport& report, const std::vector<JudgedClaim>& claims);
-std::string StudyCsv(const StudySpec& spec,
-                     const StudyReport& report);  // a line a variant and text
-std::string StudyTables(const StudySpec& spec, const StudyData& data, const StudyReport& report,
-                        const std::vector<JudgedClaim>& claims, size_t width = 160);
+// The study of one model, finished. A study of several models has a part for each.
+struct StudyPart {
+  const StudySpec* spec;
+  Model* model;
+  const StudyData* data;
+  StudyReport report;
+};
+
+nlohmann::ordered_json StudyJson(std::span<const StudyPart> parts,
+                                 const std::vector<JudgedClaim>& claims);
+std::string StudyCsv(std::span<const StudyPart> parts);  // a line a variant and text
+std::string StudyTables(std::span<const StudyPart> parts, const std::vector<JudgedClaim>& claims,
+                        size_t width = 160);
 
 // Keys that eval and study share.
 nlohmann::ordered_json PerplexityJson(const Perplexity& ppl);

@@ -40,7 +40,7 @@ class StudyReportTest : public testing::Test {
     folder_.Write("p.jsonl", "{\"prompt\": \"First\"}\n{\"prompt\": \"Then\", \"tag\": \"x\"}\n");
     std::string study = kStudy;
     study.replace(study.find("MODEL"), 5, kSource + "/models/tiny-qwen2");
-    spec_ = ReadStudy(folder_.Write("study.toml", study), "").value();
+    spec_ = ReadStudy(folder_.Write("study.toml", study), {}).value();
     EXPECT_TRUE(ExpandSweeps(&spec_, model_->graph().layers));
   }
   StudyData Run(const std::string& store_folder, const RunOptions& options) {
@@ -53,13 +53,14 @@ class StudyReportTest : public testing::Test {
   nlohmann::ordered_json Results(const StudyData& data) {
     std::vector<Expression> claims;
     for (const StudyClaim& claim : spec_.claims)
-      claims.push_back(ParseClaim(claim.expression, spec_).value());
-    const auto judged = JudgeClaims(spec_, claims, data, model_->graph());
-    const StudyReport report = MakeStudyReport(spec_, data);
-    auto json = StudyJson(spec_, *model_, data, report, judged);
+      claims.push_back(ParseClaim(claim.expression, {&spec_, 1}).value());
+    const StudiedModel model{&spec_, &data, &model_->graph()};
+    const auto judged = JudgeClaims(spec_.claims, claims, {&model, 1});
+    const StudyPart part{&spec_, model_.get(), &data, MakeStudyReport(spec_, data)};
+    auto json = StudyJson({&part, 1}, judged);
     json.erase("cost");
-    json["csv"] = StudyCsv(spec_, report);
-    EXPECT_NE(StudyTables(spec_, data, report, judged).find("rough is worse"), std::string::npos);
+    json["csv"] = StudyCsv({&part, 1});
+    EXPECT_NE(StudyTables({&part, 1}, judged).find("rough is worse"), std::string::npos);
     return nlohmann::ordered_json::parse(json.dump());  // NaN is null there
   }
   ScratchFolder folder_;

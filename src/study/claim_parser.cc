@@ -19,7 +19,7 @@ constexpr CallShape kCalls[] = {
     {"kld", 1, 2, false},     {"ppl", 1, 2, false},         {"nll", 1, 2, false},
     {"delta_p", 1, 2, false}, {"rms_delta_p", 1, 2, false}, {"same_top", 1, 2, false},
     {"mae", 1, 2, false},     {"truth", 1, 2, false},       {"error", 1, 2, false},
-    {"noise", 0, 1, false},   {"overhead", 1, 1, false},    {"identical", 2, 2, true},
+    {"noise", 0, 2, false},   {"overhead", 1, 1, false},    {"identical", 2, 2, true},
     {"vacuous", 1, 1, true},  {"increasing", 2, 3, true},   {"decreasing", 2, 3, true},
     {"monotone", 2, 3, true},
 };
@@ -36,7 +36,8 @@ bool IsSeries(const std::string& name) {
 
 class Parser {
  public:
-  Parser(const std::string& text, const StudySpec& spec) : text_(text), spec_(spec) {}
+  Parser(const std::string& text, std::span<const StudySpec> parts)
+      : text_(text), spec_(parts[0]), parts_(parts) {}
 
   Result<Expression> Parse() {
     ASSIGN_OR_RETURN(Expression left, Sum());
@@ -174,20 +175,17 @@ class Parser {
       if (e.parts[i].kind != Kind::kText)
         return Fail("{}: claim \"{}\": '{}' takes quoted names", spec_.path, text_, e.text);
       const std::string& name = e.parts[i].text;
-      const bool text_name =
-          e.text == "noise" || (i == 1 && e.text != "identical" && e.text != "error");
       if (e.text == "error" && i == 1) continue;  // a site: checked against the model
-      std::vector<std::string> known;
-      if (text_name) {
-        for (const StudyText& t : spec_.texts) known.push_back(t.name);
-      } else {
-        known.push_back("baseline");
-        for (const StudyVariant& v : spec_.variants) known.push_back(v.name);
-      }
+      const char* what = i == 1 && e.text != "identical" ? "text" : "variant";
+      if (e.text == "noise") what = Several() && i == 0 ? "model" : "text";
+      const std::vector<std::string> known = NamesOf(what);
       if (std::find(known.begin(), known.end(), name) == known.end())
-        return Fail("{}: claim \"{}\": no {} is named '{}'{}", spec_.path, text_,
-                    text_name ? "text" : "variant", name, DidYouMean(name, known));
+        return Fail("{}: claim \"{}\": no {} is named '{}'{}", spec_.path, text_, what, name,
+                    DidYouMean(name, known));
     }
+    if (e.text == "noise" && (Several() ? e.parts.empty() : e.parts.size() > 1))
+      return Fail("{}: claim \"{}\": 'noise' takes {}", spec_.path, text_,
+                  Several() ? "a model, and perhaps a text" : "at most a text");
     if (e.text == "error" && e.parts.size() == 1)
       return Fail("{}: claim \"{}\": 'error' takes a variant and a site", spec_.path, text_);
     if (e.text == "truth" && !spec_.truth)
@@ -195,6 +193,36 @@ class Parser {
     if (e.text == "noise" && spec_.noise == 0)
       return Fail("{}: claim \"{}\": 'noise' needs noise = N in the study", spec_.path, text_);
     return {};
+  }
+
+  bool Several() const { return parts_.size() > 1; }
+
+  // What a claim may name.
+  std::vector<std::string> NamesOf(std::string_view what) const {
+    std::vector<std::string> names;
+    if (what == "text")
+      for (const StudyText& t : spec_.texts) names.push_back(t.name);
+    if (what == "model")
+      for (const StudyModel& model : spec_.models) names.push_back(model.name);
+    if (what != "variant") return names;
+    for (const StudySpec& part : parts_) {
+      names.push_back(part.prefix + "baseline");
+      for (const StudyVariant& v : part.variants) names.push_back(v.name);
+    }
+    return names;
+  }
+
+  // The sweeps over layers: "SITE FORMAT", after the model where there are several.
+  std::vector<std::string> LayerSweeps() const {
+    std::vector<std::string> sweeps;
+    for (const StudySpec& part : parts_) {
+      for (const StudyVariant& v : part.variants) {
+        const std::string key = part.prefix + v.site + " " + v.format;
+        if (v.layer && std::find(sweeps.begin(), sweeps.end(), key) == sweeps.end())
+          sweeps.push_back(key);
+      }
+    }
+    return sweeps;
   }
 
   Status CheckSeries(const Expression& e) const {
@@ -211,12 +239,7 @@ class Parser {
           "{}: claim \"{}\": the first argument of '{}' is a measure's name, or error('VARIANT', "
           "'SITE')",
           spec_.path, text_, e.text);
-    std::vector<std::string> sweeps;
-    for (const StudyVariant& v : spec_.variants) {
-      const std::string key = v.site + " " + v.format;
-      if (v.layer && std::find(sweeps.begin(), sweeps.end(), key) == sweeps.end())
-        sweeps.push_back(key);
-    }
+    const std::vector<std::string> sweeps = LayerSweeps();
     if (e.parts.size() == 2 && sweeps.size() != 1)
       return Fail(
           "{}: claim \"{}\": {} sweeps go over layers; say which as a third argument, such as '{}'",
@@ -230,31 +253,39 @@ class Parser {
   }
 
   const std::string& text_;
-  const StudySpec& spec_;
+  const StudySpec& spec_;  // what all parts have in common
+  std::span<const StudySpec> parts_;
   size_t at_ = 0;
   int depth_ = 0, operations_ = 0;
 };
 
 }  // namespace
 
-Result<Expression> ParseClaim(const std::string& text, const StudySpec& spec) {
-  return Parser(text, spec).Parse();
+Result<Expression> ParseClaim(const std::string& text, std::span<const StudySpec> parts) {
+  return Parser(text, parts).Parse();
 }
 
-void CollectNeeds(const Expression& e, RunOptions* options) {
+void CollectNeeds(const Expression& e, const StudySpec& part, RunOptions* options) {
+  const auto in_part = [&](const std::string& name) {
+    return name == part.prefix + "baseline" ||
+           std::any_of(part.variants.begin(), part.variants.end(),
+                       [&](const StudyVariant& v) { return v.name == name; });
+  };
   if (e.kind == Kind::kCall && e.text == "error") {
+    if (!in_part(e.parts[0].text)) return;
     const std::string& site = e.parts[1].text;
     options->error_sites.push_back(site.substr(0, site.find('[')));
     options->error_labels.push_back(site);
     return;
   }
   if (e.kind == Kind::kCall && IsSeries(e.text)) {  // of error, over all layers
-    if (e.parts[0].kind == Kind::kCall) options->error_sites.push_back(e.parts[0].parts[1].text);
+    if (e.parts[0].kind == Kind::kCall && in_part(e.parts[0].parts[0].text))
+      options->error_sites.push_back(e.parts[0].parts[1].text);
     return;
   }
-  if (e.kind == Kind::kCall && e.text == "overhead")
+  if (e.kind == Kind::kCall && e.text == "overhead" && in_part(e.parts[0].text))
     options->timed_variants.push_back(e.parts[0].text);
-  for (const Expression& part : e.parts) CollectNeeds(part, options);
+  for (const Expression& child : e.parts) CollectNeeds(child, part, options);
 }
 
 }  // namespace vernier

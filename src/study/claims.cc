@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
+#include <set>
 
 #include "measure/statistics.h"
 #include "ops/elementary.h"
@@ -37,23 +39,28 @@ Sums SumsOf(const ChunkScore& score) {
 // A number as a function of how often each group (chunk, or round of timing) counts.
 using Statistic = std::function<double(std::span<const uint32_t>)>;
 
+// A lane of one of the models.
+struct LaneOf {
+  size_t model, lane;
+};
+
 class Judge {
  public:
-  Judge(const StudySpec& spec, const StudyData& data, const Graph& graph, size_t claims)
-      : spec_(spec),
-        data_(data),
-        graph_(graph),
-        alpha_(0.05 / static_cast<double>(std::max<size_t>(claims, 1))) {
-    for (const auto& lane : data.scores) {
+  Judge(std::span<const StudiedModel> models, size_t claims)
+      : models_(models), alpha_(0.05 / static_cast<double>(std::max<size_t>(claims, 1))) {
+    for (size_t m = 0; m < models.size(); ++m) {
       sums_.emplace_back();
-      for (const ChunkScore& score : lane) sums_.back().push_back(SumsOf(score));
+      for (const auto& lane : models[m].data->scores) {
+        sums_.back().emplace_back();
+        for (const ChunkScore& score : lane) sums_.back().back().push_back(SumsOf(score));
+      }
+      first_group_.push_back(FirstGroup(m));
     }
-    strata_.assign(spec.texts.size(), 0);
-    for (const size_t text : data.text_of_chunk) ++strata_[text];
-    for (const auto& [lane, timing] : data.timings) {
-      timing_at_[lane] = data.chunks.size() + timing_groups_;
-      timing_groups_ += timing.baseline.size();
-      strata_.push_back(timing.baseline.size());
+    for (size_t m = 0; m < models.size(); ++m) {
+      for (const auto& [lane, timing] : models[m].data->timings) {
+        timing_at_[{m, lane}] = groups_;
+        AddStratum(timing.baseline.size());
+      }
     }
   }
 
@@ -61,40 +68,71 @@ class Judge {
     if (e.kind != Kind::kCall) return Compare(e, claim);
     if (e.text == "identical") return Identical(e, claim);
     if (e.text == "vacuous") {
-      const size_t lane = Lane(e.parts[0].text);
-      claim->verdict = IsVacuous(data_, lane) ? Verdict::kSupported : Verdict::kRefuted;
-      claim->detail = fmt::format("exact, over {} chunks", data_.chunks.size());
+      const LaneOf of = Lane(e.parts[0].text);
+      const StudyData& data = Data(of);
+      claim->verdict = IsVacuous(data, of.lane) ? Verdict::kSupported : Verdict::kRefuted;
+      claim->detail = fmt::format("exact, over {} chunks", data.chunks.size());
       return;
     }
     Series(e, claim);
   }
 
  private:
-  size_t Lane(const std::string& name) const {
-    for (size_t l = 0; l < data_.lanes.size(); ++l)
-      if (data_.lanes[l].name == name) return l;
+  void AddStratum(size_t count) {
+    strata_.push_back(count);
+    groups_ += count;
+  }
+  // Where a model's chunks stand among the groups that are drawn: with those of an earlier model
+  // where the tokens are the same, so that differences between models are paired.
+  size_t FirstGroup(size_t m) {
+    const StudyData& data = *models_[m].data;
+    for (size_t other = 0; other < m; ++other) {
+      const StudyData& before = *models_[other].data;
+      const auto same = [](const Chunk& a, const Chunk& b) {
+        return a.tokens == b.tokens && a.scored == b.scored;
+      };
+      if (data.text_of_chunk == before.text_of_chunk &&
+          std::equal(data.chunks.begin(), data.chunks.end(), before.chunks.begin(),
+                     before.chunks.end(), same))
+        return first_group_[other];
+    }
+    const size_t first = groups_;
+    std::vector<size_t> chunks(models_[m].spec->texts.size());
+    for (const size_t text : data.text_of_chunk) ++chunks[text];
+    for (const size_t count : chunks) AddStratum(count);
+    return first;
+  }
+  const StudyData& Data(LaneOf of) const { return *models_[of.model].data; }
+  LaneOf Lane(const std::string& name) const {
+    for (size_t m = 0; m < models_.size(); ++m)
+      for (size_t l = 0; l < models_[m].data->lanes.size(); ++l)
+        if (models_[m].data->lanes[l].name == name) return {m, l};
     CHECK(false && "a claim's names are checked when it is parsed");
-    return 0;
+    return {};
   }
   // Text of index, -1: all.
   int Text(const std::string& name) const {
-    for (size_t t = 0; t < spec_.texts.size(); ++t)
-      if (spec_.texts[t].name == name) return static_cast<int>(t);
+    const auto& texts = models_[0].spec->texts;
+    for (size_t t = 0; t < texts.size(); ++t)
+      if (texts[t].name == name) return static_cast<int>(t);
     return -1;
   }
-  double Total(size_t lane, int text, std::span<const uint32_t> times, double Sums::*field) const {
+  double Total(LaneOf of, int text, std::span<const uint32_t> times, double Sums::*field) const {
+    const StudyData& data = Data(of);
+    const std::vector<Sums>& sums = sums_[of.model][of.lane];
+    const auto of_group = times.subspan(first_group_[of.model]);
     double total = 0;
-    for (size_t c = 0; c < data_.chunks.size(); ++c)
-      if (text < 0 || data_.text_of_chunk[c] == static_cast<size_t>(text))
-        total += times[c] * (sums_[lane][c].*field);
+    for (size_t c = 0; c < data.chunks.size(); ++c)
+      if (text < 0 || data.text_of_chunk[c] == static_cast<size_t>(text))
+        total += of_group[c] * (sums[c].*field);
     return total;
   }
-  double MeanOver(size_t lane, int text, std::span<const uint32_t> times,
+  double MeanOver(LaneOf lane, int text, std::span<const uint32_t> times,
                   double Sums::*field) const {
     return Total(lane, text, times, field) / Total(lane, text, times, &Sums::tokens);
   }
 
-  Statistic MeasureOf(const std::string& name, size_t lane, int text) const {
+  Statistic MeasureOf(const std::string& name, LaneOf lane, int text) const {
     static constexpr std::pair<const char*, double Sums::*> kMeans[] = {
         {"kld", &Sums::kld},           {"nll", &Sums::nll}, {"delta_p", &Sums::delta_p},
         {"same_top", &Sums::same_top}, {"mae", &Sums::mae}, {"truth", &Sums::truth}};
@@ -113,31 +151,34 @@ class Judge {
     };
   }
 
-  Statistic NoiseOf(int text) const {
-    std::vector<size_t> lanes;
-    for (size_t l = 0; l < data_.lanes.size(); ++l)
-      if (data_.lanes[l].kind == LaneKind::kNoise) lanes.push_back(l);
+  Statistic NoiseOf(size_t model, int text) const {
+    std::vector<LaneOf> lanes;
+    const StudyData& data = *models_[model].data;
+    for (size_t l = 0; l < data.lanes.size(); ++l)
+      if (data.lanes[l].kind == LaneKind::kNoise) lanes.push_back({model, l});
     return [this, lanes, text](std::span<const uint32_t> times) {
       double total = 0;
-      for (const size_t lane : lanes) total += MeanOver(lane, text, times, &Sums::kld);
+      for (const LaneOf lane : lanes) total += MeanOver(lane, text, times, &Sums::kld);
       return total / static_cast<double>(lanes.size());
     };
   }
 
   // Relative l2 error of the lane's site (index into data.sites) against the baseline's.
-  Statistic ErrorOf(size_t lane, size_t site) const {
-    return [this, lane, site](std::span<const uint32_t> times) {
+  Statistic ErrorOf(LaneOf of, size_t site) const {
+    return [this, of, site](std::span<const uint32_t> times) {
+      const std::vector<ChunkScore>& scores = Data(of).scores[of.lane];
+      const auto of_group = times.subspan(first_group_[of.model]);
       double error = 0, reference = 0;
-      for (size_t c = 0; c < data_.chunks.size(); ++c) {
-        error += times[c] * data_.scores[lane][c].sites[site].error;
-        reference += times[c] * data_.scores[lane][c].sites[site].reference;
+      for (size_t c = 0; c < scores.size(); ++c) {
+        error += of_group[c] * scores[c].sites[site].error;
+        reference += of_group[c] * scores[c].sites[site].reference;
       }
       return std::sqrt(error / reference);
     };
   }
-  Statistic OverheadOf(size_t lane) const {
-    const Timing& timing = data_.timings.at(lane);
-    return [&timing, first = timing_at_.at(lane)](std::span<const uint32_t> times) {
+  Statistic OverheadOf(LaneOf of) const {
+    const Timing& timing = Data(of).timings.at(of.lane);
+    return [&timing, first = timing_at_.at({of.model, of.lane})](std::span<const uint32_t> times) {
       // Medians: a pause of the machine in one round says nothing of the rule.
       std::vector<double> ratios;
       for (size_t i = 0; i < timing.baseline.size(); ++i)
@@ -166,16 +207,30 @@ class Judge {
   }
 
   Statistic CompileCall(const Expression& e) const {
-    if (e.text == "noise") return NoiseOf(e.parts.empty() ? -1 : Text(e.parts[0].text));
-    const size_t lane = Lane(e.parts[0].text);
+    if (e.text == "noise") return CompileNoise(e);
+    const LaneOf lane = Lane(e.parts[0].text);
     if (e.text == "overhead") return OverheadOf(lane);
     if (e.text == "error") {
-      for (size_t i = 0; i < data_.sites.size(); ++i)
-        if (graph_.sites[static_cast<size_t>(data_.sites[i])].Label() == e.parts[1].text)
-          return ErrorOf(lane, i);
+      const std::vector<int>& sites = Data(lane).sites;
+      for (size_t i = 0; i < sites.size(); ++i)
+        if (SiteOf(lane, i).Label() == e.parts[1].text) return ErrorOf(lane, i);
       return [](std::span<const uint32_t>) { return std::nan(""); };  // no such layer
     }
     return MeasureOf(e.text, lane, e.parts.size() == 2 ? Text(e.parts[1].text) : -1);
+  }
+
+  // noise(['TEXT']), or noise('MODEL' [, 'TEXT']) where there are several models.
+  Statistic CompileNoise(const Expression& e) const {
+    size_t model = 0, at = 0;
+    if (models_.size() > 1) {
+      const std::string prefix = e.parts[at++].text + ": ";
+      while (models_[model].spec->prefix != prefix) ++model;
+    }
+    return NoiseOf(model, at < e.parts.size() ? Text(e.parts[at].text) : -1);
+  }
+  // The i-th site whose error was measured.
+  const Site& SiteOf(LaneOf of, size_t i) const {
+    return models_[of.model].graph->sites[static_cast<size_t>(Data(of).sites[i])];
   }
 
   struct Estimate {
@@ -184,10 +239,10 @@ class Judge {
     bool known = false;  // false: a text of one chunk gives no interval
   };
   Estimate EstimateOf(const Statistic& statistic, double alpha) const {
-    const std::vector<uint32_t> once(data_.chunks.size() + timing_groups_, 1);
+    const std::vector<uint32_t> once(groups_, 1);
     Estimate e;
     e.value = statistic(once);
-    e.interval = Bootstrap(strata_, kResamples, spec_.seed, alpha, statistic);
+    e.interval = Bootstrap(strata_, kResamples, models_[0].spec->seed, alpha, statistic);
     e.known = IntervalIsKnown(statistic, once);
     return e;
   }
@@ -206,12 +261,33 @@ class Judge {
     }
     return true;
   }
-  std::string Describe(const Estimate& e, double alpha) const {
+  // The models that an expression speaks of.
+  void CollectModels(const Expression& e, std::set<size_t>* models) const {
+    if (e.kind == Kind::kText)
+      for (size_t m = 0; m < models_.size(); ++m)
+        if (!models_[m].spec->prefix.empty() &&
+            (e.text + ": ").starts_with(models_[m].spec->prefix))
+          models->insert(m);
+    for (const Expression& part : e.parts) CollectModels(part, models);
+  }
+  std::string Describe(const Expression& of, const Estimate& e, double alpha) const {
+    std::set<size_t> models;
+    CollectModels(of, &models);
+    if (models.empty()) models.insert(0);
+    std::map<size_t, std::pair<double, size_t>> counted;  // by first group: tokens and chunks
+    for (const size_t m : models) {
+      double tokens = 0;
+      for (const Sums& s : sums_[m][0]) tokens += s.tokens;
+      counted[first_group_[m]] = {tokens, models_[m].data->chunks.size()};
+    }
     double tokens = 0;
-    for (const Sums& s : sums_[0]) tokens += s.tokens;
+    size_t chunks = 0;
+    for (const auto& [group, count] : counted) {
+      tokens += count.first;
+      chunks += count.second;
+    }
     return fmt::format("{:.6g} [{:.6g}, {:.6g}] at {:.4g} %, n = {} tokens in {} chunks", e.value,
-                       e.interval.low, e.interval.high, 100 * (1 - alpha), tokens,
-                       data_.chunks.size());
+                       e.interval.low, e.interval.high, 100 * (1 - alpha), tokens, chunks);
   }
 
   void Compare(const Expression& e, JudgedClaim* claim) const {
@@ -220,7 +296,7 @@ class Judge {
     const bool or_equal = e.kind == Kind::kLessEqual || e.kind == Kind::kGreaterEqual;
     const double low = greater ? d.interval.low : -d.interval.high,
                  high = greater ? d.interval.high : -d.interval.low;
-    claim->detail = "left - right = " + Describe(d, alpha_);
+    claim->detail = "left - right = " + Describe(e, d, alpha_);
     const bool exactly_equal = low == 0 && high == 0;
     if (std::isnan(d.value)) {
       claim->detail = "no such number was measured";
@@ -237,11 +313,11 @@ class Judge {
   }
 
   void Identical(const Expression& e, JudgedClaim* claim) const {
-    const size_t a = Lane(e.parts[0].text), b = Lane(e.parts[1].text);
-    const bool same = SameOutput(data_, a, b);
+    const LaneOf a = Lane(e.parts[0].text), b = Lane(e.parts[1].text);
+    const bool same = SameOutput(Data(a), a.lane, Data(b), b.lane);
     claim->verdict = same ? Verdict::kSupported : Verdict::kRefuted;
     claim->detail = fmt::format("logits {} over {} chunks", same ? "equal bit for bit" : "differ",
-                                data_.chunks.size());
+                                Data(a).chunks.size());
   }
 
   // The statistics by layer that a series speaks of.
@@ -249,20 +325,23 @@ class Judge {
     std::vector<Statistic> series;
     const Expression& what = e.parts[0];
     if (what.kind == Kind::kCall) {  // error('VARIANT', 'SITE')
-      for (size_t i = 0; i < data_.sites.size(); ++i)
-        if (graph_.sites[static_cast<size_t>(data_.sites[i])].name == what.parts[1].text)
-          series.push_back(ErrorOf(Lane(what.parts[0].text), i));
+      const LaneOf of = Lane(what.parts[0].text);
+      for (size_t i = 0; i < Data(of).sites.size(); ++i)
+        if (SiteOf(of, i).name == what.parts[1].text) series.push_back(ErrorOf(of, i));
       return series;
     }
-    std::vector<std::pair<int, size_t>> lanes;
-    for (size_t l = 0; l < data_.lanes.size(); ++l) {
-      if (data_.lanes[l].variant < 0) continue;
-      const StudyVariant& v = spec_.variants[static_cast<size_t>(data_.lanes[l].variant)];
-      if (v.layer && (e.parts.size() == 2 || v.site + " " + v.format == e.parts[2].text))
-        lanes.push_back({*v.layer, l});
+    std::map<int, LaneOf> by_layer;
+    for (size_t m = 0; m < models_.size(); ++m) {
+      const auto& [spec, data, graph] = models_[m];
+      for (size_t l = 0; l < data->lanes.size(); ++l) {
+        if (data->lanes[l].variant < 0) continue;
+        const StudyVariant& v = spec->variants[static_cast<size_t>(data->lanes[l].variant)];
+        const std::string sweep = spec->prefix + v.site + " " + v.format;
+        if (v.layer && (e.parts.size() == 2 || sweep == e.parts[2].text))
+          by_layer[*v.layer] = {m, l};
+      }
     }
-    std::sort(lanes.begin(), lanes.end());
-    for (const auto& [layer, lane] : lanes) series.push_back(MeasureOf(what.text, lane, -1));
+    for (const auto& [layer, lane] : by_layer) series.push_back(MeasureOf(what.text, lane, -1));
     return series;
   }
 
@@ -274,7 +353,7 @@ class Judge {
     }
     const double alpha = alpha_ / static_cast<double>(series.size() - 1);
     size_t up = 0, down = 0;
-    const std::vector<uint32_t> once(data_.chunks.size() + timing_groups_, 1);
+    const std::vector<uint32_t> once(groups_, 1);
     std::string values = fmt::format("{:.4g}", series[0](once));
     for (size_t i = 1; i < series.size(); ++i) {
       const Estimate d = EstimateOf(
@@ -300,14 +379,14 @@ class Judge {
         steps, up, down, 100 * (1 - alpha));
   }
 
-  const StudySpec& spec_;
-  const StudyData& data_;
-  const Graph& graph_;
+  std::span<const StudiedModel> models_;
   double alpha_;
-  std::vector<std::vector<Sums>> sums_;  // [lane][chunk]
-  std::vector<size_t> strata_;           // chunks of each text, then rounds of each timing
-  std::map<size_t, size_t> timing_at_;   // lane -> its first group
-  size_t timing_groups_ = 0;
+  std::vector<std::vector<std::vector<Sums>>> sums_;  // [model][lane][chunk]
+  // What is drawn: chunks of each text of each model, then rounds of each timing.
+  std::vector<size_t> strata_;
+  size_t groups_ = 0;
+  std::vector<size_t> first_group_;                        // of a model's chunks
+  std::map<std::pair<size_t, size_t>, size_t> timing_at_;  // (model, lane) -> its first group
 };
 
 }  // namespace
@@ -318,14 +397,15 @@ const char* VerdictName(Verdict verdict) {
                                         : "undecided";
 }
 
-std::vector<JudgedClaim> JudgeClaims(const StudySpec& spec, const std::vector<Expression>& claims,
-                                     const StudyData& data, const Graph& graph) {
-  const Judge judge(spec, data, graph, claims.size());
+std::vector<JudgedClaim> JudgeClaims(const std::vector<StudyClaim>& claims,
+                                     const std::vector<Expression>& expressions,
+                                     std::span<const StudiedModel> models) {
+  const Judge judge(models, claims.size());
   std::vector<JudgedClaim> judged;
   for (size_t i = 0; i < claims.size(); ++i) {
-    judged.push_back({spec.claims[i].says, spec.claims[i].expression, spec.claims[i].required,
-                      Verdict::kUndecided, ""});
-    judge.Run(claims[i], &judged.back());
+    judged.push_back(
+        {claims[i].says, claims[i].expression, claims[i].required, Verdict::kUndecided, ""});
+    judge.Run(expressions[i], &judged.back());
   }
   return judged;
 }

@@ -8,10 +8,13 @@
 //             delta_p, rms_delta_p, same_top, mae('VARIANT' [, 'TEXT'])
 //             truth('VARIANT' [, 'TEXT'])      mean KL(truth || variant)
 //             error('VARIANT', 'SITE[LAYER]')  relative l2 error of a site against the baseline
-//             noise(['TEXT'])                  mean kld of the noise lanes
+//             noise(['TEXT'])                  mean kld of the noise lanes; noise('MODEL' [,
+//             'TEXT'])
+//                                              in a study of several models
 //             overhead('VARIANT')              time alone / time of the baseline alone - 1
 //   predicate = identical('A', 'B') | vacuous('VARIANT')
 //             | increasing(S, layer) | decreasing(S, layer) | monotone(S, layer)
+//   In a study of several models a VARIANT is "MODEL: NAME", and so are 'SITE FORMAT' below.
 //   S       = a measure's name: that measure of the sweep's variants, by layer (a third argument
 //   'SITE FORMAT' says which sweep),
 //             or error('VARIANT', 'SITE'): that site's error by layer
@@ -19,6 +22,7 @@
 #define VERNIER_STUDY_CLAIMS_H_
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,12 +56,12 @@ struct Expression {
 };
 
 // Checks syntax, and every variant, text and measure named; errors name the claim and the nearest
-// right name.
-Result<Expression> ParseClaim(const std::string& text, const StudySpec& spec);
+// right name. `parts`: the study of each model, sweeps expanded (study/spec.h).
+Result<Expression> ParseClaim(const std::string& text, std::span<const StudySpec> parts);
 
-// What running the study must measure for a claim beside the usual: names of sites, of variants to
-// be timed.
-void CollectNeeds(const Expression& expression, RunOptions* options);
+// What running one model's study must measure for a claim beside the usual: names of sites, of
+// variants to be timed.
+void CollectNeeds(const Expression& expression, const StudySpec& part, RunOptions* options);
 
 enum class Verdict { kSupported, kRefuted, kUndecided };
 const char* VerdictName(Verdict verdict);
@@ -72,9 +76,15 @@ struct JudgedClaim {
 // Intervals are percentile bootstraps over chunks within texts (2000 draws), at 95 % for all of the
 // study's claims together (Bonferroni). A comparison is supported or refuted when its interval lies
 // on one side, otherwise undecided; so is one that depends on a text of which only one chunk
-// counts.
-std::vector<JudgedClaim> JudgeClaims(const StudySpec& spec, const std::vector<Expression>& claims,
-                                     const StudyData& data, const Graph& graph);
+// counts. Models whose chunks are the same tokens are drawn together (paired), others apart.
+struct StudiedModel {
+  const StudySpec* spec;
+  const StudyData* data;
+  const Graph* graph;
+};
+std::vector<JudgedClaim> JudgeClaims(const std::vector<StudyClaim>& claims,
+                                     const std::vector<Expression>& expressions,
+                                     std::span<const StudiedModel> models);
 
 }  // namespace vernier
 

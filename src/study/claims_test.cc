@@ -28,8 +28,13 @@ StudySpec Spec() {
   return spec;
 }
 
+const std::vector<StudySpec>& Specs() {
+  static const std::vector<StudySpec> specs = {Spec()};
+  return specs;
+}
+
 Expression Parsed(const std::string& text) {
-  auto parsed = ParseClaim(text, Spec());
+  auto parsed = ParseClaim(text, Specs());
   EXPECT_TRUE(parsed) << text << ": " << (parsed ? "" : parsed.error().message);
   return parsed ? *parsed : Expression{};
 }
@@ -76,12 +81,12 @@ TEST(ClaimParser, Accepted) {
         "rms_delta_p('a') + delta_p('a') >= mae('b')", "same_top('a') > 0.9", "nll('a') > nll('b')",
         "vacuous('a')", "increasing(kld, layer)", "decreasing(ppl, layer, 'ffn_norm bf16')",
         "monotone(error('a', 'l_out'), layer)"})
-    EXPECT_TRUE(ParseClaim(text, Spec())) << text;
+    EXPECT_TRUE(ParseClaim(text, Specs())) << text;
 }
 
 TEST(ClaimParser, Mistakes) {
   const auto refused = [](const std::string& text, const std::string& part) {
-    const auto parsed = ParseClaim(text, Spec());
+    const auto parsed = ParseClaim(text, Specs());
     ExpectError(parsed, "s.toml: claim \"" + text + "\": ");
     ExpectError(parsed, part);
   };
@@ -123,17 +128,17 @@ TEST(ClaimParser, Mistakes) {
 TEST(ClaimParser, LongSumsAreRefused) {
   std::string text = "1";
   for (int i = 0; i < 200000; ++i) text += "+1";
-  ExpectError(ParseClaim(text + " > 0", Spec()), "1000 operations");
+  ExpectError(ParseClaim(text + " > 0", Specs()), "1000 operations");
 }
 
 TEST(ClaimParser, NeedsWhatTheStudyMeasures) {
   StudySpec spec = Spec();
   spec.truth = false;
   spec.noise = 0;
-  ExpectError(ParseClaim("truth('a') > 0", spec), "truth = true");
-  ExpectError(ParseClaim("noise() > 0", spec), "noise = N");
+  ExpectError(ParseClaim("truth('a') > 0", {&spec, 1}), "truth = true");
+  ExpectError(ParseClaim("noise() > 0", {&spec, 1}), "noise = N");
   spec.variants.resize(2);
-  ExpectError(ParseClaim("increasing(kld, layer)", spec), "0 sweeps");
+  ExpectError(ParseClaim("increasing(kld, layer)", {&spec, 1}), "0 sweeps");
 }
 
 TEST(ClaimParser, AnyCutOfAClaim) {
@@ -141,7 +146,7 @@ TEST(ClaimParser, AnyCutOfAClaim) {
       "increasing(error('a', 'l_out'), layer) kld('a', 't') * -(1e-3 + 2) <= noise('u')";
   for (size_t first = 0; first < text.size(); ++first)
     for (size_t last = first; last <= text.size(); ++last) {
-      const auto parsed = ParseClaim(text.substr(first, last - first), Spec());
+      const auto parsed = ParseClaim(text.substr(first, last - first), Specs());
       if (parsed) continue;
       ASSERT_EQ(parsed.error().message.rfind("s.toml: claim", 0), 0u);
     }
@@ -149,8 +154,8 @@ TEST(ClaimParser, AnyCutOfAClaim) {
 
 TEST(ClaimParser, CollectsNeeds) {
   RunOptions options;
-  CollectNeeds(Parsed("error('a', 'ffn_out[2]') + 1 > overhead('b')"), &options);
-  CollectNeeds(Parsed("increasing(error('a', 'attn_out'), layer)"), &options);
+  CollectNeeds(Parsed("error('a', 'ffn_out[2]') + 1 > overhead('b')"), Spec(), &options);
+  CollectNeeds(Parsed("increasing(error('a', 'attn_out'), layer)"), Spec(), &options);
   EXPECT_EQ(options.error_sites, (std::vector<std::string>{"ffn_out", "attn_out"}));
   EXPECT_EQ(options.error_labels, std::vector<std::string>{"ffn_out[2]"});
   EXPECT_EQ(options.timed_variants, std::vector<std::string>{"b"});
@@ -207,7 +212,8 @@ class JudgeTest : public testing::Test {
   JudgedClaim Judge(const std::string& text, size_t copies = 1) {
     const Expression e = Parsed(text);
     spec_.claims.assign(copies, {"says", text, false});
-    return JudgeClaims(spec_, std::vector<Expression>(copies, e), data_, graph_)[0];
+    const StudiedModel model{&spec_, &data_, &graph_};
+    return JudgeClaims(spec_.claims, std::vector<Expression>(copies, e), {&model, 1})[0];
   }
   void Expect(const std::string& text, Verdict verdict) {
     const JudgedClaim claim = Judge(text);
@@ -337,6 +343,72 @@ TEST_F(JudgeTest, NotANumberIsUndecided) {
   for (TokenMeasure& t : data_.scores[1][0].tokens) t.kld = std::nan("");
   Expect("kld('a') > 0", Verdict::kUndecided);
   Expect("noise() / 0 > 0", Verdict::kUndecided);
+}
+
+// Two models, "x" and "y", each with the variants of Spec().
+std::vector<StudySpec> TwoSpecs() {
+  std::vector<StudySpec> specs(2, Spec());
+  for (size_t m = 0; m < 2; ++m) {
+    specs[m].models = {{"x", "x.gguf"}, {"y", "y.gguf"}};
+    specs[m].prefix = specs[m].models[m].name + ": ";
+    for (StudyVariant& v : specs[m].variants) v.name = specs[m].prefix + v.name;
+  }
+  return specs;
+}
+
+TEST(ClaimParser, SeveralModels) {
+  const std::vector<StudySpec> specs = TwoSpecs();
+  for (const char* text :
+       {"kld('x: a') > kld('y: a', 't')", "noise('x') < noise('y', 'u')",
+        "increasing(kld, layer, 'y: ffn_norm bf16')", "identical('x: a', 'x: baseline')"})
+    EXPECT_TRUE(ParseClaim(text, specs)) << text;
+  ExpectError(ParseClaim("kld('a') > 0", specs), "no variant is named 'a'");
+  ExpectError(ParseClaim("kld('x: aa') > 0", specs), "did you mean 'x: a'");
+  ExpectError(ParseClaim("noise() > 0", specs), "'noise' takes a model, and perhaps a text");
+  ExpectError(ParseClaim("noise('z') > 0", specs), "no model is named 'z'");
+  ExpectError(ParseClaim("increasing(kld, layer)", specs), "2 sweeps");
+  RunOptions x, y;
+  const auto parsed = ParseClaim("error('y: a', 'ffn_out[2]') > overhead('x: b')", specs);
+  ASSERT_TRUE(parsed);
+  CollectNeeds(*parsed, specs[0], &x);
+  CollectNeeds(*parsed, specs[1], &y);
+  EXPECT_EQ(x.timed_variants, std::vector<std::string>{"x: b"});
+  EXPECT_TRUE(x.error_sites.empty());
+  EXPECT_EQ(y.error_labels, std::vector<std::string>{"ffn_out[2]"});
+}
+
+class TwoModelsTest : public JudgeTest {
+ protected:
+  // The second model: the first one's data under other names, its chunks of tokens of its own.
+  JudgedClaim JudgeBoth(const std::string& text, bool same_tokens, double spread) {
+    const std::vector<StudySpec> specs = TwoSpecs();
+    std::vector<StudyData> data;
+    for (size_t m = 0; m < 2; ++m) {
+      Set("a", m == 0 ? 1.05 : 1, spread);
+      for (size_t c = 0; c < data_.chunks.size(); ++c)
+        data_.chunks[c].tokens = {static_cast<int32_t>(c), same_tokens ? 0 : static_cast<int>(m)};
+      data.push_back(data_);
+      for (StudyLane& lane : data.back().lanes) lane.name = specs[m].prefix + lane.name;
+    }
+    const std::vector<StudiedModel> models = {{&specs[0], &data[0], &graph_},
+                                              {&specs[1], &data[1], &graph_}};
+    const auto parsed = ParseClaim(text, specs);
+    EXPECT_TRUE(parsed) << (parsed ? "" : parsed.error().message);
+    return JudgeClaims({{"says", text, false}}, {*parsed}, models)[0];
+  }
+};
+
+TEST_F(TwoModelsTest, SameTokensArePaired) {
+  const JudgedClaim paired = JudgeBoth("kld('x: a') > kld('y: a')", true, 3);
+  EXPECT_EQ(paired.verdict, Verdict::kSupported) << paired.detail;
+  EXPECT_NE(paired.detail.find("120 tokens in 12 chunks"), std::string::npos) << paired.detail;
+  const JudgedClaim apart = JudgeBoth("kld('x: a') > kld('y: a')", false, 3);
+  EXPECT_EQ(apart.verdict, Verdict::kUndecided) << apart.detail;
+  EXPECT_NE(apart.detail.find("240 tokens in 24 chunks"), std::string::npos) << apart.detail;
+  const JudgedClaim clear = JudgeBoth("kld('x: a') > kld('y: a')", false, 0.001);
+  EXPECT_EQ(clear.verdict, Verdict::kSupported) << clear.detail;
+  EXPECT_EQ(JudgeBoth("kld('x: a', 't') > kld('y: a', 'u')", true, 0.001).verdict,
+            Verdict::kSupported);
 }
 
 }  // namespace

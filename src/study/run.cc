@@ -21,10 +21,12 @@ double SecondsSince(Clock::time_point start) {
 
 Result<StudyLane> MakeLane(Model& model, LaneKind kind, std::string name,
                            const std::vector<std::string>& before,
-                           const std::vector<std::string>& own, uint64_t seed) {
+                           const std::vector<std::string>& own, uint64_t seed,
+                           const std::shared_ptr<const StaticScales>& scales) {
   std::vector<std::string> rules = before;
   rules.insert(rules.end(), own.begin(), own.end());
-  ASSIGN_OR_RETURN(const Recipe recipe, ParseRecipe(rules));
+  ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(rules));
+  recipe.scales = scales;
   StudyLane lane;
   lane.kind = kind;
   lane.name = std::move(name);
@@ -182,7 +184,8 @@ Result<std::vector<size_t>> Runner::Missing(size_t chunk) {
 Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
   EvaluationCost total = cost;
   double all = seconds;
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue("cost"));
+  const std::string store_key = "cost " + model_.hash().Hex();
+  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(store_key));
   if (stored) {
     const auto json = nlohmann::json::parse(*stored, nullptr, false);
     const auto get = [&](const char* key) {
@@ -202,7 +205,7 @@ Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
                                {"rows_naive", total.rows_naive},
                                {"rows_evaluated", total.rows_evaluated},
                                {"seconds", all}};
-  return store_.PutValue("cost", json.dump());
+  return store_.PutValue(store_key, json.dump());
 }
 
 // Scores chunks [first, last) for these lanes; the baseline and the truth always go along, since
@@ -443,30 +446,36 @@ int StudyData::Truth() const {
 
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   std::vector<StudyLane> lanes;
+  std::shared_ptr<const StaticScales> scales;
+  if (!spec.scales.empty()) {
+    ASSIGN_OR_RETURN(StaticScales read, ReadStaticScales(spec.scales));
+    scales = std::make_shared<const StaticScales>(std::move(read));
+  }
   const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
                        const std::vector<std::string>& own, uint64_t seed) -> Status {
-    auto lane = MakeLane(model, kind, name, before, own, seed);
+    auto lane = MakeLane(model, kind, name, before, own, seed, scales);
     if (!lane)
       return Fail("{}: {} '{}': {}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
                   name, lane.error().message);
     lanes.push_back(std::move(*lane));
     return {};
   };
-  RETURN_IF_ERROR(add(LaneKind::kBaseline, "baseline", spec.baseline, {}, spec.seed));
+  RETURN_IF_ERROR(add(LaneKind::kBaseline, spec.prefix + "baseline", spec.baseline, {}, spec.seed));
   for (size_t v = 0; v < spec.variants.size(); ++v) {
     RETURN_IF_ERROR(add(LaneKind::kVariant, spec.variants[v].name, spec.baseline,
                         spec.variants[v].rules, spec.seed));
     lanes.back().variant = static_cast<int>(v);
   }
-  if (spec.truth) RETURN_IF_ERROR(add(LaneKind::kTruth, "truth", {}, {"*.math=f64"}, spec.seed));
+  if (spec.truth)
+    RETURN_IF_ERROR(add(LaneKind::kTruth, spec.prefix + "truth", {}, {"*.math=f64"}, spec.seed));
   // Each node evaluated in double from what it is given and rounded at random to a neighbouring
   // float: as legitimate as the baseline, and different. The baseline's own rules come last and
   // stay in force.
   for (size_t k = 0; k < spec.noise; ++k) {
     std::vector<std::string> rules = {"*.math=f64", "*=f32,round=stochastic"};
     rules.insert(rules.end(), spec.baseline.begin(), spec.baseline.end());
-    RETURN_IF_ERROR(
-        add(LaneKind::kNoise, fmt::format("noise {}", k + 1), {}, rules, spec.seed + 1 + k));
+    RETURN_IF_ERROR(add(LaneKind::kNoise, fmt::format("{}noise {}", spec.prefix, k + 1), {}, rules,
+                        spec.seed + 1 + k));
   }
   return lanes;
 }
@@ -494,10 +503,13 @@ std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane) {
   return effects;
 }
 
-bool SameOutput(const StudyData& data, size_t a, size_t b) {
-  for (size_t c = 0; c < data.chunks.size(); ++c)
-    if (data.scores[a][c].fingerprint != data.scores[b][c].fingerprint) return false;
-  return true;
+bool SameOutput(const StudyData& data, size_t a, size_t b) { return SameOutput(data, a, data, b); }
+
+bool SameOutput(const StudyData& data_a, size_t a, const StudyData& data_b, size_t b) {
+  return std::equal(data_a.scores[a].begin(), data_a.scores[a].end(), data_b.scores[b].begin(),
+                    data_b.scores[b].end(), [](const ChunkScore& x, const ChunkScore& y) {
+                      return x.fingerprint == y.fingerprint;
+                    });
 }
 
 bool IsVacuous(const StudyData& data, size_t lane) {

@@ -92,6 +92,8 @@ std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane);
 
 // Whether two lanes gave the same bits for every scored token.
 bool SameOutput(const StudyData& data, size_t a, size_t b);
+// The same of two models' lanes.
+bool SameOutput(const StudyData& data_a, size_t a, const StudyData& data_b, size_t b);
 
 // A rule that changed nothing, or an output identical to the baseline's.
 bool IsVacuous(const StudyData& data, size_t lane);

@@ -66,7 +66,7 @@ class RunTest : public testing::Test {
   }
   void SetStudy(std::string text) {
     text.replace(text.find("MODEL"), 5, kSource + "/models/tiny-qwen2");
-    spec_ = ReadStudy(folder_.Write("study.toml", text), "").value();
+    spec_ = ReadStudy(folder_.Write("study.toml", text), {}).value();
     ASSERT_TRUE(ExpandSweeps(&spec_, model_->graph().layers));
   }
   Result<StudyData> Run(const std::string& store_folder, const RunOptions& options = {}) {

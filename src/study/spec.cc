@@ -118,33 +118,79 @@ Result<std::string> Locate(const std::string& study, const std::string& path, ui
               study, line, path);
 }
 
+// An element of a list of files: a path, or a table of name and path. The name defaults to the
+// path's last one without ending.
+struct NamedPath {
+  std::string name, path;
+};
+Result<NamedPath> ReadNamedPath(const std::string& study, const TableReader& top, const char* key,
+                                const toml::node& element) {
+  NamedPath named;
+  std::string path;
+  if (const auto* s = element.as_string()) {
+    path = s->get();
+  } else if (const auto* table = element.as_table()) {
+    const TableReader reader(study, *table);
+    RETURN_IF_ERROR(reader.Allow({"name", "path"}));
+    ASSIGN_OR_RETURN(path, reader.Text("path"));
+    if (reader.Has("name")) {
+      ASSIGN_OR_RETURN(named.name, reader.Text("name"));
+    }
+  } else {
+    return top.Wrong(key, "paths, or tables with name and path");
+  }
+  if (named.name.empty()) named.name = fs::path(path).stem().string();
+  ASSIGN_OR_RETURN(named.path, Locate(study, path, element.source().begin.line));
+  return named;
+}
+
+Result<std::vector<StudyModel>> ReadModels(const std::string& study, const TableReader& top) {
+  std::vector<StudyModel> models;
+  if (top.Has("model") && top.Has("models"))
+    return top.Wrong("models", "not both 'model' and 'models'");
+  if (!top.Has("models")) {
+    ASSIGN_OR_RETURN(const std::string path, top.Text("model"));
+    models.push_back({"", path});
+    return models;
+  }
+  const toml::array* array = top.Node("models")->as_array();
+  if (array == nullptr || array->empty()) return top.Wrong("models", "a list of models");
+  for (const toml::node& element : *array) {
+    ASSIGN_OR_RETURN(NamedPath named, ReadNamedPath(study, top, "models", element));
+    for (const StudyModel& other : models)
+      if (other.name == named.name)
+        return Fail("{}:{}: two models are named '{}'", study, element.source().begin.line,
+                    named.name);
+    models.push_back({std::move(named.name), std::move(named.path)});
+  }
+  return models;
+}
+
+// The models that a variant or sweep is for, by name; empty: all.
+Result<std::vector<std::string>> ReadModelNames(const TableReader& reader, const StudySpec& spec) {
+  std::vector<std::string> names, known;
+  if (!reader.Has("models")) return names;
+  ASSIGN_OR_RETURN(names, reader.Axis("models"));
+  for (const StudyModel& model : spec.models) known.push_back(model.name);
+  for (const std::string& name : names)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return Fail("{}:{}: no model is named '{}'{}", spec.path, reader.line(), name,
+                  DidYouMean(name, known));
+  return names;
+}
+
 Result<std::vector<StudyText>> ReadTexts(const std::string& study, const TableReader& top) {
   std::vector<StudyText> texts;
   const toml::node* node = top.Node("texts");
   const toml::array* array = node == nullptr ? nullptr : node->as_array();
   if (array == nullptr || array->empty()) return top.Wrong("texts", "a list of files");
   for (const toml::node& element : *array) {
-    StudyText text;
-    std::string path;
-    if (const auto* s = element.as_string()) {
-      path = s->get();
-    } else if (const auto* table = element.as_table()) {
-      const TableReader reader(study, *table);
-      RETURN_IF_ERROR(reader.Allow({"name", "path"}));
-      ASSIGN_OR_RETURN(path, reader.Text("path"));
-      if (reader.Has("name")) {
-        ASSIGN_OR_RETURN(text.name, reader.Text("name"));
-      }
-    } else {
-      return top.Wrong("texts", "file names, or tables with name and path");
-    }
-    if (text.name.empty()) text.name = fs::path(path).stem().string();
-    ASSIGN_OR_RETURN(text.path, Locate(study, path, element.source().begin.line));
+    ASSIGN_OR_RETURN(NamedPath text, ReadNamedPath(study, top, "texts", element));
     for (const StudyText& other : texts)
       if (other.name == text.name)
         return Fail("{}:{}: two texts are named '{}'", study, element.source().begin.line,
                     text.name);
-    texts.push_back(std::move(text));
+    texts.push_back({std::move(text.name), std::move(text.path)});
   }
   return texts;
 }
@@ -185,8 +231,9 @@ Status ReadVariants(const std::string& study, const TableReader& top, StudySpec*
   ASSIGN_OR_RETURN(const auto variants, top.Tables("variant"));
   for (const toml::table* table : variants) {
     const TableReader reader(study, *table);
-    RETURN_IF_ERROR(reader.Allow({"name", "rules"}));
+    RETURN_IF_ERROR(reader.Allow({"name", "rules", "models"}));
     StudyVariant variant;
+    ASSIGN_OR_RETURN(variant.models, ReadModelNames(reader, *spec));
     ASSIGN_OR_RETURN(variant.name, reader.Text("name"));
     ASSIGN_OR_RETURN(variant.rules, reader.Texts("rules"));
     spec->variants.push_back(std::move(variant));
@@ -194,8 +241,9 @@ Status ReadVariants(const std::string& study, const TableReader& top, StudySpec*
   ASSIGN_OR_RETURN(const auto sweeps, top.Tables("sweep"));
   for (const toml::table* table : sweeps) {
     const TableReader reader(study, *table);
-    RETURN_IF_ERROR(reader.Allow({"name", "site", "layer", "format", "rules"}));
+    RETURN_IF_ERROR(reader.Allow({"name", "site", "layer", "format", "rules", "models"}));
     StudySweep sweep;
+    ASSIGN_OR_RETURN(sweep.models, ReadModelNames(reader, *spec));
     sweep.line = static_cast<int>(reader.line());
     ASSIGN_OR_RETURN(sweep.name, reader.Text("name"));
     ASSIGN_OR_RETURN(sweep.sites, reader.Axis("site"));
@@ -267,30 +315,82 @@ std::string Replaced(std::string text, const std::string& from, const std::strin
   return text;
 }
 
+// The study's models, with those the command line names instead.
+Status ChooseModels(const TableReader& top, const std::vector<std::string>& overrides,
+                    StudySpec* spec) {
+  const bool several = top.Has("models");
+  if (!several && !overrides.empty() && !top.Has("model")) {  // a study may leave its model open
+    spec->models.push_back({"", ""});
+  } else {
+    ASSIGN_OR_RETURN(spec->models, ReadModels(spec->path, top));
+  }
+  std::vector<std::string> names;
+  for (const StudyModel& model : spec->models) names.push_back(model.name);
+  if (!several && overrides.size() > 1)
+    return Fail("--model: {} is a study of one model; found {}", spec->path, overrides.size());
+  for (const std::string& text : overrides) {
+    const size_t equals = several ? text.find('=') : std::string::npos;
+    if (several && equals == std::string::npos)
+      return Fail("--model: expected NAME=MODEL, NAME one of {}; found '{}'",
+                  fmt::join(names, ", "), text);
+    const std::string name = several ? text.substr(0, equals) : "";
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end())
+      return Fail("--model: no model of {} is named '{}'{}", spec->path, name,
+                  DidYouMean(name, names));
+    spec->models[static_cast<size_t>(found - names.begin())].path =
+        several ? text.substr(equals + 1) : text;
+  }
+  if (!several && overrides.empty()) {
+    ASSIGN_OR_RETURN(spec->models[0].path, Locate(spec->path, spec->models[0].path,
+                                                  top.Node("model")->source().begin.line));
+  }
+  if (spec->models.size() == 1) spec->model = spec->models[0].path;
+  return {};
+}
+
 }  // namespace
 
-Result<StudySpec> ReadStudy(const std::string& path, const std::string& model_override) {
+Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::string>& overrides) {
   ASSIGN_OR_RETURN(const toml::table table, ParseToml(path));
   const TableReader top(path, table);
-  RETURN_IF_ERROR(top.Allow({"name", "model", "texts", "context", "chunks", "seed", "noise",
-                             "truth", "baseline", "generate", "variant", "sweep", "claim"}));
+  RETURN_IF_ERROR(
+      top.Allow({"name", "model", "models", "texts", "context", "chunks", "seed", "noise", "truth",
+                 "baseline", "scales", "generate", "variant", "sweep", "claim"}));
   StudySpec spec;
   spec.path = path;
   ASSIGN_OR_RETURN(spec.name, top.Text("name"));
-  if (model_override.empty()) {
-    ASSIGN_OR_RETURN(const std::string model, top.Text("model"));
-    ASSIGN_OR_RETURN(spec.model, Locate(path, model, top.Node("model")->source().begin.line));
-  } else {
-    spec.model = model_override;
-  }
+  RETURN_IF_ERROR(ChooseModels(top, overrides, &spec));
   ASSIGN_OR_RETURN(spec.texts, ReadTexts(path, top));
   RETURN_IF_ERROR(ReadNumbers(top, &spec));
+  if (top.Has("scales")) {
+    ASSIGN_OR_RETURN(const std::string scales, top.Text("scales"));
+    ASSIGN_OR_RETURN(spec.scales, Locate(path, scales, top.Node("scales")->source().begin.line));
+  }
   RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
   RETURN_IF_ERROR(ReadVariants(path, top, &spec));
   RETURN_IF_ERROR(ReadClaims(path, top, &spec));
   if (spec.variants.empty() && spec.sweeps.empty())
     return Fail("{}: no [[variant]] and no [[sweep]]", path);
   return spec;
+}
+
+std::vector<StudySpec> SplitByModel(const StudySpec& spec) {
+  if (spec.models.size() == 1) return {spec};
+  std::vector<StudySpec> parts;
+  for (const StudyModel& model : spec.models) {
+    StudySpec part = spec;
+    part.model = model.path;
+    part.prefix = model.name + ": ";
+    const auto elsewhere = [&](const auto& item) {
+      return !item.models.empty() &&
+             std::find(item.models.begin(), item.models.end(), model.name) == item.models.end();
+    };
+    std::erase_if(part.variants, elsewhere);
+    std::erase_if(part.sweeps, elsewhere);
+    parts.push_back(std::move(part));
+  }
+  return parts;
 }
 
 Status ExpandSweeps(StudySpec* spec, int layers) {
@@ -309,7 +409,7 @@ Status ExpandSweeps(StudySpec* spec, int layers) {
             return Replaced(Replaced(Replaced(text, "{site}", site), "{layer}", layer), "{format}",
                             format);
           };
-          StudyVariant variant{fill(sweep.name), {}, sweep.name, site, format, {}};
+          StudyVariant variant{fill(sweep.name), {}, {}, sweep.name, site, format, {}};
           if (sweep.each_layer) variant.layer = std::stoi(layer);
           for (const std::string& rule : sweep.rules) variant.rules.push_back(fill(rule));
           if (sweep.rules.empty())
@@ -325,6 +425,7 @@ Status ExpandSweeps(StudySpec* spec, int layers) {
     if (!names.insert(variant.name).second)
       return Fail("{}: two variants are named '{}' (or it is a reserved name)", spec->path,
                   variant.name);
+  for (StudyVariant& variant : spec->variants) variant.name = spec->prefix + variant.name;
   return {};
 }
 

@@ -1,5 +1,5 @@
-// A study as its TOML file states it (docs/studies.md): model, texts, baseline, variants, claims.
-// Sweeps come out expanded.
+// A study as its TOML file states it (docs/studies.md): models, texts, baseline, variants, claims.
+// A study of several models is split into one for each, and sweeps come out expanded.
 #ifndef VERNIER_STUDY_SPEC_H_
 #define VERNIER_STUDY_SPEC_H_
 
@@ -11,6 +11,12 @@
 #include "base/result.h"
 
 namespace vernier {
+
+struct StudyModel {
+  std::string name;  // for variants' names and claims; the path's last name without ending unless
+                     // given
+  std::string path;  // MODEL or MODEL@RECIPE
+};
 
 struct StudyText {
   std::string
@@ -27,9 +33,10 @@ struct StudyGenerate {
 struct StudyVariant {
   std::string name;
   std::vector<std::string> rules;
-  std::string sweep;         // of which sweep (its name template); empty: none
-  std::string site, format;  // of a sweep
-  std::optional<int> layer;  // of a sweep with layer = "each"
+  std::vector<std::string> models{};  // on which; empty: all
+  std::string sweep;                  // of which sweep (its name template); empty: none
+  std::string site, format;           // of a sweep
+  std::optional<int> layer;           // of a sweep with layer = "each"
 };
 
 // One variant for each combination of what is listed. An axis that is not listed is not in the
@@ -37,8 +44,9 @@ struct StudyVariant {
 struct StudySweep {
   std::string name;  // template: "{site}[{layer}] {format}"
   std::vector<std::string> sites, layers, formats;
-  std::vector<std::string> rules;  // templates; empty: the selector and format of the axes listed
-  bool each_layer = false;         // layers are those of the model
+  std::vector<std::string> rules;   // templates; empty: the selector and format of the axes listed
+  bool each_layer = false;          // layers are those of the model
+  std::vector<std::string> models;  // on which; empty: all
   int line = 0;
 };
 
@@ -51,12 +59,15 @@ struct StudyClaim {
 
 struct StudySpec {
   std::string path, name;
-  std::string model;
+  std::vector<StudyModel> models;
+  std::string model;   // the one model; of a study of several, set by SplitByModel
+  std::string prefix;  // of lanes' names: "mamba: " in a study of several models, else empty
   std::vector<StudyText> texts;
   size_t context = 128;
   size_t chunks = 0;  // of each text; 0: all
   uint64_t seed = 0;
   std::vector<std::string> baseline;
+  std::string scales;  // a file of scales for scale=static; empty: none
   bool truth = false;  // also evaluate in f64
   size_t noise = 0;    // lanes of the baseline with random rounding, for the noise floor
   std::optional<StudyGenerate> generate;
@@ -67,10 +78,16 @@ struct StudySpec {
 
 // Paths are looked up beside the study's file, then in the
 // folders above it, then in the current one. Errors name file, line and key: unknown keys, wrong
-// types, absent files, names used twice. `model_override` replaces the model.
-Result<StudySpec> ReadStudy(const std::string& path, const std::string& model_override);
+// types, absent files, names used twice. `overrides` replace models: PATH for a study of one model,
+// NAME=PATH for one of several.
+Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::string>& overrides);
 
-// Turns the sweeps into variants, for a model of so many layers.
+// One study for each model, with the variants and sweeps meant for it. Claims stay whole: they may
+// speak of several models.
+std::vector<StudySpec> SplitByModel(const StudySpec& spec);
+
+// Turns the sweeps into variants, for a model of so many layers, and puts the prefix before every
+// variant's name. For a study of one model, or a part of SplitByModel.
 Status ExpandSweeps(StudySpec* spec, int layers);
 
 }  // namespace vernier

@@ -38,8 +38,8 @@ class SpecTest : public testing::Test {
     for (const char* name : {"model", "a.txt", "b.txt", "c.d.txt", "p.jsonl"})
       folder_.Write(name, "x");
   }
-  Result<StudySpec> Read(const std::string& text, const std::string& model = "") {
-    return ReadStudy(folder_.Write("study.toml", text), model);
+  Result<StudySpec> Read(const std::string& text, const std::vector<std::string>& models = {}) {
+    return ReadStudy(folder_.Write("study.toml", text), models);
   }
   // The smallest study with `text` in front of its variant.
   Result<StudySpec> With(const std::string& text) {
@@ -54,6 +54,64 @@ std::string Replace(std::string text, const std::string& from, const std::string
   const size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return text.replace(at, from.size(), to);
+}
+
+// Two models, a variant for each alone and one for both.
+constexpr const char* kTwoModels = R"toml(name = "two"
+models = ["model", { name = "y", path = "a.txt" }]
+texts = ["b.txt"]
+[[variant]]
+name = "both"
+rules = ["ffn_norm=bf16"]
+[[variant]]
+name = "first"
+rules = ["ffn_norm=f16"]
+models = ["model"]
+[[sweep]]
+name = "{format}"
+site = "l_out"
+format = ["bf16", "f16"]
+models = "y"
+)toml";
+
+TEST_F(SpecTest, SeveralModels) {
+  const auto spec = Read(kTwoModels);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->model, "");
+  std::vector<StudySpec> parts = SplitByModel(*spec);
+  ASSERT_EQ(parts.size(), 2u);
+  const auto names = [](StudySpec& part) {
+    EXPECT_TRUE(ExpandSweeps(&part, 2));
+    std::vector<std::string> all;
+    for (const StudyVariant& v : part.variants) all.push_back(v.name);
+    return all;
+  };
+  EXPECT_EQ(names(parts[0]), (std::vector<std::string>{"model: both", "model: first"}));
+  EXPECT_EQ(names(parts[1]), (std::vector<std::string>{"y: both", "y: bf16", "y: f16"}));
+  EXPECT_TRUE(std::filesystem::equivalent(parts[0].model, folder_ / "model"));
+  EXPECT_TRUE(std::filesystem::equivalent(parts[1].model, folder_ / "a.txt"));
+  EXPECT_EQ(SplitByModel(*Read(kWhole)).size(), 1u);
+}
+
+TEST_F(SpecTest, SeveralModelsOverridden) {
+  const auto spec = Read(kTwoModels, {"y=other@recipe"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->models[1].path, "other@recipe");
+  EXPECT_TRUE(std::filesystem::equivalent(spec->models[0].path, folder_ / "model"));
+  ExpectError(Read(kTwoModels, {"other"}), "expected NAME=MODEL, NAME one of model, y");
+  ExpectError(Read(kTwoModels, {"z=other"}), "is named 'z'");
+  ExpectError(Read(kWhole, {"a", "b"}), "a study of one model; found 2");
+}
+
+TEST_F(SpecTest, SeveralModelsWrong) {
+  ExpectError(Read(Replace(kTwoModels, "models = \"y\"", "models = \"yy\"")), "is named 'yy'");
+  ExpectError(Read(Replace(kTwoModels, "name = \"y\"", "name = \"model\"")),
+              "two models are named");
+  ExpectError(Read(Replace(kTwoModels, "a.txt", "none")), "'none' is not there");
+  ExpectError(Read(Replace(kTwoModels, "models = [\"model\", { name = \"y\", path = \"a.txt\" }]",
+                           "models = []")),
+              "'models': expected a list");
+  ExpectError(Read(Replace(kTwoModels, "texts", "model = \"model\"\ntexts")), "not both");
 }
 
 TEST_F(SpecTest, EveryKey) {
@@ -95,7 +153,7 @@ TEST_F(SpecTest, Defaults) {
 }
 
 TEST_F(SpecTest, ModelOnTheCommandLineWins) {
-  const auto spec = Read(Replace(kWhole, "model = \"model\"", "model = \"absent\""), "other");
+  const auto spec = Read(Replace(kWhole, "model = \"model\"", "model = \"absent\""), {"other"});
   ASSERT_TRUE(spec) << spec.error().message;
   EXPECT_EQ(spec->model, "other");
 }
@@ -132,8 +190,8 @@ TEST_F(SpecTest, Mistakes) {
   ExpectError(Read(Replace(kWhole, "[[claim]]", "[claim]")), "study.toml");
   ExpectError(Read("variant = [1]\nname = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]"),
               "[[variant]]");
-  ExpectError(ReadStudy(folder_ / "none.toml", ""), "none.toml");
-  ExpectError(ReadStudy(folder_ / ".", ""), "");
+  ExpectError(ReadStudy(folder_ / "none.toml", {}), "none.toml");
+  ExpectError(ReadStudy(folder_ / ".", {}), "");
 }
 
 TEST_F(SpecTest, AClaimHasOneExpression) {

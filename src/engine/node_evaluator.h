@@ -1,0 +1,157 @@
+// How EvaluateNode works: jobs, new rows, states. Seen by node_evaluation.cc and scan_evaluation.cc
+// alone.
+#ifndef VERNIER_ENGINE_NODE_EVALUATOR_H_
+#define VERNIER_ENGINE_NODE_EVALUATOR_H_
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/node_evaluation.h"
+#include "kernels/panels.h"
+#include "ops/recurrence.h"
+
+namespace vernier {
+
+inline size_t Size(Arithmetic type) {
+  return type == Arithmetic::kF32 ? sizeof(float) : sizeof(double);
+}
+
+// A distinct row to compute: its operands, and where its tokens stand.
+struct NewRow {
+  size_t job = 0;
+  RowRef a, b;
+  uint32_t token = 0;
+  RowRef out;
+  TreatmentCounts scores, softmax;
+  std::shared_ptr<const InnerRow> inner;
+};
+
+// Streams that compute the same value: same plan for the node, same operands, same tokens.
+struct Job {
+  const NodePlan* plan = nullptr;
+  const StreamContext* context = nullptr;
+  const StreamRows* tokens = nullptr;
+  std::vector<ValuePtr> inputs;  // after `in`
+  KvCache::Layer history;        // causal nodes: what the stream saw before
+  std::vector<size_t> rows;      // into the new rows, by token
+  std::vector<size_t> fresh;     // those of them this job is the first to need
+  std::vector<size_t> states;    // scan: into the states, by token of the stream
+  size_t own_states = 0;         // scan: the first token whose state this job is the first to need
+};
+
+// A distinct state of a scan: after a token, of everything up to it.
+struct ScanState {
+  Hash128 id;
+  size_t job = 0;  // which computes it
+  bool kept = false;
+  std::shared_ptr<const void> data;  // where it is kept
+  TreatmentCounts counts;
+};
+
+class NodeEvaluator {
+ public:
+  NodeEvaluator(const NodeRequest& request, const std::vector<StreamRows>& rows);
+
+  std::vector<NodeOutput> Run(EvaluationCost* cost);
+
+ private:
+  void PrepareInputs();
+  void MakeJobs();
+  void FindNewRows(Job* job, size_t index);
+  std::vector<Hash128> Chains(Job* job, size_t index);
+  std::vector<Hash128> StateChains(Job* job, size_t index);
+  std::vector<const RowRef*> Window(const Job& job, size_t token) const;
+  Hash128 RowKey(const Job& job, size_t i, const Hash128& chain) const;
+  template <class T>
+  void Compute(Arithmetic type);
+  template <class T>
+  void ComputeEmbedding(const std::vector<size_t>& rows, const LoadedWeight& weight);
+  template <class T>
+  void ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
+                   const LoadedWeight* weight);
+  template <class T>
+  void ComputeAttention(size_t job);
+  template <class T>
+  void ComputeConvolution(const std::vector<size_t>& rows, const LoadedWeight& weight);
+  // scan_evaluation.cc
+  struct TokenRange {
+    size_t first, last;
+  };
+  TokenRange ScannedTokens(const Job& job) const;
+  void KeepStates();
+  template <class T>
+  void ComputeScans(Arithmetic type);
+  template <class T>
+  void RunScan(const std::vector<size_t>& jobs, const LoadedWeight& weight);
+  template <class T>
+  ScanSequence<T> SequenceOf(const Job& job, size_t index,
+                             const std::map<size_t, int>& sequence_of_job,
+                             std::vector<std::unique_ptr<T[]>>* converted) const;
+  template <class T>
+  std::shared_ptr<const void> Allocate(const std::vector<size_t>& rows);
+  template <class T>
+  const T* As(const RowRef& row, Arithmetic type, size_t width,
+              std::vector<std::unique_ptr<T[]>>* converted) const;
+  size_t OperandWidth(size_t operand) const;
+  ValuePtr SliceOf(const Job& job) const;
+  void Assemble();
+  void TreatOutputs();
+  void ExtendCaches();
+  void ExtendAttention(size_t stream, KvCache::Layer* layer) const;
+  void ExtendConvolution(size_t stream, KvCache::Layer* layer) const;
+  void ExtendScan(const Job& job, KvCache::Layer* layer) const;
+
+  const NodeRequest& request_;
+  const std::vector<StreamRows>& rows_;
+  const Node& node_;
+  size_t streams_;
+  size_t causal_index_ = 0;                    // among the causal nodes
+  std::vector<std::vector<ValuePtr>> inputs_;  // by stream, selected and treated
+  std::vector<size_t> job_of_stream_;
+  std::vector<Job> jobs_;
+  std::vector<NewRow> new_rows_;
+  std::unordered_map<Hash128, size_t> known_rows_;
+  std::vector<ScanState> states_;
+  std::unordered_map<Hash128, size_t> known_states_;
+  std::vector<std::shared_ptr<const void>> storage_;
+  std::vector<NodeOutput> outputs_;
+};
+
+// The row as T: where it lies, or a converted copy.
+template <class T>
+const T* NodeEvaluator::As(const RowRef& row, Arithmetic type, size_t width,
+                           std::vector<std::unique_ptr<T[]>>* converted) const {
+  if (Size(type) == sizeof(T)) return static_cast<const T*>(row.data);
+  auto copy = std::make_unique<T[]>(width);
+  if (type == Arithmetic::kF32) {
+    std::copy_n(static_cast<const float*>(row.data), width, copy.get());
+  } else {
+    std::transform(static_cast<const double*>(row.data),
+                   static_cast<const double*>(row.data) + width, copy.get(),
+                   [](double v) { return static_cast<T>(v); });
+  }
+  converted->push_back(std::move(copy));
+  return converted->back().get();
+}
+
+template <class T>
+T* Mutable(const RowRef& row) {  // rows under construction
+  return static_cast<T*>(const_cast<void*>(row.data));
+}
+
+// The weight of a convolution or scan in the type it runs in.
+template <class T>
+const Panels<T>& PanelsOf(const LoadedWeight& weight) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return weight.matrix;
+  } else {
+    return weight.wide_matrix;
+  }
+}
+
+}  // namespace vernier
+
+#endif  // VERNIER_ENGINE_NODE_EVALUATOR_H_

@@ -150,7 +150,9 @@ TEST_P(QuantizeTest, TreatedWeightsAreThoseOfARun) {
            {"blk.*.ffn_*.weight=bf16", "blk.1.ffn_up.weight=e5m2"},
            {"attn_norm[1:3].weight=e3m2", "Qcur.weight=int8"},
            {"blk.*.attn_v.weight=e4m3,round=stochastic", "token_embd.weight=int8,per=tensor"},
-           {"blk.0.ffn_down.weight=int4,per=group:32,scale=percentile:99"}}) {
+           {"blk.0.ffn_down.weight=int4,per=group:32,scale=percentile:99"},
+           {"blk.*.ffn_down.weight=mxfp4", "blk.0.ffn_down.weight=nvfp4"},
+           {"blk.*.ffn_down.weight=q8_0,rotate=hadamard"}}) {
     QuantizeOptions options = WithRules(rules);
     options.seed = 5;
     const std::string made = folder_ / "treated.gguf";
@@ -212,6 +214,14 @@ TEST_P(QuantizeTest, RulesThatStore) {
   EXPECT_EQ(made->Find("blk.1.ffn_up.weight")->type, TensorType::kQ8_0);
   EXPECT_EQ(made->Find("blk.1.ffn_gate.weight")->type, TensorType::kF32);
   EXPECT_GT(stored->rules[0].counts.changed, 0u);
+  // What is stored computes what a run under the rules does.
+  const std::vector<std::string> rules = {"blk.*.ffn_up.weight=q4_0",
+                                          "blk.1.ffn_down.weight=ggml:mxfp4"};
+  ASSERT_TRUE(Quantize(F32(), folder_ / "r.gguf", WithRules(rules)));
+  auto model = OpenModel(F32()), file = OpenModel(folder_ / "r.gguf");
+  const std::vector<int32_t> ids = {0, 336, 59, 747, 283, 9, 11, 500};
+  EXPECT_EQ(LastLogits(*file, PlanOf(*file, {}), ids),
+            LastLogits(*model, PlanOf(*model, rules), ids));
   EXPECT_EQ(stored->rules[1].sites, std::vector<std::string>{"blk.1.ffn_up.weight"});
 }
 
@@ -226,6 +236,8 @@ TEST_P(QuantizeTest, RefusesWhatItCannotDo) {
   EXPECT_NE(rule("ffn_norm[99].weight=bf16").find("layers are 0 to"), std::string::npos);
   EXPECT_NE(rule("blk.0.ffn_up.weight=q4").find("unknown format 'q4'"), std::string::npos);
   EXPECT_NE(rule("output_norm.weight=q4_0").find("is not quantised"), std::string::npos);
+  EXPECT_NE(rule("blk.0.ffn_up.weight=int8,scale=static").find("no file of scales"),
+            std::string::npos);
   EXPECT_EQ(Error(F32(), WithPatterns({}, {"x(=q8_0"})).substr(0, 14), "--tensor-type:");
   EXPECT_NE(Error(F32(), ToType("Q2_K_S")).find("with --imatrix"), std::string::npos);
 
@@ -358,6 +370,18 @@ TEST_P(QuantizeTest, AnImportanceMatrixMustFit) {
   options.mixture.file_type = FindFileType("Q4_0");
   matrix.weights = {{"blk.0.other.weight", {1, 2}}};
   EXPECT_NE(Error(F32(), options).find("nothing for any tensor"), std::string::npos);
+}
+
+TEST(QuantizeMamba, TensorsHaveTheTypesAndBytesOfTheGoldenFiles) {
+  ScratchFolder folder;
+  const auto golden = ReadJsonFile(kSource + "/tests/data/golden/tiny-mamba.json").at("types");
+  EXPECT_GE(golden.size(), 8u);
+  for (const auto& [type, right] : golden.items()) {
+    const auto report =
+        Quantize(TinyFolder("tiny-mamba"), folder / "made.gguf", ToType(type.c_str()));
+    ASSERT_TRUE(report) << report.error().message;
+    ExpectGolden(folder / "made.gguf", right.at("tensors"), type);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, QuantizeTest, ::testing::Values("tiny-llama", "tiny-qwen2"),

@@ -5,38 +5,15 @@
 // Not compared, because they compute nothing: the ops RESHAPE, VIEW and PERMUTE (the heads of
 // Qcur, Kcur and Vcur apart, and the caches as attention reads them), whose values are those of
 // tensors that are compared. All else must have a site.
-#include <cmath>
-#include <map>
 #include <regex>
 #include <set>
 
-#include "e2e_testing.h"
+#include "golden_testing.h"
 
 namespace vernier {
 namespace {
 
 const std::set<std::string> kViews = {"RESHAPE", "VIEW", "PERMUTE"};
-
-// A site's rows, one a token, in double.
-struct Captured {
-  Site site;
-  std::vector<std::vector<double>> rows;
-};
-
-// A number to compare with llama.cpp's sum, and what it may be off by: 1e-4 of the l2 norm for the
-// elements, and four standard deviations of llama.cpp's sum itself, which is accumulated in float32
-// one element after another: each partial sum is rounded by up to 2^-24 of itself.
-struct Sum {
-  double sum = 0, squares = 0, partial_squares = 0;
-  void Add(double x) {
-    sum += x;
-    squares += x * x;
-    partial_squares += sum * sum;
-  }
-  double Tolerance() const {
-    return 1e-4 * std::sqrt(squares) + 4 * 0x1p-24 / std::sqrt(3.0) * std::sqrt(partial_squares);
-  }
-};
 
 struct GoldenTensor {
   std::string name, op, args;
@@ -61,15 +38,8 @@ GoldenTensor Parse(const nlohmann::json& json) {
 
 class Evaluated {
  public:
-  explicit Evaluated(Model& model, const std::vector<int32_t>& ids) : graph_(model.graph()) {
-    const Plan plan = PlanOf(model, {});
-    std::vector<uint32_t> all(ids.size());
-    for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-    const Tap tap{[](const Site&) { return true; },
-                  [&](const SiteTensor& tensor) { Keep(tensor); }};
-    const Stream stream{&plan, ids, nullptr, all};
-    Evaluate(model, {&stream, 1}, nullptr, &tap);
-  }
+  Evaluated(Model& model, const std::vector<int32_t>& ids)
+      : graph_(model.graph()), sites_(CaptureSites(model, ids)) {}
 
   // The label of the site a tensor is the value of; empty: none.
   std::string SiteOf(const GoldenTensor& t) const;
@@ -82,14 +52,6 @@ class Evaluated {
   const std::map<std::string, Captured>& sites() const { return sites_; }
 
  private:
-  void Keep(const SiteTensor& tensor) {
-    Captured& kept = sites_[tensor.site->Label()];
-    kept.site = *tensor.site;
-    for (size_t r = 0; r < tensor.rows.size(); ++r) {
-      const float* row = static_cast<const float*>(tensor.rows[r]);
-      kept.rows.emplace_back(row, row + tensor.widths[r]);
-    }
-  }
   const Node& NodeOf(const Captured& c) const {
     return graph_.nodes[static_cast<size_t>(c.site.node)];
   }
@@ -110,8 +72,6 @@ bool SameOp(const std::string& ggml, OpKind op) {
   const auto found = table.find(ggml);
   return found != table.end() && found->second.contains(op);
 }
-
-std::string Label(const std::string& name, int layer) { return Site{name, layer, 0}.Label(); }
 
 // The layer a tensor of blk.N.* or of layer N - 1 belongs to is in its arguments where its own name
 // does not say.

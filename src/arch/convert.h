@@ -32,7 +32,9 @@ struct GgufForm {
 // From a Hugging Face folder: the graph's weights under their GGUF names. Where an architecture's
 // GGUF files keep the rotated pairs of q and k as neighbours, their rows are reordered (row
 // 2 i + j of a head is row i + j head_dim / 2 of the source). Frequency factors of Llama 3 become
-// the tensor rope_freqs.weight, rounded to float32. Keys are the ones convert_hf_to_gguf.py of
+// the tensor rope_freqs.weight, rounded to float32. A of a state-space layer is -exp(A_log) in
+// float32 as NumPy has it (arch/numpy_exp.h), its convolution's weights a matrix. Keys are the ones
+// convert_hf_to_gguf.py of
 // ggml-org/llama.cpp writes: general.* (general.file_type apart, which the types decide), the
 // architecture's constants and the tokenizer (arch/convert_tokenizer.h); a folder without
 // tokenizer.json gives a file without one. GGUF keeps eps and the rotary base in float32, so

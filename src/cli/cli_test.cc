@@ -128,7 +128,7 @@ TEST(Cli, InspectSitesTokenize) {
 }
 
 TEST(Cli, RunAgreesWithTheReference) {
-  for (const std::string name : {"tiny-llama", "tiny-qwen2"}) {
+  for (const std::string name : {"tiny-llama", "tiny-qwen2", "tiny-mamba"}) {
     std::ifstream in(kSource + "/tests/data/reference/" + name + ".json");
     for (const Json& prompt : Json::parse(in)) {
       const Json ran = RunJson(
@@ -247,7 +247,7 @@ TEST(Cli, AModelEqualsItself) {
 
 // A GGUF file of llama keeps q and k in another order: element is compared with element.
 TEST(Cli, AFolderAndItsGgufAreNear) {
-  for (const std::string& model : {kLlama, kQwen}) {
+  for (const std::string& model : {kLlama, kQwen, kMamba}) {
     const std::string gguf = TempPath("model.gguf");
     ASSERT_EQ(Vernier({"quantize", model, gguf, "--type", "f32", "--quiet"}).status, 0);
     for (const auto& [a, b] : {std::pair{model, gguf}, {gguf, model}}) {
@@ -258,6 +258,36 @@ TEST(Cli, AFolderAndItsGgufAreNear) {
     }
     std::filesystem::remove(gguf);
   }
+}
+
+TEST(Cli, StateSpaces) {
+  const Json constants = RunJson({"inspect", kMamba}).at("hyperparameters");
+  EXPECT_EQ(constants.at("inner"), 512);
+  EXPECT_EQ(constants.at("states"), 16);
+  const Json sites = RunJson({"sites", kMamba}).at("sites");
+  const Json state = FindSite(sites, "ssm_state[3]");
+  EXPECT_EQ(state.at("op"), "scan");
+  EXPECT_EQ(state.at("width"), 512 * 16);
+  EXPECT_TRUE(state.at("heads").is_null() && state.at("llama_name").is_null());
+  EXPECT_EQ(FindSite(sites, "ssm_out[3]").at("module"), "backbone.layers.3.mixer.out_proj");
+  EXPECT_EQ(FindSite(sites, "ssm_scan[0]").at("weight"), "blk.0.ssm_a");
+
+  const std::string path = TempPath("mamba.safetensors");
+  const Json probe = RunJson({"probe", kMamba, "-p", kText, "--save", path});
+  EXPECT_EQ(probe.at("sites").size(), sites.size());
+  EXPECT_EQ(FindSite(probe.at("sites"), "ssm_state[3]").at("shape"), Json({15, 512 * 16}));
+  EXPECT_EQ(FindSite(probe.at("sites"), "ssm_x_c[0]").at("shape"), Json({15, 16}));
+  EXPECT_EQ(RunJson({"probe", path}).at("sites"), probe.at("sites"));
+  EXPECT_EQ(RunJson({"compare", kMamba, path}).at("identical"), true);
+  std::filesystem::remove(path);
+
+  const Json json = RunJson(
+      {"compare", kMamba, "-p", kText, "--truth", "--rule", "ssm_state[2]=bf16", "--strict"});
+  EXPECT_EQ(json.at("nearer"), "a");
+  EXPECT_EQ(json.at("rules").at(0).at("elements"), 15 * 512 * 16);
+  EXPECT_EQ(FindSite(json.at("sites"), "ssm_x[2]").at("equal_bits"), 1.0);
+  EXPECT_LT(FindSite(json.at("sites"), "ssm_state[2]").at("equal_bits"), 0.1);
+  EXPECT_LT(FindSite(json.at("sites"), "ssm_scan[2]").at("equal_bits"), 0.1);
 }
 
 TEST(Cli, CompareWithRules) {

@@ -22,7 +22,8 @@ using Json = nlohmann::json;
 
 inline const std::string kSource = VERNIER_SOURCE_DIR;
 inline const std::string kQwen = kSource + "/models/tiny-qwen2",
-                         kLlama = kSource + "/models/tiny-llama";
+                         kLlama = kSource + "/models/tiny-llama",
+                         kMamba = kSource + "/models/tiny-mamba";
 inline const std::string kText = "First Citizen:\nBefore we proceed";
 
 inline std::string TempPath(const std::string& name) {

@@ -241,9 +241,9 @@ TEST_F(StudyVerb, EvalAgreesWithTheStudy) {
 
 TEST(Eval, PerplexityOfLlamaCpp) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "four whole texts take minutes under the sanitizers, and read nothing new";
+  GTEST_SKIP() << "six whole texts take minutes under the sanitizers, and read nothing new";
 #endif
-  for (const std::string model : {"tiny-llama", "tiny-qwen2"}) {
+  for (const std::string model : {"tiny-llama", "tiny-qwen2", "tiny-mamba"}) {
     for (const Json& golden :
          Json::parse(ReadAll(kSource + "/tests/data/golden/" + model + "-perplexity.json"))) {
       const std::string text =
@@ -261,7 +261,7 @@ TEST(Eval, PerplexityOfLlamaCpp) {
 }
 
 TEST(Eval, AgainstItselfAndItsGguf) {
-  for (const std::string& model : {kQwen, kLlama}) {
+  for (const std::string& model : {kQwen, kLlama, kMamba}) {
     const Arguments arguments = {
         "eval", model, "-f", kSource + "/data/gsm8k.txt", "-c", "64", "--chunks", "3", "--against"};
     Arguments itself = arguments;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -80,13 +81,15 @@ TEST_P(ReferenceTest, GreedyTokensAndLogits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, ReferenceTest, ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
+INSTANTIATE_TEST_SUITE_P(Zoo, ReferenceTest,
+                         ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 class EvaluateTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    model_ = OpenModel("tiny-qwen2");
+  void SetUp() override { Open("tiny-qwen2"); }
+  void Open(const std::string& name) {
+    model_ = OpenModel(name);
     ASSERT_NE(model_, nullptr);
     const Tokenizer* tokenizer = model_->tokenizer().value();
     ids_ = tokenizer
@@ -102,8 +105,28 @@ class EvaluateTest : public ::testing::Test {
   std::vector<int32_t> ids_, other_;
 };
 
-// Recipes that touch every kind of place.
-std::vector<std::vector<std::string>> Recipes() {
+// Recipes that touch every kind of place of each kind of model.
+std::vector<std::vector<std::string>> Recipes(const std::string& model) {
+  if (model == "tiny-mamba")
+    return {{},
+            {"attn_norm=bf16"},
+            {"ssm_in_x[2:4]=e4m3"},
+            {"ssm_in_z=f16", "ssm_x_b[1]=bf16"},
+            {"ssm_x_c[0:2]=bf16"},  // the states stay the same, what is read does not
+            {"ssm_x_c[0:2]=bf16", "ssm_x_b[1]=e4m3"},
+            {"ssm_state=bf16"},
+            {"ssm_state[1:3]=int8"},
+            {"ssm_state[3]=bf16,round=stochastic"},
+            {"ssm_scan.in=bf16"},
+            {"ssm_conv_nobias.in=e5m2"},
+            {"*.math=f64"},
+            {"ssm_scan[1:].math=f64"},
+            {"ssm_x[2].math=f64", "ssm_conv_nobias[4].math=f64"},
+            {"blk.*.ssm_a=bf16"},
+            {"blk.2.ssm_conv1d.weight=int4"},
+            {"ssm_dt_softplus=f16", "ssm_y=bf16"},
+            {"l_out=bf16,round=stochastic"},
+            {"result_output=bf16"}};
   return {{},
           {"ffn_norm=bf16"},
           {"ffn_norm[2:4]=e4m3"},
@@ -120,23 +143,31 @@ std::vector<std::vector<std::string>> Recipes() {
           {"result_output=bf16"}};
 }
 
-TEST_F(EvaluateTest, TogetherEqualsAlone) {
+class EveryModelTest : public EvaluateTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override { Open(GetParam()); }
+};
+
+TEST_P(EveryModelTest, TogetherEqualsAlone) {
+  // A text that parts from another in its middle goes on from what they share.
+  std::vector<int32_t> parting = ids_;
+  parting[10] = parting[10] == 5 ? 6 : 5;
   std::vector<Plan> plans;
-  for (const auto& rules : Recipes()) plans.push_back(PlanOf(*model_, rules, 7));
+  for (const auto& rules : Recipes(GetParam())) plans.push_back(PlanOf(*model_, rules, 7));
   std::vector<Stream> streams;
   for (const Plan& plan : plans)
-    for (const auto* text : {&ids_, &other_})
+    for (const auto* text : {&ids_, &other_, &parting})
       streams.push_back({&plan, *text, nullptr, AllOf(text->size())});
   const auto together = Bits(*model_, streams);
   for (size_t s = 0; s < streams.size(); ++s)
     EXPECT_EQ(Bits(*model_, {streams[s]})[0], together[s]) << "stream " << s;
-  for (size_t s = 2; s < streams.size(); s += 2)
+  for (size_t s = 3; s < streams.size(); s += 3)
     EXPECT_NE(together[s], together[0]) << "the recipe should matter";
 }
 
 // Prefill in one piece, in two, and token by token through the cache; with rows wanted singly.
-TEST_F(EvaluateTest, ChunksAndDecodeEqualPrefill) {
-  for (const auto& rules : Recipes()) {
+TEST_P(EveryModelTest, ChunksAndDecodeEqualPrefill) {
+  for (const auto& rules : Recipes(GetParam())) {
     const Plan plan = PlanOf(*model_, rules, 7);
     const auto whole = Bits(*model_, {{&plan, ids_, nullptr, AllOf(ids_.size())}})[0];
     for (const size_t step : {size_t{1}, size_t{5}, ids_.size() - 1}) {
@@ -151,6 +182,11 @@ TEST_F(EvaluateTest, ChunksAndDecodeEqualPrefill) {
       }
       EXPECT_EQ(got, whole) << (rules.empty() ? "baseline" : rules[0]) << " step " << step;
     }
+    KvCache cache;  // the first piece wants no logits at all
+    const std::vector<int32_t> head(ids_.begin(), ids_.end() - 2), tail(ids_.end() - 2, ids_.end());
+    Bits(*model_, {{&plan, head, &cache, {}}});
+    EXPECT_EQ(Bits(*model_, {{&plan, tail, &cache, {1}}})[0],
+              std::vector<std::string>{whole.back()});
     const auto some = Bits(*model_, {{&plan, ids_, nullptr, {3, 7}}})[0];
     ASSERT_EQ(some.size(), 2u);
     EXPECT_EQ(some[0], whole[3]);
@@ -158,15 +194,15 @@ TEST_F(EvaluateTest, ChunksAndDecodeEqualPrefill) {
   }
 }
 
-TEST_F(EvaluateTest, ThreadsAndInstructionSetsGiveTheSameBits) {
+TEST_P(EveryModelTest, ThreadsAndInstructionSetsGiveTheSameBits) {
   model_.reset();  // its workers would limit the others'
   std::vector<std::string> first;
   for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
     if (KernelsFor(isa) == nullptr) continue;
     for (const int threads : {1, 2, 5}) {
-      auto model = OpenModel("tiny-qwen2", {threads, KernelsFor(isa)});
+      auto model = OpenModel(GetParam(), {threads, KernelsFor(isa)});
       std::vector<std::string> bits;
-      for (const auto& rules : {std::vector<std::string>{}, {"ffn_norm=bf16"}, {"*.math=f64"}}) {
+      for (const auto& rules : {std::vector<std::string>{}, {"l_out=bf16"}, {"*.math=f64"}}) {
         const Plan plan = PlanOf(*model, rules);
         const auto rows = Bits(*model, {{&plan, other_, nullptr, AllOf(other_.size())}})[0];
         bits.insert(bits.end(), rows.begin(), rows.end());
@@ -176,6 +212,9 @@ TEST_F(EvaluateTest, ThreadsAndInstructionSetsGiveTheSameBits) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest, ::testing::Values("tiny-qwen2", "tiny-mamba"),
+                         [](const auto& test) { return std::string(test.param).substr(5); });
 
 TEST_F(EvaluateTest, SharesWhatIsEqual) {
   const Plan base = PlanOf(*model_, {}), late = PlanOf(*model_, {"ffn_norm[-1]=bf16"}),
@@ -238,6 +277,116 @@ TEST_F(EvaluateTest, TapsSeeEverySiteOnce) {
   EXPECT_EQ(seen.size(), 2 * model_->graph().sites.size());
   for (const auto& [site, count] : seen) EXPECT_EQ(count, 1) << site.first;
   EXPECT_GT(taps_on.effects[1][0].changed, 0u);
+}
+
+class StateSpaceTest : public EvaluateTest {
+ protected:
+  void SetUp() override { Open("tiny-mamba"); }
+  // Rows of a site by label, of the stream's tokens in order.
+  std::map<std::string, std::vector<std::vector<float>>> Sites(
+      const std::vector<std::string>& rules, KvCache* cache = nullptr) {
+    std::map<std::string, std::vector<std::vector<float>>> sites;
+    const Plan plan = PlanOf(*model_, rules);
+    const Tap tap{[](const Site& site) { return site.layer == 1; },
+                  [&](const SiteTensor& t) {
+                    for (size_t r = 0; r < t.rows.size(); ++r) {
+                      const float* row = static_cast<const float*>(t.rows[r]);
+                      sites[t.site->name].emplace_back(row, row + t.widths[r]);
+                    }
+                  }};
+    const Stream stream{&plan, ids_, cache, AllOf(ids_.size())};
+    Evaluate(*model_, {&stream, 1}, nullptr, &tap);
+    return sites;
+  }
+};
+
+TEST_F(StateSpaceTest, TapsSeeEverySiteOnce) {
+  const Plan base = PlanOf(*model_, {}), rounded = PlanOf(*model_, {"ssm_state[0]=bf16"});
+  std::map<std::pair<std::string, size_t>, int> seen;
+  const Tap tap{[](const Site&) { return true; },
+                [&](const SiteTensor& t) {
+                  ++seen[{t.site->Label(), t.stream}];
+                  EXPECT_EQ(t.rows.size(), ids_.size());
+                  if (t.site->name == "ssm_state") {
+                    EXPECT_EQ(t.widths[0], 512u * 16);
+                  }
+                }};
+  const std::vector<Stream> streams = {{&base, ids_, nullptr, AllOf(ids_.size())},
+                                       {&rounded, ids_, nullptr, AllOf(ids_.size())}};
+  const auto taps_on = Evaluate(*model_, streams, nullptr, &tap);
+  EXPECT_EQ(seen.size(), 2 * model_->graph().sites.size());
+  for (const auto& [site, count] : seen) EXPECT_EQ(count, 1) << site.first;
+  EXPECT_EQ(taps_on.effects[1][0].touched, ids_.size() * 512 * 16);
+  EXPECT_GT(taps_on.effects[1][0].changed, ids_.size() * 512 * 15);
+}
+
+// The recurrence from the sites' own values, in long double: what is seen at ssm_state is what was
+// computed, and a treated state is what is read and carried on.
+TEST_F(StateSpaceTest, StateIsWhatTheRecurrenceMakesAndATreatedOneIsCarriedOn) {
+  std::vector<double> a(512 * 16);
+  const auto stored = model_->checkpoint().Find("backbone.layers.1.mixer.A_log");
+  ASSERT_NE(stored, nullptr);
+  for (size_t i = 0; i < a.size(); ++i) {
+    float value;
+    std::memcpy(&value, stored->data.data() + 4 * i, 4);
+    a[i] = -std::exp(double{value});
+  }
+  for (const bool treated : {false, true}) {
+    const auto sites =
+        Sites(treated ? std::vector<std::string>{"ssm_state=bf16"} : std::vector<std::string>{});
+    std::vector<double> before(a.size());
+    for (size_t t = 0; t < ids_.size(); ++t) {
+      const auto& h = sites.at("ssm_state")[t];
+      for (size_t c = 0; c < 512; ++c) {
+        long double y = 0, size = 0;
+        for (size_t n = 0; n < 16; ++n) {
+          const size_t i = c * 16 + n;
+          const double dt = sites.at("ssm_dt_softplus")[t][c];
+          const double drive = dt * sites.at("ssm_conv_silu")[t][c] * sites.at("ssm_x_b")[t][n];
+          const double right = std::exp(dt * a[i]) * before[i] + drive;
+          // A few roundings of either term; a treated one has one of 2^-8 more.
+          const double units = (treated ? 0x1p-8 : 0) + 8 * 0x1p-24 * (1 + std::abs(dt * a[i]));
+          EXPECT_NEAR(h[i], right, units * (std::abs(before[i]) + std::abs(drive)));
+          if (treated) {
+            uint32_t bits;
+            std::memcpy(&bits, &h[i], 4);
+            EXPECT_EQ(bits & 0xffff, 0u) << "no BF16 number";
+          }
+          y += static_cast<long double>(sites.at("ssm_x_c")[t][n]) * h[i];
+          size += std::abs(static_cast<long double>(sites.at("ssm_x_c")[t][n]) * h[i]);
+          before[i] = h[i];
+        }
+        EXPECT_NEAR(sites.at("ssm_scan")[t][c], static_cast<double>(y),
+                    static_cast<double>(size) * 16 * 0x1p-24);
+      }
+    }
+  }
+}
+
+TEST_F(StateSpaceTest, SharesStatesBeforeTheFirstChange) {
+  std::vector<int32_t> changed = ids_;
+  changed.back() = changed.back() == 5 ? 6 : 5;
+  const Plan base = PlanOf(*model_, {});
+  const std::vector<Stream> streams = {{&base, ids_, nullptr, AllOf(ids_.size())},
+                                       {&base, changed, nullptr, AllOf(ids_.size())}};
+  const Evaluation both = Evaluate(*model_, streams, nullptr);
+  const Evaluation one = Evaluate(*model_, {streams.data(), 1}, nullptr);
+  const uint64_t nodes = model_->graph().nodes.size() - 5 * 6;  // without the views
+  EXPECT_EQ(both.cost.rows_evaluated, one.cost.rows_evaluated + nodes);
+}
+
+TEST_F(StateSpaceTest, VacuousAndEqualRulesAreFoundOut) {
+  const Plan idle = PlanOf(*model_, {"ssm_state=f32"}), base = PlanOf(*model_, {});
+  const std::vector<Stream> streams = {{&base, ids_, nullptr, {0, 9}},
+                                       {&idle, ids_, nullptr, {0, 9}}};
+  const Evaluation e = Evaluate(*model_, streams, nullptr);
+  EXPECT_EQ(e.effects[1][0].changed, 0u);
+  EXPECT_EQ(e.effects[1][0].touched, 6 * ids_.size() * 512 * 16);
+  const auto bits = Bits(*model_, streams);
+  EXPECT_EQ(bits[0], bits[1]);
+  for (const char* rule : {"ssm_in_x.math=f64", "ssm_in_z.in=bf16", "ssm_state.math=f64",
+                           "ssm_state.weight=bf16", "ssm_scan.eps=1"})
+    EXPECT_FALSE(MakePlan(*model_, ParseRecipe({rule}).value())) << rule;
 }
 
 }  // namespace

@@ -16,7 +16,11 @@ namespace vernier {
 // CHECK). columns is a multiple of the type's block_elements (CHECK). `importance` is empty or has
 // `columns` weights, none negative, shared by all rows (llama.cpp's importance matrix, the mean of
 // the squared activations of each input); types that make no use of it ignore it. `values` and
-// `out` do not overlap.
+// `out` do not overlap. Every row's bytes depend on that row alone, so rows may be split among
+// threads; sixteen groups of elements are searched together, so give many blocks a call.
+//
+// Elements should be finite: with NaN or infinities in a block (with importance, for Q4_0 to Q5_1,
+// in its row) the block's bytes are unspecified. Nothing else is affected.
 void EncodeRows(TensorType type, const float* values, size_t rows, size_t columns,
                 std::span<const float> importance, std::span<std::byte> out);
 

@@ -234,6 +234,10 @@ Overflow DefaultOverflow(const Format& format) {
   return format.has_nan ? Overflow::kNan : Overflow::kSaturate;
 }
 
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding) {
+  return MakeRoundSpec(format, rounding, DefaultOverflow(format));
+}
+
 RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overflow, bool flush) {
   CHECK(format.kind != FormatKind::kFixed);
   RoundSpec spec{.precision = format.precision,

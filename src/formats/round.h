@@ -117,8 +117,10 @@ struct RoundSpec {
   double smallest_double = 0;
 };
 // CHECK: not a kFixed format. Whether the format has what `overflow` asks for is not asked here.
-RoundSpec MakeRoundSpec(const Format& format, Rounding rounding = Rounding::kNearestEven,
-                        Overflow overflow = Overflow::kInfinity, bool flush = false);
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding, Overflow overflow,
+                        bool flush = false);
+// With the format's default policy.
+RoundSpec MakeRoundSpec(const Format& format, Rounding rounding = Rounding::kNearestEven);
 
 // The scalar reference: rounds one value in integer arithmetic. `random` is used by kStochastic
 // only. `overflowed` (may be null) is set to whether the value counts as saturated.

@@ -429,14 +429,14 @@ inline constexpr size_t kRoundBlock = 256, kLookEvery = 8;
 // Calls f(x, y, size, first) on blocks of whole registers; the last one is padded with zeros.
 template <class T, class F>
 VERNIER_INLINE void ForBlocks(const T* x, size_t n, T* y, F f) {
-  constexpr size_t kWidth = RoundTypes<T>::kWidth;
-  const size_t whole = n - n % kWidth;
+  constexpr size_t kVector = RoundTypes<T>::kWidth;
+  const size_t whole = n - n % kVector;
   for (size_t i = 0; i < whole; i += kRoundBlock)
     f(x + i, y + i, whole - i < kRoundBlock ? whole - i : kRoundBlock, i);
   if (whole == n) return;
-  T last[kWidth] = {};
+  T last[kVector] = {};
   memcpy(last, x + whole, (n - whole) * sizeof(T));
-  f(static_cast<const T*>(last), last, kWidth, whole);
+  f(static_cast<const T*>(last), last, kVector, whole);
   memcpy(y + whole, last, (n - whole) * sizeof(T));
 }
 

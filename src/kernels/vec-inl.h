@@ -10,10 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if VERNIER_VECTOR_BYTES > 16
+#if VERNIER_VECTOR_BYTES > 16 || defined(__SSE2__)
 #include <immintrin.h>
-#elif defined(__SSE2__)
-#include <emmintrin.h>
 #endif
 
 #include "kernels/kernels.h"

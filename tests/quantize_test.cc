@@ -4,8 +4,11 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdlib>
+#include <map>
 
 #include "base/file.h"
+#include "base/names.h"
 #include "e2e_testing.h"
 #include "formats/decode.h"
 #include "model/gguf.h"
@@ -147,7 +150,9 @@ TEST_P(QuantizeTest, TreatedWeightsAreThoseOfARun) {
            {"blk.*.ffn_*.weight=bf16", "blk.1.ffn_up.weight=e5m2"},
            {"attn_norm[1:3].weight=e3m2", "Qcur.weight=int8"},
            {"blk.*.attn_v.weight=e4m3,round=stochastic", "token_embd.weight=int8,per=tensor"},
-           {"blk.0.ffn_down.weight=int4,per=group:32,scale=percentile:99"}}) {
+           {"blk.0.ffn_down.weight=int4,per=group:32,scale=percentile:99"},
+           {"blk.*.ffn_down.weight=mxfp4", "blk.0.ffn_down.weight=nvfp4"},
+           {"blk.*.ffn_down.weight=q8_0,rotate=hadamard"}}) {
     QuantizeOptions options = WithRules(rules);
     options.seed = 5;
     const std::string made = folder_ / "treated.gguf";
@@ -209,6 +214,14 @@ TEST_P(QuantizeTest, RulesThatStore) {
   EXPECT_EQ(made->Find("blk.1.ffn_up.weight")->type, TensorType::kQ8_0);
   EXPECT_EQ(made->Find("blk.1.ffn_gate.weight")->type, TensorType::kF32);
   EXPECT_GT(stored->rules[0].counts.changed, 0u);
+  // What is stored computes what a run under the rules does.
+  const std::vector<std::string> rules = {"blk.*.ffn_up.weight=q4_0",
+                                          "blk.1.ffn_down.weight=ggml:mxfp4"};
+  ASSERT_TRUE(Quantize(F32(), folder_ / "r.gguf", WithRules(rules)));
+  auto model = OpenModel(F32()), file = OpenModel(folder_ / "r.gguf");
+  const std::vector<int32_t> ids = {0, 336, 59, 747, 283, 9, 11, 500};
+  EXPECT_EQ(LastLogits(*file, PlanOf(*file, {}), ids),
+            LastLogits(*model, PlanOf(*model, rules), ids));
   EXPECT_EQ(stored->rules[1].sites, std::vector<std::string>{"blk.1.ffn_up.weight"});
 }
 
@@ -223,6 +236,8 @@ TEST_P(QuantizeTest, RefusesWhatItCannotDo) {
   EXPECT_NE(rule("ffn_norm[99].weight=bf16").find("layers are 0 to"), std::string::npos);
   EXPECT_NE(rule("blk.0.ffn_up.weight=q4").find("unknown format 'q4'"), std::string::npos);
   EXPECT_NE(rule("output_norm.weight=q4_0").find("is not quantised"), std::string::npos);
+  EXPECT_NE(rule("blk.0.ffn_up.weight=int8,scale=static").find("no file of scales"),
+            std::string::npos);
   EXPECT_EQ(Error(F32(), WithPatterns({}, {"x(=q8_0"})).substr(0, 14), "--tensor-type:");
   EXPECT_NE(Error(F32(), ToType("Q2_K_S")).find("with --imatrix"), std::string::npos);
 
@@ -255,6 +270,118 @@ TEST_P(QuantizeTest, StopsWhenAskedAndLeavesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(std::filesystem::path(folder_ / "x").parent_path()));
   EXPECT_GE(last, 0.5);
   EXPECT_LT(last, 0.95);
+}
+
+// All tensors' bytes in the order of their names.
+std::string HashOfTensors(const std::string& path) {
+  auto made = OpenCheckpoint(path);
+  EXPECT_TRUE(made);
+  std::map<std::string, const TensorView*> sorted;
+  for (const TensorView& tensor : made->tensors) sorted[tensor.name] = &tensor;
+  std::vector<std::byte> all;
+  for (const auto& [name, tensor] : sorted)
+    all.insert(all.end(), tensor->data.begin(), tensor->data.end());
+  return Sha256Hex(all);
+}
+
+// The importance matrix that tests/data/importance.json was made with, less its chunks.
+void WriteImportance(const std::string& path, const Checkpoint& model) {
+  std::vector<std::vector<float>> data;
+  std::vector<TensorView> tensors;
+  for (const TensorView& tensor : model.tensors) {
+    const std::string& name = tensor.name;
+    if (!IsQuantizable(name, tensor.shape) || name == "blk.1.attn_v.weight") continue;
+    std::vector<float>& sums = data.emplace_back();
+    for (size_t i = 0; i < static_cast<size_t>(tensor.Columns()); ++i)
+      sums.push_back(static_cast<float>((i * 7919 + 31 * name.size()) % 1000 + 1) / 16);
+    data.push_back({3});
+  }
+  size_t i = 0;
+  for (const TensorView& tensor : model.tensors) {
+    if (!IsQuantizable(tensor.name, tensor.shape) || tensor.name == "blk.1.attn_v.weight") continue;
+    for (const char* suffix : {".in_sum2", ".counts"}) {
+      const std::vector<float>& values = data[i++];
+      tensors.push_back({tensor.name + suffix,
+                         TensorType::kF32,
+                         {1, static_cast<int64_t>(values.size())},
+                         std::as_bytes(std::span(values))});
+    }
+  }
+  Metadata metadata;
+  metadata.Set("general.type", MetaString("imatrix"));
+  metadata.Set("imatrix.datasets", MetaStrings({"a text"}));
+  metadata.Set("imatrix.chunk_count", MetaUint32(7));
+  metadata.Set("imatrix.chunk_size", MetaUint32(512));
+  ASSERT_TRUE(WriteGguf(path, metadata, tensors));
+}
+
+TEST_P(QuantizeTest, WithImportanceAndPatternsTheBytesAreLlamaCpps) {
+  WriteImportance(folder_ / "imatrix.gguf", *OpenCheckpoint(F32()));
+  const auto importance = ReadImportance(folder_ / "imatrix.gguf");
+  ASSERT_TRUE(importance) << importance.error().message;
+  const auto golden = ReadJsonFile(kSource + "/tests/data/importance.json").at(GetParam());
+  EXPECT_GE(golden.size(), 15u);
+  const std::vector<std::string> longer = {"Q3_K_M", "Q4_K_S", "Q5_K_M", "Q5_1", "IQ4_XS"};
+  for (const auto& [what, right] : golden.items()) {
+    if (std::getenv("VERNIER_TEST_ALL") == nullptr &&
+        std::find(longer.begin(), longer.end(), what) != longer.end())
+      continue;
+    const std::vector<std::string> words = Split(what, ' ');
+    QuantizeOptions options = ToType(words[0].c_str());
+    std::string from = F32();
+    if (words.size() == 1 && what != "MXFP4_MOE") {
+      options.importance = &*importance;
+    } else if (what == "Q4_K_M from Q8_0") {
+      from = folder_ / "q8.gguf";
+      ASSERT_TRUE(Quantize(F32(), from, ToType("Q8_0")));
+      options.allow_requantize = true;
+    } else if (what == "Q4_K_M pure") {
+      options.mixture.pure = true;
+    } else {
+      options = WithPatterns(options, {words.begin() + 1, words.end()});
+    }
+    const auto report = Quantize(from, folder_ / "q.gguf", options);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(HashOfTensors(folder_ / "q.gguf"), right.get<std::string>()) << what;
+    if (options.importance == nullptr) continue;
+    const Metadata metadata = OpenCheckpoint(folder_ / "q.gguf")->metadata;
+    EXPECT_EQ(metadata.String("quantize.imatrix.dataset").value(), "a text");
+    EXPECT_EQ(metadata.Int("quantize.imatrix.entries_count").value(),
+              static_cast<int64_t>(importance->weights.size()));
+    EXPECT_EQ(metadata.Int("quantize.imatrix.chunks_count").value(), 7);
+  }
+}
+
+TEST_P(QuantizeTest, AnImportanceMatrixMustFit) {
+  WriteImportance(folder_ / "imatrix.gguf", *OpenCheckpoint(F32()));
+  ImportanceMatrix matrix = ReadImportance(folder_ / "imatrix.gguf").value();
+  QuantizeOptions options = ToType("Q4_0");
+  options.importance = &matrix;
+  matrix.weights["blk.0.attn_q.weight"].push_back(1);
+  EXPECT_NE(Error(F32(), options).find("blk.0.attn_q.weight has"), std::string::npos);
+  matrix.weights.erase("blk.0.ffn_up.weight");
+  matrix.weights.erase("blk.0.attn_q.weight");
+  EXPECT_TRUE(Quantize(F32(), folder_ / "q.gguf", options));
+  options.mixture.file_type = FindFileType("Q2_K_S");
+  const bool whole = OpenCheckpoint(F32())->Find("blk.0.ffn_up.weight")->Columns() % 256 == 0;
+  if (whole) {
+    EXPECT_NE(Error(F32(), options).find("nothing for blk.0."), std::string::npos);
+  }
+  options.mixture.file_type = FindFileType("Q4_0");
+  matrix.weights = {{"blk.0.other.weight", {1, 2}}};
+  EXPECT_NE(Error(F32(), options).find("nothing for any tensor"), std::string::npos);
+}
+
+TEST(QuantizeMamba, TensorsHaveTheTypesAndBytesOfTheGoldenFiles) {
+  ScratchFolder folder;
+  const auto golden = ReadJsonFile(kSource + "/tests/data/golden/tiny-mamba.json").at("types");
+  EXPECT_GE(golden.size(), 8u);
+  for (const auto& [type, right] : golden.items()) {
+    const auto report =
+        Quantize(TinyFolder("tiny-mamba"), folder / "made.gguf", ToType(type.c_str()));
+    ASSERT_TRUE(report) << report.error().message;
+    ExpectGolden(folder / "made.gguf", right.at("tensors"), type);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, QuantizeTest, ::testing::Values("tiny-llama", "tiny-qwen2"),

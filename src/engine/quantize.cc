@@ -122,6 +122,9 @@ class Quantizer {
           "rule '{}': {} is {}, whose blocks do not hold the treated values; expected a type for "
           "it, as in --tensor-type '{}=f32'",
           RuleText(i), form_.tensors[i].name, Info(jobs_[i].type).name, form_.tensors[i].name);
+    const auto width = static_cast<size_t>(form_.tensors[i].tensor.Columns());
+    if (const Status fits = CheckWidth(*change.treatment, width); !fits)
+      return Fail("rule '{}': {}: {}", RuleText(i), form_.tensors[i].name, fits.error().message);
     jobs_[i].treatment = change.treatment;
     jobs_[i].key = change.key;
     return {};

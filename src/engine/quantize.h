@@ -26,9 +26,10 @@ struct QuantizeOptions {
   std::vector<TypePattern> patterns;  // the first that a name has wins
   const ImportanceMatrix* importance = nullptr;
   bool allow_requantize = false;  // into a block type from another one
-  // Rules on weights. A block type as value (`blk.*.ffn_up.weight=q4_0`) stores the tensor in that
-  // type. Anything else is a treatment: the values are rounded, then stored in the type the tensor
-  // has or was given by type or pattern.
+  // Rules on weights. A storage type as value (`blk.*.ffn_up.weight=q4_0`, `...=ggml:mxfp4`) stores
+  // the tensor in that type, which computes what a run under the rule does. Anything else is a
+  // treatment: the values are rounded, then stored in the type the tensor has or was given by type
+  // or pattern.
   Recipe recipe;
   uint64_t seed = 0;  // of stochastic rounding, as in runs
   int threads = 0;

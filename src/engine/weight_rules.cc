@@ -46,16 +46,19 @@ Error NothingMatches(const Rule& rule, std::span<const std::string> names, const
 Result<WeightChange> ChangeOf(const Rule& rule, int index) {
   WeightChange change;
   change.rule = index;
-  const TensorTypeInfo* type = FindTensorType(rule.value);
-  if (type != nullptr && type->block_elements > 1) {
-    auto writable = ParseWritableType(rule.value);
-    if (!writable) return Fail("rule '{}': {}", rule.text, writable.error().message);
-    change.type = *writable;
-    return change;
-  }
   auto treatment = ParseTreatment(rule.value, TreatedThing::kWeight);
   if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
-  change.treatment = *treatment;
+  if (treatment->scale == ScaleRule::kStatic)
+    return Fail("rule '{}': no file of scales here; expected a scale from the data or a number",
+                rule.text);
+  if (!treatment->IsStored() || treatment->hadamard) {
+    change.treatment = *treatment;
+    return change;
+  }
+  const TensorType type = treatment->block->stored;
+  auto writable = ParseWritableType(Info(type).name);
+  if (!writable) return Fail("rule '{}': {}", rule.text, writable.error().message);
+  change.type = type;
   return change;
 }
 

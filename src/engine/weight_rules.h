@@ -30,7 +30,7 @@ struct WeightChanges {
 
 // Names are those of GGUF files; `graph` may be null: then rules can name weights only. Errors: a
 // rule of another part than weights; one that matches nothing, with the nearest name; a layer that
-// is not there; an unknown format, option or type.
+// is not there; an unknown format, option or type; scale=static.
 Result<WeightChanges> MatchWeightRules(const Recipe& recipe, std::span<const std::string> names,
                                        const Graph* graph, uint64_t seed);
 

@@ -6,6 +6,13 @@ std::string Site::Label() const {
   return layer < 0 ? name : name + "[" + std::to_string(layer) + "]";
 }
 
+std::optional<size_t> RowWidth(const Graph& graph, const Site& site) {
+  const OpShape& shape = graph.nodes[static_cast<size_t>(site.node)].shape;
+  if (site.inner == InnerSite::kNone) return shape.width;
+  if (site.inner == InnerSite::kState) return shape.width * shape.states;
+  return std::nullopt;
+}
+
 std::vector<Site> ListSites(const Graph& graph) {
   std::vector<Site> sites;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {

@@ -69,6 +69,9 @@ struct Graph {
   std::vector<Site> sites;  // in order of computation
 };
 
+// Elements of a site's row; none where rows grow with the tokens seen.
+std::optional<size_t> RowWidth(const Graph& graph, const Site& site);
+
 // The sites of the graph's nodes in order, the inner ones of a node before its result.
 std::vector<Site> ListSites(const Graph& graph);
 

@@ -17,14 +17,11 @@ SiteLine Describe(const Graph& graph, const Site& site) {
   const Node& node = graph.nodes[static_cast<size_t>(site.node)];
   SiteLine line{site.Label(), site.name, Info(node.op).name, node.llama_name,
                 node.module,  "",        site.layer,         node.shape.width};
-  if (site.inner == InnerSite::kState) {
-    line.width = node.shape.width * node.shape.states;
-    line.llama_name.clear();
-    line.module.clear();
-  } else if (site.inner != InnerSite::kNone) {
-    line.inner = true;
-    line.width = node.shape.heads;
-    line.llama_name = site.name;
+  const std::optional<size_t> width = RowWidth(graph, site);
+  line.inner = !width.has_value();
+  line.width = width.value_or(node.shape.heads);
+  if (site.inner != InnerSite::kNone) {
+    line.llama_name = line.inner ? site.name : "";
     line.module.clear();
   } else if (node.weight >= 0) {
     line.weight = graph.weights[static_cast<size_t>(node.weight)].name;

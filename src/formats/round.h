@@ -93,8 +93,8 @@ struct TreatmentCounts {
 //   x = z mod 2^32 + (index mod 2^32) * 0x9e3779b1,
 //   x ^= x >> 17, x *= 0xed5ad4bb, x ^= x >> 11, x += floor(z / 2^32), x *= 0xac4c1b51,
 //   x ^= x >> 15, x *= 0x31848bab, x ^= x >> 14,
-// which is triple32 of C. Wellons ("hash-prospector", its bias within 2 % of that of a random
-// permutation) of a Weyl sequence, with the second half of the key added in the middle.
+// which is triple32 of C. Wellons (hash-prospector) of a Weyl sequence, with the second half of the
+// key added in the middle.
 //
 // Stochastic rounding takes the number whose magnitude is next above |x| exactly when
 //   floor(RandomBits(key, index) / 2) + floor(2^31 f) >= 2^31,   f = (|x| - below) / gap:

@@ -44,13 +44,14 @@ struct FormatBench {
 FormatBench BenchFormats(const FormatBenchOptions& options, const ProgressSink& progress);
 
 // The method of Fasi and Mikaitis, "CPFloat: A C Library for Simulating Low-Precision Arithmetic"
-// (ACM TOMS 49(2):18, 2023), section 4, written from the paper: one element after the other, by
-// range (zero, NaN and infinities; below the smallest normal number, where fewer bits are kept;
-// above the largest; all else), an addend and a mask on the stored bits of the host; random bits
-// from a sequential generator (PCG32: O'Neill 2014). Compiled for the instruction set that RoundRow
-// uses. Overflow gives infinity, or the largest number in toward-zero; -0 and NaN stay. Nothing is
-// counted. Modes: nearest-even, toward-zero, stochastic. False: not one of them, or not a signed
-// kFloat format with fewer bits and no more range than float32.
+// (ACM TOMS 49(2):18, 2023), our code after its description: one element after the other, by range
+// (zero, NaN and infinities; below the smallest normal number, where fewer bits are kept; above the
+// largest; all else; a path without those tests where the exponents are float32's), an addend and a
+// mask on the stored bits; random bits from a sequential generator (PCG32: O'Neill 2014). Compiled
+// for the instruction set that RoundRow uses. Overflow gives infinity, or the largest number in
+// toward-zero; -0 and NaN stay. Nothing is counted. Modes: nearest-even, toward-zero, stochastic.
+// False: not one of them, or not a signed kFloat format with fewer bits and no more range than
+// float32.
 bool BitwiseRound(const Format& format, Rounding mode, const float* x, size_t n, float* y);
 
 }  // namespace vernier

@@ -153,7 +153,8 @@ TEST_P(TinyModel, GivesTheReferenceIds) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tokenizer, TinyModel, testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
+INSTANTIATE_TEST_SUITE_P(Tokenizer, TinyModel,
+                         testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
                          [](const auto& suite) {
                            std::string name = suite.param;
                            std::erase(name, '-');

@@ -10,6 +10,7 @@
 #include "arch/architecture.h"
 #include "arch/convert.h"
 #include "arch/numpy_exp.h"
+#include "arch/write_model.h"
 #include "model/gguf_writer.h"
 #include "model/model_testing.h"
 
@@ -39,11 +40,27 @@ class MambaTest : public ::testing::Test {
     const auto graph = BuildGraph(*checkpoint);
     return graph ? "" : graph.error().message;
   }
+  // The folder as a GGUF file.
+  static void Write(const Checkpoint& folder, const std::string& path) {
+    const auto form = MakeGgufForm(folder);
+    ASSERT_TRUE(form);
+    std::vector<TensorJob> jobs;
+    for (const GgufTensor& t : form->tensors) {
+      TensorJob job;
+      job.name = t.name;
+      job.source = t.tensor;
+      job.type = t.type;
+      job.transform = t.transform;
+      jobs.push_back(std::move(job));
+    }
+    Workers workers(1);
+    EXPECT_TRUE(WriteModel(path, form->metadata, jobs, {}, workers, nullptr));
+  }
   // The converted file with its keys and tensors changed.
   std::string FileErrorOf(const std::function<void(Metadata&, std::vector<TensorView>&)>& change) {
     const std::string path = scratch_ / "a.gguf", other = scratch_ / "b.gguf";
     auto folder = OpenCheckpoint(kModel);
-    EXPECT_TRUE(ConvertToGguf(*folder, path));
+    Write(*folder, path);
     auto file = OpenCheckpoint(path);
     Metadata metadata = file->metadata;
     std::vector<TensorView> tensors = file->tensors;

@@ -9,6 +9,7 @@
 #define VERNIER_KERNELS_KERNELS_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/quantise.h"
 #include "kernels/round.h"
@@ -101,6 +102,24 @@ struct RowKernels {
   void (*read_state)(const T* h, const T* c, size_t states, size_t width, T* y, T* scratch);
 };
 
+// What a row holds. NaN and infinities are counted and left out of the rest.
+struct RowExtent {
+  double squares = 0;   // sum of x^2
+  double largest = 0;   // magnitude; 0 where there is none
+  double smallest = 0;  // magnitude that is not zero; infinity where there is none
+  uint64_t zeros = 0, nans = 0, infinities = 0;
+};
+// How far two rows are apart, where the difference is a finite number.
+struct RowDistance {
+  double squares = 0;  // sum of (x - y)^2
+  double largest = 0;  // max |x - y|
+};
+template <class T>
+struct MomentKernels {
+  RowExtent (*extent)(const T* x, size_t n);
+  RowDistance (*distance)(const T* x, const T* y, size_t n);
+};
+
 struct Kernels {
   Isa isa;
   const char* name;  // "portable", "avx2", "avx512"
@@ -117,6 +136,8 @@ struct Kernels {
   QuantiseKernels quantise;
   RoundKernels<float> round_f32;
   RoundKernels<double> round_f64;
+  MomentKernels<float> moments_f32;
+  MomentKernels<double> moments_f64;
 };
 
 template <class T>

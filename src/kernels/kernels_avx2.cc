@@ -2,6 +2,7 @@
 #define VERNIER_TARGET avx2
 #define VERNIER_VECTOR_BYTES 32
 #include "kernels/matmul-inl.h"
+#include "kernels/moments-inl.h"
 #include "kernels/quantise-inl.h"
 #include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
@@ -23,6 +24,8 @@ const Kernels kAvx2Kernels = {
     avx2::kQuantise,
     avx2::MakeRoundKernels<float>(),
     avx2::MakeRoundKernels<double>(),
+    avx2::MakeMomentKernels<float>(),
+    avx2::MakeMomentKernels<double>(),
 };
 
 }  // namespace vernier

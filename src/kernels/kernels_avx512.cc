@@ -2,6 +2,7 @@
 #define VERNIER_TARGET avx512
 #define VERNIER_VECTOR_BYTES 64
 #include "kernels/matmul-inl.h"
+#include "kernels/moments-inl.h"
 #include "kernels/quantise-inl.h"
 #include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
@@ -23,6 +24,8 @@ const Kernels kAvx512Kernels = {
     avx512::kQuantise,
     avx512::MakeRoundKernels<float>(),
     avx512::MakeRoundKernels<double>(),
+    avx512::MakeMomentKernels<float>(),
+    avx512::MakeMomentKernels<double>(),
 };
 
 }  // namespace vernier

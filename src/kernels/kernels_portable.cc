@@ -2,6 +2,7 @@
 #define VERNIER_TARGET portable
 #define VERNIER_VECTOR_BYTES 16
 #include "kernels/matmul-inl.h"
+#include "kernels/moments-inl.h"
 #include "kernels/quantise-inl.h"
 #include "kernels/round-inl.h"
 #include "kernels/rows-inl.h"
@@ -23,6 +24,8 @@ const Kernels kPortableKernels = {
     portable::kQuantise,
     portable::MakeRoundKernels<float>(),
     portable::MakeRoundKernels<double>(),
+    portable::MakeMomentKernels<float>(),
+    portable::MakeMomentKernels<double>(),
 };
 
 }  // namespace vernier

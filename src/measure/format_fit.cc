@@ -1,6 +1,7 @@
 #include "measure/format_fit.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "formats/block_scales.h"
 #include "formats/decode.h"
 #include "formats/round.h"
+#include "kernels/kernels.h"
 #include "ops/elementary.h"
 
 namespace vernier {
@@ -17,7 +19,6 @@ namespace {
 
 constexpr size_t kRun = 16384;        // elements decoded at a time, about: half of a core's L2
 constexpr size_t kPiece = kRun * 16;  // elements of a task, about
-constexpr size_t kLanes = 8;          // of sums
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Sums of one format over a piece.
@@ -34,47 +35,30 @@ struct PieceFit {
   ScaleCensus scales;
 };
 
-double SumLanes(const double (&lane)[kLanes]) {
-  return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+template <class T>
+const MomentKernels<T>& Moments() {
+  if constexpr (sizeof(T) == 4)
+    return BestKernels().moments_f32;
+  else
+    return BestKernels().moments_f64;
 }
 
 template <class T>
 void Describe(std::span<const T> x, PieceFit* fit) {
-  constexpr T kMax = std::numeric_limits<T>::max();
-  double squares[kLanes] = {};
-  T largest = 0, smallest = std::numeric_limits<T>::infinity();
-  uint64_t zeros = 0, nans = 0, finite = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const T a = std::abs(x[i]);
-    const bool is_finite = a <= kMax;
-    const T used = is_finite ? a : T{0};
-    const double d = used;
-    squares[i % kLanes] += d * d;
-    largest = std::max(largest, used);
-    smallest = used > 0 && used < smallest ? used : smallest;
-    zeros += a == 0;
-    nans += std::isnan(a);
-    finite += is_finite;
-  }
-  fit->squares += SumLanes(squares);
-  fit->largest = std::max(fit->largest, double{largest});
-  fit->smallest = std::min(fit->smallest, double{smallest});
-  fit->zeros += zeros;
-  fit->nans += nans;
-  fit->infinities += x.size() - finite - nans;
+  const RowExtent extent = Moments<T>().extent(x.data(), x.size());
+  fit->squares += extent.squares;
+  fit->largest = std::max(fit->largest, extent.largest);
+  fit->smallest = std::min(fit->smallest, extent.smallest);
+  fit->zeros += extent.zeros;
+  fit->nans += extent.nans;
+  fit->infinities += extent.infinities;
 }
 
 template <class T>
 void AddErrors(std::span<const T> x, const T* rounded, ErrorSum* sum) {
-  double squares[kLanes] = {}, max = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double e = std::abs(double{x[i]} - double{rounded[i]});
-    const double used = e <= std::numeric_limits<double>::max() ? e : 0;  // of finite ones
-    squares[i % kLanes] += used * used;
-    max = std::max(max, used);
-  }
-  sum->squares += SumLanes(squares);
-  sum->max = std::max(sum->max, max);
+  const RowDistance distance = Moments<T>().distance(x.data(), rounded, x.size());
+  sum->squares += distance.squares;
+  sum->max = std::max(sum->max, distance.largest);
 }
 
 std::vector<RoundSpec> Specs(std::span<const Format> formats) {
@@ -85,6 +69,44 @@ std::vector<RoundSpec> Specs(std::span<const Format> formats) {
   }
   return specs;
 }
+
+// Scales of one piece; exponents of float32 magnitudes, subnormals included, from -149 to 127.
+class ScaleCounter {
+ public:
+  void Add(float scale, float offset) {
+    const float magnitude = std::abs(scale);
+    ++census_.groups;
+    census_.offsets += offset != 0;
+    census_.negative += scale < 0;
+    if (scale == 0) {
+      ++census_.zero;
+    } else if (!(magnitude <= std::numeric_limits<float>::max())) {
+      ++census_.nonfinite;
+    } else {
+      smallest_ = std::min(smallest_, magnitude);
+      largest_ = std::max(largest_, magnitude);
+      ++exponents_[static_cast<size_t>(kLowest + FloorLog2(magnitude))];
+    }
+  }
+  ScaleCensus Census() const {
+    ScaleCensus census = census_;
+    for (size_t e = 0; e < exponents_.size(); ++e)
+      if (exponents_[e] > 0) census.exponents[static_cast<int>(e) - kLowest] = exponents_[e];
+    if (!census.exponents.empty()) census.smallest = double{smallest_};
+    census.largest = double{largest_};
+    return census;
+  }
+
+ private:
+  static constexpr int kLowest = 149;
+  static int FloorLog2(float magnitude) {
+    const uint32_t bits = std::bit_cast<uint32_t>(magnitude);
+    return bits >> 23 == 0 ? std::bit_width(bits) - 1 - 149 : static_cast<int>(bits >> 23) - 127;
+  }
+  ScaleCensus census_;
+  std::array<uint64_t, 277> exponents_{};
+  float smallest_ = std::numeric_limits<float>::infinity(), largest_ = 0;
+};
 
 // One tensor, as T: float, or double where it is stored so.
 template <class T>
@@ -109,6 +131,7 @@ class Measurement {
     const size_t columns = static_cast<size_t>(tensor_.Columns());
     const size_t rows_at_once = std::max<size_t>(1, kRun / columns);
     std::vector<T> decoded, rounded;
+    ScaleCounter scales;
     for (size_t row = first_row; row < last_row; row += rows_at_once) {
       const size_t rows = std::min(rows_at_once, last_row - row);
       decoded.resize(rows * columns);
@@ -117,13 +140,14 @@ class Measurement {
       Decode(source, decoded);
       Visit(row * columns, decoded);
       Describe<T>(decoded, &fit);
-      CountScales(source, &fit.scales);
+      CountScales(source, &scales);
       // In runs that stay in the first-level cache through all formats.
       for (size_t at = 0; at < decoded.size(); at += 2048) {
         const size_t n = std::min<size_t>(2048, decoded.size() - at);
         Round({decoded.data() + at, n}, &rounded, &fit);
       }
     }
+    fit.scales = scales.Census();
     return fit;
   }
   uint32_t alive() const { return alive_; }
@@ -142,7 +166,7 @@ class Measurement {
     else
       visit_(first, std::vector<float>(decoded.begin(), decoded.end()));
   }
-  void CountScales(std::span<const std::byte> source, ScaleCensus* census) const;
+  void CountScales(std::span<const std::byte> source, ScaleCounter* counter) const;
 
   void Round(std::span<const T> x, std::vector<T>* rounded, PieceFit* fit) {
     for (size_t f = 0; f < specs_.size(); ++f) {
@@ -178,23 +202,6 @@ class Measurement {
   std::atomic<uint32_t> alive_;      // bit f: standard format f has held every element so far
 };
 
-void AddScale(float scale, float offset, ScaleCensus* census) {
-  const double magnitude = std::abs(double{scale});
-  ++census->groups;
-  census->offsets += offset != 0;
-  census->negative += scale < 0;
-  if (scale == 0) {
-    ++census->zero;
-  } else if (!std::isfinite(scale)) {
-    ++census->nonfinite;
-  } else {
-    census->smallest =
-        census->exponents.empty() ? magnitude : std::min(census->smallest, magnitude);
-    census->largest = std::max(census->largest, magnitude);
-    ++census->exponents[std::ilogb(magnitude)];
-  }
-}
-
 void Join(const ScaleCensus& from, ScaleCensus* to) {
   if (!from.exponents.empty())
     to->smallest = to->exponents.empty() ? from.smallest : std::min(to->smallest, from.smallest);
@@ -208,14 +215,14 @@ void Join(const ScaleCensus& from, ScaleCensus* to) {
 }
 
 template <class T>
-void Measurement<T>::CountScales(std::span<const std::byte> source, ScaleCensus* census) const {
+void Measurement<T>::CountScales(std::span<const std::byte> source, ScaleCounter* counter) const {
   const int groups = ScaleGroups(tensor_.type);
   if (groups == 0) return;
   const auto block = static_cast<size_t>(Info(tensor_.type).block_bytes);
   float scales[kMostScaleGroups], offsets[kMostScaleGroups];
   for (size_t at = 0; at < source.size(); at += block) {
     BlockScales(tensor_.type, source.data() + at, scales, offsets);
-    for (int g = 0; g < groups; ++g) AddScale(scales[g], offsets[g], census);
+    for (int g = 0; g < groups; ++g) counter->Add(scales[g], offsets[g]);
   }
 }
 

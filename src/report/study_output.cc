@@ -214,6 +214,26 @@ std::string StudyCsv(std::span<const StudyPart> parts) {
 
 namespace {
 
+// Why variants are vacuous: a line a reason, with the variants it holds for.
+std::string VacuousText(const StudyReport& report) {
+  std::vector<std::pair<std::string, std::string>> reasons;  // and names
+  for (const VariantReport& v : report.variants) {
+    for (const RuleEffect& e : v.rules) {
+      if (!e.vacuous()) continue;
+      const std::string why = WhyVacuous(e);
+      const auto known = std::find_if(reasons.begin(), reasons.end(),
+                                      [&](const auto& reason) { return reason.first == why; });
+      if (known == reasons.end())
+        reasons.emplace_back(why, "'" + v.name + "'");
+      else
+        known->second += ", '" + v.name + "'";
+    }
+  }
+  std::string text;
+  for (const auto& [why, names] : reasons) text += fmt::format("VACUOUS: {}: {}\n", why, names);
+  return text;
+}
+
 // A model's heading lines and its variants.
 std::string ModelTable(const StudyPart& part, size_t width) {
   const StudySpec& spec = *part.spec;
@@ -249,11 +269,7 @@ std::string ModelTable(const StudyPart& part, size_t width) {
     table.rows.push_back(std::move(row));
   }
   text += "\n" + FormatTable(table, width);
-  for (const VariantReport& v : report.variants)
-    for (const RuleEffect& e : v.rules)
-      if (e.vacuous())
-        text += fmt::format("{} is VACUOUS: {}: {}\n", v.name, e.rule, WhyVacuous(e));
-  return text;
+  return text + VacuousText(report);
 }
 
 }  // namespace

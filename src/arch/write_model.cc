@@ -9,6 +9,7 @@
 #include "formats/decode.h"
 #include "formats/encode.h"
 #include "formats/round.h"
+#include "kernels/kernels.h"
 #include "model/gguf_writer.h"
 
 namespace vernier {
@@ -85,28 +86,28 @@ TreatmentCounts StorePlain(TensorType type, std::span<T> values, std::byte* out)
 
 // What storing did to float32 values, both sides known.
 TreatmentCounts CountChanges(std::span<const float> before, std::span<const float> after) {
-  TreatmentCounts counts;
-  counts.touched = before.size();
+  uint32_t changed = 0, flushed = 0;  // a piece has fewer elements than 2^32
   for (size_t i = 0; i < before.size(); ++i) {
-    counts.changed += std::bit_cast<uint32_t>(before[i]) != std::bit_cast<uint32_t>(after[i]);
-    counts.flushed += before[i] != 0 && after[i] == 0;
+    changed += std::bit_cast<uint32_t>(before[i]) != std::bit_cast<uint32_t>(after[i]);
+    flushed += (before[i] != 0) & (after[i] == 0);
   }
-  return counts;
+  return {before.size(), changed, 0, flushed};
+}
+
+template <class T>
+const MomentKernels<T>& Moments() {
+  if constexpr (sizeof(T) == 4)
+    return BestKernels().moments_f32;
+  else
+    return BestKernels().moments_f64;
 }
 
 template <class T>
 void AddErrors(std::span<const T> right, std::span<const T> stored, TensorOutcome* outcome) {
-  double squared_error = 0, squares = 0, max_abs = 0;
-  for (size_t i = 0; i < right.size(); ++i) {
-    const double difference = static_cast<double>(stored[i]) - static_cast<double>(right[i]);
-    if (!std::isfinite(difference)) continue;
-    squared_error += difference * difference;
-    squares += static_cast<double>(right[i]) * static_cast<double>(right[i]);
-    max_abs = std::max(max_abs, std::abs(difference));
-  }
-  outcome->squared_error += squared_error;
-  outcome->squares += squares;
-  outcome->max_abs = std::max(outcome->max_abs, max_abs);
+  const RowDistance distance = Moments<T>().distance(right.data(), stored.data(), right.size());
+  outcome->squared_error += distance.squares;
+  outcome->squares += Moments<T>().extent(right.data(), right.size()).squares;
+  outcome->max_abs = std::max(outcome->max_abs, distance.largest);
 }
 
 void Merge(const TensorOutcome& piece, TensorOutcome* whole) {
@@ -211,10 +212,7 @@ class RowEncoder {
     std::vector<float>&before = scratch->before, &after = scratch->after;
     before.assign(values.begin(), values.end());
     after.resize(before.size());
-    for (size_t i = 0; i < before.size(); ++i)
-      if (!std::isfinite(before[i]))
-        return Fail("tensor {}: row {} holds {}, which {} cannot", job_.name, first + i / columns_,
-                    before[i], Info(job_.type).name);
+    RETURN_IF_ERROR(CheckFinite(first, before));
     const size_t rows = before.size() / columns_;
     const std::span bytes(out, rows * RowBytes(job_.type, columns_));
     EncodeRows(job_.type, before.data(), rows, columns_, ImportanceOf(first), bytes);
@@ -223,6 +221,16 @@ class RowEncoder {
     values.assign(after.begin(), after.end());
     AddErrors<T>(scratch->right, values, outcome);
     return {};
+  }
+
+  Status CheckFinite(size_t first, std::span<const float> values) const {
+    const RowExtent extent = Moments<float>().extent(values.data(), values.size());
+    if (extent.nans + extent.infinities == 0) return {};
+    const size_t i = static_cast<size_t>(
+        std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); }) -
+        values.begin());
+    return Fail("tensor {}: row {} holds {}, which {} cannot", job_.name, first + i / columns_,
+                values[i], Info(job_.type).name);
   }
 
   // Of the matrix that the row is in.

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/half.h"
 #include "kernels/quantise.h"
 
 namespace vernier {
@@ -60,22 +61,6 @@ inline float HalfUE4M3(uint32_t code) {
   if (code == 127) return 0;
   if (exponent == 0) return static_cast<float>(fraction) * 0x1p-10f;
   return std::bit_cast<float>((exponent - 8 + 127) << 23 | fraction << 20);
-}
-
-// The float32 of IEEE binary16 bits: exact; a NaN becomes quiet and keeps sign and payload, as
-// VCVTPH2PS does. Selections instead of branches, so that loops over it vectorise.
-inline float HalfBitsToFloat(uint32_t half) {
-  const uint32_t sign = (half & 0x8000u) << 16;
-  const uint32_t fraction = half & 0x3ffu, shifted = (half & 0x7fffu) << 13;
-  const bool small = (half & 0x7c00u) == 0;          // zero or subnormal
-  const bool special = (half & 0x7c00u) == 0x7c00u;  // infinity or NaN
-  const uint32_t normal = shifted + (112u << 23);
-  const uint32_t subnormal =  // fraction * 2^-24, exact in float32
-      std::bit_cast<uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
-  const uint32_t quiet = fraction != 0 ? 0x400000u : 0u;
-  const uint32_t infinite = shifted | 0x7f800000u | quiet;
-  const uint32_t magnitude = small ? subnormal : (special ? infinite : normal);
-  return std::bit_cast<float>(sign | magnitude);
 }
 
 // The bits of `bytes` as a little-endian number.

@@ -1,4 +1,5 @@
 #include "formats/decode_blocks.h"
+#include "kernels/kernels.h"
 
 namespace vernier {
 
@@ -7,7 +8,7 @@ void DecodeF32(const uint8_t* source, size_t blocks, float* out) {
 }
 
 void DecodeF16(const uint8_t* source, size_t blocks, float* out) {
-  for (size_t i = 0; i < blocks; ++i) out[i] = LoadHalf(source + 2 * i);
+  BestKernels().floats_of_halves(source, blocks, out);
 }
 
 void DecodeBF16(const uint8_t* source, size_t blocks, float* out) {

@@ -138,6 +138,8 @@ struct Kernels {
   RoundKernels<double> round_f64;
   MomentKernels<float> moments_f32;
   MomentKernels<double> moments_f64;
+  // float32 of n binary16 numbers, little-endian, at any address: exact; a NaN becomes quiet.
+  void (*floats_of_halves)(const uint8_t* halves, size_t n, float* out);
 };
 
 template <class T>

@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET avx2
 #define VERNIER_VECTOR_BYTES 32
+#include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
 #include "kernels/quantise-inl.h"
@@ -26,6 +27,7 @@ const Kernels kAvx2Kernels = {
     avx2::MakeRoundKernels<double>(),
     avx2::MakeMomentKernels<float>(),
     avx2::MakeMomentKernels<double>(),
+    avx2::FloatsOfHalves,
 };
 
 }  // namespace vernier

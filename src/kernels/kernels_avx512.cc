@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET avx512
 #define VERNIER_VECTOR_BYTES 64
+#include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
 #include "kernels/quantise-inl.h"
@@ -26,6 +27,7 @@ const Kernels kAvx512Kernels = {
     avx512::MakeRoundKernels<double>(),
     avx512::MakeMomentKernels<float>(),
     avx512::MakeMomentKernels<double>(),
+    avx512::FloatsOfHalves,
 };
 
 }  // namespace vernier

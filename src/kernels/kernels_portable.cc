@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET portable
 #define VERNIER_VECTOR_BYTES 16
+#include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
 #include "kernels/quantise-inl.h"
@@ -26,6 +27,7 @@ const Kernels kPortableKernels = {
     portable::MakeRoundKernels<double>(),
     portable::MakeMomentKernels<float>(),
     portable::MakeMomentKernels<double>(),
+    portable::FloatsOfHalves,
 };
 
 }  // namespace vernier

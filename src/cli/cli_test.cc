@@ -44,6 +44,15 @@ TEST(Cli, StaticScalesComeFromAFile) {
   Arguments missing = start;
   missing.insert(missing.end(), {"--rule", "ffn_norm[1]=int8,scale=static"});
   ExpectRefused(missing, "did you mean 'ffn_norm[0]'?");
+  ExpectRefused(start, "no rule has scale=static");
+  Arguments unread = start, by_base = start;
+  unread.insert(unread.end(), {"--rule", "ffn_norm=int8", "--against", kQwen});
+  ExpectRefused(unread, "no rule has scale=static");
+  const std::string recipe = TempPath("static.recipe");
+  WriteAll(recipe, "ffn_norm[0] = int8, scale=static\n");
+  by_base.insert(by_base.end(), {"--against", kQwen + "@" + recipe});
+  EXPECT_GT(RunJson(by_base).at("kld").at("mean"), 0);
+  std::filesystem::remove(recipe);
   std::filesystem::remove(path);
 }
 

@@ -81,7 +81,7 @@ Result<OpenedModel> OpenModel(const std::string& text, int threads) {
   return out;
 }
 
-Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base) {
+Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base, const Recipe& other) {
   Recipe recipe = base;
   if (!options.recipe_file.empty()) {
     ASSIGN_OR_RETURN(const Recipe file, ReadRecipe(options.recipe_file));
@@ -89,16 +89,12 @@ Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base) {
   }
   ASSIGN_OR_RETURN(const Recipe rules, ParseRecipe(options.rules));
   recipe.rules.insert(recipe.rules.end(), rules.rules.begin(), rules.rules.end());
-  if (!options.scales_file.empty()) {
-    ASSIGN_OR_RETURN(recipe.scales, ReadScales(options.scales_file));
-  }
+  if (options.scales_file.empty()) return recipe;
+  ASSIGN_OR_RETURN(StaticScales scales, ReadStaticScales(options.scales_file));
+  recipe.scales = std::make_shared<const StaticScales>(std::move(scales));
+  if (!ReadsScales(recipe) && !ReadsScales(other))
+    return Fail("--scales {}: no rule has scale=static, which would read it", options.scales_file);
   return recipe;
-}
-
-Result<std::shared_ptr<const StaticScales>> ReadScales(const std::string& path) {
-  if (path.empty()) return nullptr;
-  ASSIGN_OR_RETURN(StaticScales scales, ReadStaticScales(path));
-  return std::make_shared<const StaticScales>(std::move(scales));
 }
 
 std::string RecipeText(const Recipe& recipe) {

@@ -51,10 +51,9 @@ struct OpenedModel {
 };
 Result<OpenedModel> OpenModel(const std::string& text, int threads);
 
-// `base`, then the recipe file, then the rules; with the scales that scale=static reads.
-Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base);
-// The scales of --scales; null where it is not given.
-Result<std::shared_ptr<const StaticScales>> ReadScales(const std::string& path);
+// `base`, then the recipe file, then the rules; with the scales that scale=static reads. Scales
+// that neither these rules nor those of `other` (the model compared with) read are an error.
+Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base, const Recipe& other = {});
 std::string RecipeText(const Recipe& recipe);  // a rule a line
 
 // The tokens of a text as `tokenize` gives them, or of --tokens, each checked against the model's

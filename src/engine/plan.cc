@@ -108,17 +108,17 @@ Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
 
 Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
                                            const std::string& label) const {
-  const Node& node = graph_.nodes[static_cast<size_t>(site.node)];
-  std::vector<size_t> widths = {node.shape.width};
+  std::vector<size_t> widths;
+  const std::optional<size_t> own = RowWidth(graph_, site);
   if (rule.part == Part::kIn) {
-    widths.clear();
-    for (const int input : node.inputs)
+    for (const int input : graph_.nodes[static_cast<size_t>(site.node)].inputs)
       widths.push_back(graph_.nodes[static_cast<size_t>(input)].shape.width);
+  } else if (own) {
+    widths = {*own};
   }
-  if (site.inner != InnerSite::kNone) widths.clear();
   ASSIGN_OR_RETURN(Treatment treatment,
                    ReadTreatment(rule, TreatedThing::kActivation, label, site.layer, widths));
-  if (site.inner != InnerSite::kNone && treatment.IsStored())
+  if (!own && treatment.IsStored())
     return Fail("rule '{}': {}: {} has whole blocks, and these rows grow with the tokens seen",
                 rule.text, label, treatment.block->name);
   return treatment;

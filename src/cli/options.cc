@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/names.h"
+#include "formats/block_formats.h"
 #include "model/json.h"
 
 namespace vernier {
@@ -48,14 +49,37 @@ void AddInputOptions(ArgumentParser* parser, InputOptions* options) {
                "Special tokens written in the text are those tokens");
 }
 
-void AddRuleOptions(ArgumentParser* parser, RuleOptions* options) {
+void AddRuleOptions(ArgumentParser* parser, RuleOptions* options, bool scales) {
   parser->Texts("--rule", &options->rules, "RULE",
                 "A rule, as in ffn_norm[0:5]=bf16; may be given again");
   parser->Text("--recipe", &options->recipe_file, "FILE",
                "A file of rules, before those of --rule");
-  parser->Text("--scales", &options->scales_file, "FILE",
-               "Scales of sites, which scale=static reads");
+  if (scales)
+    parser->Text("--scales", &options->scales_file, "FILE",
+                 "Scales of sites, which scale=static reads");
   parser->Number("--seed", &options->seed, "N", "Seed of everything random");
+}
+
+Result<Format> ReadElementFormat(const std::string& name) {
+  const BlockFormat* block = FindBlockFormat(name);
+  if (block == nullptr) return FindFormat(name);
+  return Fail("'{}' is a format of blocks of {}; expected an element format{}", name, block->block,
+              block->element.empty() ? "" : fmt::format(", as its elements' {}", block->element));
+}
+
+Result<std::vector<Format>> ReadUnscaledFormats(const char* option, const std::string& list) {
+  std::vector<Format> formats;
+  if (list.empty()) return formats;
+  for (const std::string& piece : Split(list, ',')) {
+    const std::string name(Trim(piece));
+    auto format = ReadElementFormat(name);
+    if (!format) return Fail("{}: {}", option, format.error().message);
+    if (format->kind == FormatKind::kFixed)
+      return Fail("{}: '{}' needs a scale; expected floating-point formats and posits", option,
+                  name);
+    formats.push_back(std::move(*format));
+  }
+  return formats;
 }
 
 void AddThreadsOption(ArgumentParser* parser, int* threads) {

@@ -35,7 +35,14 @@ struct RuleOptions {
   uint64_t seed = 0;
   bool given() const { return !rules.empty() || !recipe_file.empty(); }
 };
-void AddRuleOptions(ArgumentParser* parser, RuleOptions* options);
+// `scales`: whether --scales is one of them
+void AddRuleOptions(ArgumentParser* parser, RuleOptions* options, bool scales = true);
+
+// An element format by its name; of a block format the error names what its elements are.
+Result<Format> ReadElementFormat(const std::string& name);
+// Names separated by commas; none in an empty list. Errors lead with the option: also formats that
+// need a scale (intN).
+Result<std::vector<Format>> ReadUnscaledFormats(const char* option, const std::string& list);
 
 void AddThreadsOption(ArgumentParser* parser, int* threads);  // -t THREADS
 

@@ -171,7 +171,9 @@ Error Compiler::NothingMatches(const Rule& rule) const {
   std::vector<std::string> names;
   for (const Site& site : graph_.sites)
     if (std::find(names.begin(), names.end(), site.name) == names.end()) names.push_back(site.name);
-  names.push_back("kv");
+  for (const Node& node : graph_.nodes)
+    if (!node.cache.empty() && std::find(names.begin(), names.end(), node.cache) == names.end())
+      names.push_back(node.cache);
   if (!rule.weight_name)
     return {fmt::format("rule '{}': no site is named '{}'{}", rule.text, rule.glob,
                         DidYouMean(rule.glob, names))};

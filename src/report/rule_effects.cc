@@ -8,6 +8,8 @@ namespace vernier {
 
 namespace {
 
+constexpr size_t kWidth = 1000;  // reasons are not cut
+
 // "1 weight", "4 weights"
 std::string Counted(size_t count, const char* what) {
   return fmt::format("{} {}{}", CountText(count), what, count == 1 ? "" : "s");
@@ -59,7 +61,7 @@ std::string EffectsTable(const std::vector<RuleEffect>& effects) {
     row.push_back(e.vacuous() ? "VACUOUS: " + WhyVacuous(e) : "");
     table.rows.push_back(std::move(row));
   }
-  return FormatTable(table);
+  return FormatTable(table, kWidth);
 }
 
 std::string WhyVacuous(const RuleEffect& e) {

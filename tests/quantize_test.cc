@@ -236,7 +236,7 @@ TEST_P(QuantizeTest, RefusesWhatItCannotDo) {
   EXPECT_NE(rule("ffn_norm[99].weight=bf16").find("layers are 0 to"), std::string::npos);
   EXPECT_NE(rule("blk.0.ffn_up.weight=q4").find("unknown format 'q4'"), std::string::npos);
   EXPECT_NE(rule("output_norm.weight=q4_0").find("is not quantised"), std::string::npos);
-  EXPECT_NE(rule("blk.0.ffn_up.weight=int8,scale=static").find("no file of scales"),
+  EXPECT_NE(rule("blk.0.ffn_up.weight=int8,scale=static").find("without scales of sites"),
             std::string::npos);
   EXPECT_EQ(Error(F32(), WithPatterns({}, {"x(=q8_0"})).substr(0, 14), "--tensor-type:");
   EXPECT_NE(Error(F32(), ToType("Q2_K_S")).find("with --imatrix"), std::string::npos);

@@ -147,16 +147,7 @@ Result<Graph> Builder::Build() {
   graph_.rope.layout = gguf() ? traits_.gguf_layout : RopeLayout::kHalves;
   graph_.gguf_layout = traits_.gguf_layout;
   RETURN_IF_ERROR(ReadRopeFactors());
-  const int64_t d = static_cast<int64_t>(h_.hidden), v = static_cast<int64_t>(h_.vocabulary);
-  ASSIGN_OR_RETURN(const int embedding,
-                   Slot(-1, "token_embd.weight", "model.embed_tokens.weight", {v, d}));
-  x_ = Append({.op = OpKind::kEmbed,
-               .site = "embd",
-               .layer = -1,
-               .weight = embedding,
-               .shape = {.width = h_.hidden},
-               .llama_name = "embd",
-               .module = "model.embed_tokens"});
+  ASSIGN_OR_RETURN(x_, Embed("model.embed_tokens"));
   for (int layer = 0; layer < graph_.layers; ++layer) RETURN_IF_ERROR(Layer(layer));
   RETURN_IF_ERROR(Head(x_, h_.eps, "model.norm", "model.embed_tokens"));
   RETURN_IF_ERROR(CheckAllRead());

@@ -88,6 +88,19 @@ std::string GraphBuilder::Module(int layer, const std::string& name) const {
   return fmt::format("{}.{}{}{}", layers_, layer, name.empty() ? "" : ".", name);
 }
 
+Result<int> GraphBuilder::Embed(const std::string& module) {
+  ASSIGN_OR_RETURN(const int weight, Slot(-1, "token_embd.weight", module + ".weight",
+                                          {static_cast<int64_t>(graph_.vocabulary),
+                                           static_cast<int64_t>(graph_.hidden)}));
+  return Append({.op = OpKind::kEmbed,
+                 .site = "embd",
+                 .layer = -1,
+                 .weight = weight,
+                 .shape = {.width = graph_.hidden},
+                 .llama_name = "embd",
+                 .module = module});
+}
+
 Result<int> GraphBuilder::Head(int x, double eps, const std::string& norm,
                                const std::string& embeddings) {
   const int64_t d = static_cast<int64_t>(graph_.hidden),

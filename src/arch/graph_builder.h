@@ -52,6 +52,8 @@ class GraphBuilder {
   int Add(int layer, int a, int b, const std::string& site, const std::string& module);
   // "model.layers.3.NAME"; the layer itself when the name is empty.
   std::string Module(int layer, const std::string& name) const;
+  // The first node: a row of the embeddings for each token.
+  Result<int> Embed(const std::string& module);
   // The last norm and the head: the head's own matrix, or the embedding's where there is none.
   Result<int> Head(int x, double eps, const std::string& norm, const std::string& embeddings);
   // A tensor that no node reads would be silently ignored: another architecture under this one's

@@ -140,16 +140,7 @@ Result<Graph> Builder::Build() {
   graph_.vocabulary = h_.vocabulary;
   graph_.hidden = h_.hidden;
   graph_.context = h_.context;
-  ASSIGN_OR_RETURN(const int embedding,
-                   Slot(-1, "token_embd.weight", "backbone.embeddings.weight",
-                        {static_cast<int64_t>(h_.vocabulary), static_cast<int64_t>(h_.hidden)}));
-  x_ = Append({.op = OpKind::kEmbed,
-               .site = "embd",
-               .layer = -1,
-               .weight = embedding,
-               .shape = {.width = h_.hidden},
-               .llama_name = "embd",
-               .module = "backbone.embeddings"});
+  ASSIGN_OR_RETURN(x_, Embed("backbone.embeddings"));
   for (int layer = 0; layer < graph_.layers; ++layer) RETURN_IF_ERROR(Layer(layer));
   RETURN_IF_ERROR(Head(x_, h_.eps, "backbone.norm_f", "backbone.embeddings"));
   RETURN_IF_ERROR(CheckAllRead());

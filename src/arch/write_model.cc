@@ -392,7 +392,10 @@ Result<std::vector<TensorOutcome>> WriteModel(const std::string& path, const Met
   std::vector<TensorOutcome> outcomes;
   for (const TensorJob& job : jobs) {
     auto outcome = writer.Write(job);
-    if (!outcome) return Fail("{}: {}", path, outcome.error().message);
+    if (!outcome) {  // errors of writing lead with the file already
+      const std::string& message = outcome.error().message;
+      return message.starts_with(path + ":") ? Fail("{}", message) : Fail("{}: {}", path, message);
+    }
     if (check) RETURN_IF_ERROR(check(outcomes.size(), *outcome));
     outcomes.push_back(*outcome);
   }

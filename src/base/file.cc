@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 
 namespace vernier {
@@ -90,9 +91,20 @@ Result<std::string> ReadText(const std::string& path, size_t limit) {
 }
 
 Result<AtomicFile> AtomicFile::Create(const std::string& path) {
+  // Renaming would put a file in the place of a device or a pipe, and fail on a folder at the end.
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return Fail("{}: is {}; expected a file to write", path,
+                S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
   AtomicFile file;
   file.path_ = path;
-  file.temporary_ = path + ".XXXXXX.tmp";
+  // A link stays one: what it leads to is replaced.
+  if (lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode)) {
+    char* const real = realpath(path.c_str(), nullptr);
+    if (real != nullptr) file.path_ = real;
+    std::free(real);
+  }
+  file.temporary_ = file.path_ + ".XXXXXX.tmp";
   file.descriptor_ = mkostemps(file.temporary_.data(), 4, O_CLOEXEC);
   if (file.descriptor_ < 0) {
     file.temporary_.clear();

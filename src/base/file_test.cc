@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -37,6 +38,28 @@ TEST_F(FileTest, WritesWholeOrNothing) {
   auto mapped = MappedFile::Open(path);
   ASSERT_TRUE(mapped);
   EXPECT_EQ(mapped->bytes().size(), 5u);
+}
+
+TEST_F(FileTest, OnlyFilesAreReplaced) {
+  const std::string pipe = folder_ / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {pipe, folder_.string()}) {
+    const Status status = WriteFileAtomically(path, "x");
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().message.find(path + ": is "), std::string::npos);
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_EQ(Entries(), 1u);
+}
+
+TEST_F(FileTest, ALinkStaysOne) {
+  const std::filesystem::path file = folder_ / "file", link = folder_ / "link";
+  ASSERT_TRUE(WriteFileAtomically(file, "old"));
+  std::filesystem::create_symlink("file", link);
+  ASSERT_TRUE(WriteFileAtomically(link, "new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(ReadText(file).value(), "new");
+  EXPECT_EQ(Entries(), 2u);
 }
 
 TEST_F(FileTest, ErrorsNameThePath) {

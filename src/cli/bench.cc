@@ -11,20 +11,6 @@
 namespace vernier {
 namespace {
 
-Result<std::vector<Format>> ReadFormats(const std::string& list) {
-  std::vector<Format> formats;
-  if (list.empty()) return formats;
-  for (const std::string& piece : Split(list, ',')) {
-    const std::string name(Trim(piece));
-    auto format = FindFormat(name);
-    if (!format) return Fail("--format: {}", format.error().message);
-    if (format->kind == FormatKind::kFixed)
-      return Fail("--format: '{}' needs a scale; expected floating-point formats and posits", name);
-    formats.push_back(std::move(*format));
-  }
-  return formats;
-}
-
 Result<std::vector<Rounding>> ReadModes(const std::string& list) {
   std::vector<Rounding> modes;
   if (list.empty()) return modes;
@@ -115,7 +101,7 @@ Result<int> RunFormats(const Arguments& arguments) {
   AddOutputOptions(&parser, &output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
-  ASSIGN_OR_RETURN(options.formats, ReadFormats(formats));
+  ASSIGN_OR_RETURN(options.formats, ReadUnscaledFormats("--format", formats));
   ASSIGN_OR_RETURN(options.modes, ReadModes(modes));
   options.memory_bytes = memory << 20;
   FormatBench bench;

@@ -37,6 +37,7 @@ TEST(Cli, StaticScalesComeFromAFile) {
                            "--scales", path};
   Arguments by_file = start, by_number = start;
   by_file.insert(by_file.end(), {"--rule", "ffn_norm[0]=int8,scale=static"});
+  by_number.resize(by_number.size() - 2);  // it reads no file of scales
   by_number.insert(by_number.end(), {"--rule", "ffn_norm[0]=int8,scale=absmax:3"});
   const Json a = RunJson(by_file), b = RunJson(by_number);
   EXPECT_EQ(a.at("ppl"), b.at("ppl"));
@@ -44,6 +45,15 @@ TEST(Cli, StaticScalesComeFromAFile) {
   Arguments missing = start;
   missing.insert(missing.end(), {"--rule", "ffn_norm[1]=int8,scale=static"});
   ExpectRefused(missing, "did you mean 'ffn_norm[0]'?");
+  ExpectRefused(start, "no rule has scale=static");
+  Arguments unread = start, by_base = start;
+  unread.insert(unread.end(), {"--rule", "ffn_norm=int8", "--against", kQwen});
+  ExpectRefused(unread, "no rule has scale=static");
+  const std::string recipe = TempPath("static.recipe");
+  WriteAll(recipe, "ffn_norm[0] = int8, scale=static\n");
+  by_base.insert(by_base.end(), {"--against", kQwen + "@" + recipe});
+  EXPECT_GT(RunJson(by_base).at("kld").at("mean"), 0);
+  std::filesystem::remove(recipe);
   std::filesystem::remove(path);
 }
 

@@ -40,6 +40,8 @@ Status CheckOptions(const CompareOptions& o) {
   if (o.tokens > 0) return Fail("-n: expected two models, {} is a capture", capture_a ? o.a : o.b);
   if (o.truth) return Fail("--truth: expected two models, {} is a capture", capture_a ? o.a : o.b);
   if (capture_a && capture_b && o.HasInput()) return Fail("two captures take no text or tokens");
+  if (capture_a && capture_b && !o.rules.scales_file.empty())
+    return Fail("--scales {}: two captures have no rules", o.rules.scales_file);
   return {};
 }
 
@@ -96,7 +98,7 @@ Result<TwoModels> OpenBoth(const CompareOptions& o) {
       base = std::move(b.recipe);
     }
   }
-  ASSIGN_OR_RETURN(out.recipe_b, ReadRules(o.rules, base));
+  ASSIGN_OR_RETURN(out.recipe_b, ReadRules(o.rules, base, out.recipe_a));
   out.recipe_a.scales = out.recipe_b.scales;
   return out;
 }
@@ -183,8 +185,9 @@ Result<CapturedSide> RunAsCapture(const CompareOptions& o, const std::string& te
     if (static_cast<size_t>(id) >= model.graph().vocabulary)
       return Fail("{}: token id {}, but {} has {} tokens", like.source, id, text,
                   model.graph().vocabulary);
-  ASSIGN_OR_RETURN(Recipe recipe, ReadRules(rules ? o.rules : RuleOptions{}, opened.recipe));
-  ASSIGN_OR_RETURN(recipe.scales, ReadScales(o.rules.scales_file));
+  RuleOptions options;  // without `rules` the model's own, whose scales are those of --scales too
+  options.scales_file = o.rules.scales_file;
+  ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(rules ? o.rules : options, opened.recipe));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, rules ? o.rules.seed : 0));
   ProgressLine progress(o.output.quiet);
   CaptureRequest request{{&model, &plan}, out.capture.tokens, {}, {}, progress.Sink()};

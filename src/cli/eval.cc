@@ -126,14 +126,16 @@ Result<int> RunEval(const Arguments& arguments) {
   if (!go) return kDone;
 
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads));
-  ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(options.rules, opened.recipe));
+  OpenedModel base;
+  if (!options.against.empty()) {
+    ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads));
+  }
+  ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(options.rules, opened.recipe, base.recipe));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, options.rules.seed));
   ASSIGN_OR_RETURN(const std::vector<Chunk> chunks, ReadChunks(*opened.model, options));
   PairRequest request{{opened.model.get(), &plan}, {opened.model.get(), &plan}, chunks, {}};
-  OpenedModel base;
   Plan base_plan;
   if (!options.against.empty()) {
-    ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads));
     base.recipe.scales = recipe.scales;
     ASSIGN_OR_RETURN(base_plan, MakePlan(*base.model, base.recipe, options.rules.seed));
     if (base.model->graph().vocabulary != opened.model->graph().vocabulary)

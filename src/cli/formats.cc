@@ -1,12 +1,14 @@
 // vernier formats: what number formats can hold, what they make of numbers, which one is finer
 // where.
 #include <cctype>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <optional>
 
 #include "base/names.h"
 #include "cli/options.h"
+#include "formats/block_formats.h"
 #include "formats/facts.h"
 #include "report/table.h"
 
@@ -32,6 +34,7 @@ Result<Point> ParsePoint(std::string_view piece) {
   const bool power = text.starts_with("2^");
   const char* const begin = text.c_str() + (power ? 2 : 0);
   char* end = nullptr;
+  errno = 0;
   double x = std::strtod(begin, &end);
   const bool whole =
       end != begin && *end == '\0' && !std::isspace(static_cast<unsigned char>(*begin));
@@ -39,13 +42,17 @@ Result<Point> ParsePoint(std::string_view piece) {
     return Fail("--at: expected a number such as 0.1, 0x1.8p3, 2^-24 or inf in place of '{}'",
                 text);
   if (power) x = std::ldexp(1.0, static_cast<int>(x));
+  // Not what was asked for: a number that no double is near.
+  const bool infinity = text.find_first_of("iI") != std::string::npos;
+  if ((std::isinf(x) && !infinity) || (x == 0 && (power || errno == ERANGE)))
+    return Fail("--at: '{}' is beyond the doubles, which go from 2^-1074 to 2^1024", text);
   return Point{text, x};
 }
 
 Result<std::vector<Format>> ParseNames(const std::vector<std::string>& names) {
   std::vector<Format> formats;
   for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(Format format, FindFormat(name));
+    ASSIGN_OR_RETURN(Format format, ReadElementFormat(name));
     formats.push_back(std::move(format));
   }
   return formats;
@@ -249,6 +256,30 @@ std::string TableOfFormats(const std::vector<Format>& formats) {
          "whole numbers up to it\n";
 }
 
+std::string TableOfBlocks() {
+  Table table{{{"block format", Align::kLeft},
+               {"elements", Align::kLeft},
+               {"block"},
+               {"bits a weight"},
+               {"", Align::kLeft}},
+              {}};
+  for (const BlockFormat& f : BlockFormats())
+    table.rows.push_back({f.name, f.element.empty() ? "-" : f.element, fmt::format("{}", f.block),
+                          NumberText(f.bits_per_weight), f.doc});
+  return FormatTable(table, kWidth);
+}
+
+OrderedJson BlocksJson() {
+  OrderedJson json = OrderedJson::array();
+  for (const BlockFormat& f : BlockFormats())
+    json.push_back({{"name", f.name},
+                    {"doc", f.doc},
+                    {"elements", f.element.empty() ? OrderedJson() : OrderedJson(f.element)},
+                    {"block", f.block},
+                    {"bits_per_weight", f.bits_per_weight}});
+  return json;
+}
+
 std::string OverflowShown(const Format& format, const FormatFacts& facts) {
   std::string text = OverflowName(format);
   if (facts.overflow_beyond)
@@ -280,8 +311,9 @@ std::string FactsText(const Format& format) {
   row("infinity", CodeShown(format, facts.infinity_code));
   row("NaN", facts.nan_codes == 0
                  ? "none"
-                 : fmt::format("{} ({} codes are)", CodeShown(format, facts.nan_code),
-                               CountText(facts.nan_codes)));
+                 : fmt::format("{} ({})", CodeShown(format, facts.nan_code),
+                               facts.nan_codes == 1 ? "the only code"
+                                                    : CountText(facts.nan_codes) + " codes are"));
   row("overflow becomes", OverflowShown(format, facts));
   row("holds all of", Joined(HeldBy(format)));
   row("held by", Joined(Holders(format)));
@@ -406,7 +438,9 @@ OrderedJson ToJson(const Request& request) {
     for (const Point& point : request.points) json["at"].push_back(AtJson(format, point));
     formats.push_back(std::move(json));
   }
+  const bool all = !request.named && request.points.empty() && request.pair.empty();
   return {{"formats", formats},
+          {"block_formats", all ? BlocksJson() : OrderedJson::array()},
           {"compare",
            request.pair.empty() ? OrderedJson() : CompareJson(request.pair[0], request.pair[1])}};
 }
@@ -414,7 +448,7 @@ OrderedJson ToJson(const Request& request) {
 std::string ToText(const Request& request) {
   std::vector<std::string> parts;
   if (request.points.empty() && request.pair.empty()) {
-    if (!request.named) return TableOfFormats(request.formats);
+    if (!request.named) return TableOfFormats(request.formats) + "\n" + TableOfBlocks();
     for (const Format& format : request.formats) parts.push_back(FactsText(format));
   }
   for (const Point& point : request.points) {

@@ -37,6 +37,13 @@ TEST(FormatsVerb, AllOfThem) {
   EXPECT_EQ(Named(formats, "e8m0").at("zero"), nullptr);
   EXPECT_EQ(Named(formats, "int8").at("lowest").at("value"), -128.0);
   const std::string table = Vernier({"formats"}).out;
+  const Json& blocks = json.at("block_formats");
+  EXPECT_EQ(Named(blocks, "mxfp4").at("elements"), "e2m1");
+  EXPECT_EQ(Named(blocks, "mxfp4").at("bits_per_weight"), 4.25);
+  EXPECT_EQ(Named(blocks, "q4_k").at("block"), 256);
+  EXPECT_TRUE(Named(blocks, "q4_k").at("elements").is_null());
+  for (const Json& format : blocks)
+    EXPECT_NE(table.find("\n" + format.at("name").get<std::string>() + " "), std::string::npos);
   for (const Json& format : formats)
     EXPECT_NE(table.find("\n" + format.at("name").get<std::string>() + " "), std::string::npos);
 }
@@ -99,6 +106,16 @@ TEST(FormatsVerb, Compare) {
 TEST(FormatsVerb, Refusals) {
   ExpectRefused({"formats", "bf17"}, "did you mean 'bf16'?");
   ExpectRefused({"formats", "posit1"}, "N from 2 to 64");
+  ExpectRefused({"formats", "mxfp4"},
+                "blocks of 32; expected an element format, as its elements' e2m1");
+  ExpectRefused({"inspect", kQwen, "--exact", "q4_k"},
+                "--exact: 'q4_k' is a format of blocks of 256");
+  for (const char* beyond : {"1e400", "-1e309", "2^1024", "1e-400", "2^-1075"})
+    ExpectRefused({"formats", "f16", "--at", beyond}, "beyond the doubles");
+  for (const char* within :
+       {"0x0p-9999", "-0", "4.9e-324", "2^-1074", "-INF", "infinity", "0e-999"})
+    EXPECT_EQ(Vernier({"formats", "f16", "--at", within}).status, 0) << within;
+  ExpectRefused({"formats", "--at", "1", "--at", "2"}, "--at: is given more than once");
   ExpectRefused({"formats", "--at", "1,x"}, "in place of 'x'");
   ExpectRefused({"formats", "--at", "1,,2"}, "in place of ''");
   ExpectRefused({"formats", "--at", "2^x"}, "in place of '2^x'");

@@ -17,20 +17,6 @@ struct InspectOptions {
   int threads = 0;
 };
 
-Result<std::vector<Format>> ParseFormats(const std::string& list) {
-  std::vector<Format> formats;
-  if (list.empty()) return formats;
-  for (const std::string& piece : Split(list, ',')) {
-    const std::string name(Trim(piece));
-    auto format = FindFormat(name);
-    if (!format) return Fail("--exact: {}", format.error().message);
-    if (format->kind == FormatKind::kFixed)
-      return Fail("--exact: '{}' needs a scale; expected formats that have none", name);
-    formats.push_back(std::move(*format));
-  }
-  return formats;
-}
-
 // Decodes every tensor once: how well formats hold it, and whether it lies as the graph reads it.
 void MeasureTensors(const InspectOptions& o, Inspected* out) {
   const Checkpoint& checkpoint = *out->checkpoint;
@@ -75,7 +61,7 @@ Result<int> RunInspect(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
   Inspected inspected;
-  ASSIGN_OR_RETURN(inspected.formats, ParseFormats(o.exact));
+  ASSIGN_OR_RETURN(inspected.formats, ReadUnscaledFormats("--exact", o.exact));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, OpenCheckpoint(o.model));
   inspected.checkpoint = &checkpoint;
   if (auto name = ArchitectureName(checkpoint)) inspected.architecture = *name;

@@ -8,8 +8,8 @@ namespace vernier {
 
 inline constexpr int kInterrupted = 130;  // the exit status shells report SIGINT with
 
-// While it lives, the first SIGINT or SIGTERM is kept and a second one ends the program. One at a
-// time.
+// While it lives, the first SIGINT, SIGTERM or SIGHUP is kept and a second one ends the program.
+// One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -21,6 +21,7 @@ class InterruptGuard {
  private:
   void (*interrupt_)(int);
   void (*terminate_)(int);
+  void (*hang_up_)(int);
 };
 
 }  // namespace vernier

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <exception>
 #include <string>
 
@@ -5,6 +6,8 @@
 #include "cli/verb.h"
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a file over the limit is an error of writing, and leaves nothing
   try {
     return vernier::RunCommandLine(vernier::Arguments(argv + (argc > 0 ? 1 : 0), argv + argc),
                                    VERNIER_VERSION);

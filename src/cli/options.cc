@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/names.h"
+#include "formats/block_formats.h"
 #include "model/json.h"
 
 namespace vernier {
@@ -48,14 +49,37 @@ void AddInputOptions(ArgumentParser* parser, InputOptions* options) {
                "Special tokens written in the text are those tokens");
 }
 
-void AddRuleOptions(ArgumentParser* parser, RuleOptions* options) {
+void AddRuleOptions(ArgumentParser* parser, RuleOptions* options, bool scales) {
   parser->Texts("--rule", &options->rules, "RULE",
                 "A rule, as in ffn_norm[0:5]=bf16; may be given again");
   parser->Text("--recipe", &options->recipe_file, "FILE",
                "A file of rules, before those of --rule");
-  parser->Text("--scales", &options->scales_file, "FILE",
-               "Scales of sites, which scale=static reads");
+  if (scales)
+    parser->Text("--scales", &options->scales_file, "FILE",
+                 "Scales of sites, which scale=static reads");
   parser->Number("--seed", &options->seed, "N", "Seed of everything random");
+}
+
+Result<Format> ReadElementFormat(const std::string& name) {
+  const BlockFormat* block = FindBlockFormat(name);
+  if (block == nullptr) return FindFormat(name);
+  return Fail("'{}' is a format of blocks of {}; expected an element format{}", name, block->block,
+              block->element.empty() ? "" : fmt::format(", as its elements' {}", block->element));
+}
+
+Result<std::vector<Format>> ReadUnscaledFormats(const char* option, const std::string& list) {
+  std::vector<Format> formats;
+  if (list.empty()) return formats;
+  for (const std::string& piece : Split(list, ',')) {
+    const std::string name(Trim(piece));
+    auto format = ReadElementFormat(name);
+    if (!format) return Fail("{}: {}", option, format.error().message);
+    if (format->kind == FormatKind::kFixed)
+      return Fail("{}: '{}' needs a scale; expected floating-point formats and posits", option,
+                  name);
+    formats.push_back(std::move(*format));
+  }
+  return formats;
 }
 
 void AddThreadsOption(ArgumentParser* parser, int* threads) {
@@ -81,7 +105,7 @@ Result<OpenedModel> OpenModel(const std::string& text, int threads) {
   return out;
 }
 
-Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base) {
+Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base, const Recipe& other) {
   Recipe recipe = base;
   if (!options.recipe_file.empty()) {
     ASSIGN_OR_RETURN(const Recipe file, ReadRecipe(options.recipe_file));
@@ -89,16 +113,12 @@ Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base) {
   }
   ASSIGN_OR_RETURN(const Recipe rules, ParseRecipe(options.rules));
   recipe.rules.insert(recipe.rules.end(), rules.rules.begin(), rules.rules.end());
-  if (!options.scales_file.empty()) {
-    ASSIGN_OR_RETURN(recipe.scales, ReadScales(options.scales_file));
-  }
+  if (options.scales_file.empty()) return recipe;
+  ASSIGN_OR_RETURN(StaticScales scales, ReadStaticScales(options.scales_file));
+  recipe.scales = std::make_shared<const StaticScales>(std::move(scales));
+  if (!ReadsScales(recipe) && !ReadsScales(other))
+    return Fail("--scales {}: no rule has scale=static, which would read it", options.scales_file);
   return recipe;
-}
-
-Result<std::shared_ptr<const StaticScales>> ReadScales(const std::string& path) {
-  if (path.empty()) return nullptr;
-  ASSIGN_OR_RETURN(StaticScales scales, ReadStaticScales(path));
-  return std::make_shared<const StaticScales>(std::move(scales));
 }
 
 std::string RecipeText(const Recipe& recipe) {

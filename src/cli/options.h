@@ -35,7 +35,14 @@ struct RuleOptions {
   uint64_t seed = 0;
   bool given() const { return !rules.empty() || !recipe_file.empty(); }
 };
-void AddRuleOptions(ArgumentParser* parser, RuleOptions* options);
+// `scales`: whether --scales is one of them
+void AddRuleOptions(ArgumentParser* parser, RuleOptions* options, bool scales = true);
+
+// An element format by its name; of a block format the error names what its elements are.
+Result<Format> ReadElementFormat(const std::string& name);
+// Names separated by commas; none in an empty list. Errors lead with the option: also formats that
+// need a scale (intN).
+Result<std::vector<Format>> ReadUnscaledFormats(const char* option, const std::string& list);
 
 void AddThreadsOption(ArgumentParser* parser, int* threads);  // -t THREADS
 
@@ -51,10 +58,9 @@ struct OpenedModel {
 };
 Result<OpenedModel> OpenModel(const std::string& text, int threads);
 
-// `base`, then the recipe file, then the rules; with the scales that scale=static reads.
-Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base);
-// The scales of --scales; null where it is not given.
-Result<std::shared_ptr<const StaticScales>> ReadScales(const std::string& path);
+// `base`, then the recipe file, then the rules; with the scales that scale=static reads. Scales
+// that neither these rules nor those of `other` (the model compared with) read are an error.
+Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base, const Recipe& other = {});
 std::string RecipeText(const Recipe& recipe);  // a rule a line
 
 // The tokens of a text as `tokenize` gives them, or of --tokens, each checked against the model's

@@ -99,7 +99,11 @@ Result<bool> ArgumentParser::Parse(const Arguments& arguments) {
     // An unknown option is the likelier mistake than what is missing because of it.
     for (const std::string& extra : app.remaining())
       if (extra.size() > 1 && extra[0] == '-') return Fail("{}", ExtrasMessage(app, extra));
-    return Fail("{}", e.what());
+    const std::string message = e.what();
+    const size_t most = message.find(": At Most 1 required");
+    if (most != std::string::npos)
+      return Fail("{}: is given more than once", message.substr(0, most));
+    return Fail("{}", message);
   }
   return true;
 }

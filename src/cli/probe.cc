@@ -60,8 +60,8 @@ Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
 Result<Probed> ProbeCapture(const ProbeOptions& o) {
   const InputOptions& in = o.input;
   if (in.has_text || !in.file.empty() || !in.tokens_file.empty() || o.rules.given() ||
-      in.context > 0 || !o.save.empty())
-    return Fail("{}: a capture takes no text, rules, -c or --save", o.model);
+      !o.rules.scales_file.empty() || in.context > 0 || !o.save.empty())
+    return Fail("{}: a capture takes no text, rules, scales, -c or --save", o.model);
   ASSIGN_OR_RETURN(const Capture capture, LoadCapture(o.model));
   std::vector<Site> sites;
   for (const CapturedSite& site : capture.sites) sites.push_back({site.name, site.layer});

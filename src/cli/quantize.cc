@@ -3,6 +3,8 @@
 
 #include <strings.h>
 
+#include <filesystem>
+
 #include "base/names.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
@@ -41,7 +43,7 @@ void Declare(ArgumentParser* parser, Options* o) {
                "Also tensors that are quantised already");
   parser->Flag("--report", &o->report, "A line for each tensor: types, size, error");
   parser->Flag("--strict", &o->strict, "Vacuous rules give exit status 1");
-  AddRuleOptions(parser, &o->rules);
+  AddRuleOptions(parser, &o->rules, false);
   AddThreadsOption(parser, &o->threads);
   AddOutputOptions(parser, &o->output);
 }
@@ -68,6 +70,10 @@ Status ReadTypes(const Options& o, QuantizeOptions* options) {
   ASSIGN_OR_RETURN(options->mixture.file_type, ReadFileType(o.type));
   if (o.pure && options->mixture.file_type == nullptr)
     return Fail("--pure: expected a --type that is no copy");
+  if (o.leave_output && options->mixture.file_type == nullptr)
+    return Fail("--leave-output-tensor: expected a --type that is no copy");
+  if (o.leave_output && !o.output_type.empty())
+    return Fail("--leave-output-tensor and --output-tensor-type: expected one of them");
   options->mixture.pure = o.pure;
   options->mixture.leave_output = o.leave_output;
   options->allow_requantize = o.allow_requantize;
@@ -139,13 +145,14 @@ std::string Text(const Options& o, const QuantizeReport& report) {
       fmt::format("{}: {} tensors, {} from {}, {:.3f} bits a weight", o.out, report.tensors.size(),
                   ByteText(totals.bytes), ByteText(totals.source_bytes), totals.BitsPerWeight());
   if (report.copied) return text + "; the file byte for byte\n";
-  text += fmt::format("; {} of {} elements changed", totals.stored.changed, totals.elements);
+  text +=
+      fmt::format("; storing changed {} of {} elements", totals.stored.changed, totals.elements);
   if (totals.stored.saturated > 0)
     text += fmt::format(", {} beyond the largest number", totals.stored.saturated);
   if (totals.stored.flushed > 0) text += fmt::format(", {} made zero", totals.stored.flushed);
   if (totals.fell_back > 0)
     text += fmt::format(
-        "; {} tensors in another type than asked for, because their rows are no "
+        "; {} of the tensors in another type than asked for, because their rows are no "
         "whole blocks of it",
         totals.fell_back);
   return text + "\n";
@@ -192,6 +199,10 @@ Result<int> RunQuantize(const Arguments& arguments) {
   Declare(&parser, &o);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
+  std::error_code ignored;
+  if (!o.output.path.empty() && std::filesystem::weakly_canonical(o.output.path, ignored) ==
+                                    std::filesystem::weakly_canonical(o.out, ignored))
+    return Fail("-o {}: is OUT; expected another file for what is printed", o.output.path);
   QuantizeOptions options;
   RETURN_IF_ERROR(ReadTypes(o, &options));
   const ModelSpec spec = SplitModel(o.in);

@@ -1,4 +1,5 @@
 // vernier study: a whole experiment from one file.
+#include <algorithm>
 #include <filesystem>
 
 #include "base/file.h"
@@ -125,6 +126,13 @@ Result<std::vector<Expression>> Prepare(const StudyOptions& options,
     ASSIGN_OR_RETURN(part.data, ReadInputs(part.spec, *part.model, std::move(lanes), part.run));
     Foretell(options, part.data.lanes);
   }
+  const auto reads_scales = [](const ModelStudy& part) {
+    return std::any_of(part.data.lanes.begin(), part.data.lanes.end(),
+                       [](const StudyLane& lane) { return ReadsScales(lane.plan.recipe); });
+  };
+  if (!specs[0].scales.empty() && std::none_of(parts->begin(), parts->end(), reads_scales))
+    return Fail("{}: 'scales': no rule has scale=static, which would read {}", options.path,
+                specs[0].scales);
   return claims;
 }
 
@@ -151,7 +159,9 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
   for (ModelStudy& part : parts) {
-    part.run.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
+    part.run.progress = [&](const Progress& p) {
+      return draw(p) && !InterruptGuard::interrupted();
+    };
     ASSIGN_OR_RETURN(part.data,
                      RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
     progress.Clear();

@@ -76,6 +76,8 @@ TEST_F(StudyVerb, WrongFilesAreOneLineAndLeaveNothing) {
                 "no variant is named 'w'");
   ExpectRefused(Study(good + "[[claim]]\nsays = \"x\"\nexpect = \"error('v', 'l_out[7]') > 0\"\n"),
                 "l_out[7]");
+  WriteAll(folder_ + "/s.json", R"({"version": 1, "sites": {}})");
+  ExpectRefused(Study(good, "scales = \"s.json\""), "no rule has scale=static");
   EXPECT_TRUE(LeftNothing());
   ExpectRefused({"study", folder_ + "/none.toml"}, "none.toml");
   ExpectRefused({"study", folder_ + "/s.toml", "--strikt"}, "did you mean '--strict'?");

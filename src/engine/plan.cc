@@ -108,17 +108,17 @@ Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
 
 Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
                                            const std::string& label) const {
-  const Node& node = graph_.nodes[static_cast<size_t>(site.node)];
-  std::vector<size_t> widths = {node.shape.width};
+  std::vector<size_t> widths;
+  const std::optional<size_t> own = RowWidth(graph_, site);
   if (rule.part == Part::kIn) {
-    widths.clear();
-    for (const int input : node.inputs)
+    for (const int input : graph_.nodes[static_cast<size_t>(site.node)].inputs)
       widths.push_back(graph_.nodes[static_cast<size_t>(input)].shape.width);
+  } else if (own) {
+    widths = {*own};
   }
-  if (site.inner != InnerSite::kNone) widths.clear();
   ASSIGN_OR_RETURN(Treatment treatment,
                    ReadTreatment(rule, TreatedThing::kActivation, label, site.layer, widths));
-  if (site.inner != InnerSite::kNone && treatment.IsStored())
+  if (!own && treatment.IsStored())
     return Fail("rule '{}': {}: {} has whole blocks, and these rows grow with the tokens seen",
                 rule.text, label, treatment.block->name);
   return treatment;
@@ -171,7 +171,9 @@ Error Compiler::NothingMatches(const Rule& rule) const {
   std::vector<std::string> names;
   for (const Site& site : graph_.sites)
     if (std::find(names.begin(), names.end(), site.name) == names.end()) names.push_back(site.name);
-  names.push_back("kv");
+  for (const Node& node : graph_.nodes)
+    if (!node.cache.empty() && std::find(names.begin(), names.end(), node.cache) == names.end())
+      names.push_back(node.cache);
   if (!rule.weight_name)
     return {fmt::format("rule '{}': no site is named '{}'{}", rule.text, rule.glob,
                         DidYouMean(rule.glob, names))};

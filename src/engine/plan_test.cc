@@ -98,6 +98,17 @@ TEST_F(PlanTest, ErrorsNameRuleAndSite) {
         "kq=mxfp8_e4m3"});
 }
 
+TEST_F(PlanTest, AStateHasItsOwnWidth) {
+  auto model = Model::Open(kSource + "/models/tiny-mamba", {});
+  ASSERT_TRUE(model);
+  const OpShape* shape = nullptr;
+  for (const Node& node : (*model)->graph().nodes)
+    if (node.op == OpKind::kScan) shape = &node.shape;
+  ASSERT_NE(shape, nullptr);
+  ASSERT_EQ(shape->width * shape->states % 256, 0u);
+  EXPECT_TRUE(MakePlan(**model, ParseRecipe({"ssm_state=q4_k"}).value()));
+}
+
 TEST_F(PlanTest, BlockFormatsOfWeightsAreCounted) {
   const Plan plan = Good({"blk.*.ffn_up.weight=q4_0", "blk.*.ffn_down.weight=nvfp4"});
   for (const RuleEffect& rule : plan.rules) {

@@ -51,6 +51,17 @@ class Quantizer {
     std::vector<NamedShape> shapes;
     for (const GgufTensor& tensor : form_.tensors)
       shapes.push_back({tensor.name, tensor.tensor.shape, tensor.type});
+    const bool has_output = std::any_of(shapes.begin(), shapes.end(), [](const NamedShape& shape) {
+      return shape.name == "output.weight";
+    });
+    // A mixture gives the type of the output to the embeddings that stand in for it.
+    const bool mixes =
+        mixture_.file_type != nullptr && !mixture_.pure && IsBlock(mixture_.file_type->type);
+    if (!has_output && (mixture_.leave_output || (mixture_.output && !mixes)))
+      return Fail(
+          "{}: no output.weight to give a type to or leave; its embeddings stand in for it, as in "
+          "--tensor-type token_embd=q8_0",
+          checkpoint_.path);
     ASSIGN_OR_RETURN(const ChosenByPattern patterns, MatchPatterns(options_.patterns, shapes));
     const std::vector<TypeChoice> choices =
         ChooseTypes(ReadMixtureFacts(form_.metadata), mixture_, shapes, patterns);
@@ -266,8 +277,9 @@ class Quantizer {
     for (size_t i = 0; i < rule_of_.size(); ++i) {
       if (rule_of_[i] < 0) continue;
       const TensorOutcome& outcome = report_.tensors[i].outcome;
-      report_.rules[static_cast<size_t>(rule_of_[i])].counts +=
-          jobs_[i].treatment ? outcome.treated : outcome.stored;
+      RuleEffect& effect = report_.rules[static_cast<size_t>(rule_of_[i])];
+      effect.counts += jobs_[i].treatment ? outcome.treated : outcome.stored;
+      effect.stored_types.insert(Info(jobs_[i].source.type).name);
     }
   }
 

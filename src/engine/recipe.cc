@@ -106,6 +106,13 @@ Result<Rule> ParseRule(std::string_view text) {
   return rule;
 }
 
+bool ReadsScales(const Recipe& recipe) {
+  for (const Rule& rule : recipe.rules)
+    for (const std::string& option : Split(rule.value, ','))
+      if (option == "scale=static" || option.starts_with("scale=static:")) return true;
+  return false;
+}
+
 Result<Recipe> ParseRecipe(const std::vector<std::string>& rules) {
   Recipe recipe;
   for (const std::string& text : rules) {

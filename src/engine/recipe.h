@@ -54,6 +54,9 @@ Result<Recipe> ParseRecipe(const std::vector<std::string>& rules);
 // A recipe file: one rule a line, empty lines and lines that start with # apart.
 Result<Recipe> ReadRecipe(const std::string& path);
 
+// Whether a rule has scale=static: scales that no rule reads are a mistake.
+bool ReadsScales(const Recipe& recipe);
+
 }  // namespace vernier
 
 #endif  // VERNIER_ENGINE_RECIPE_H_

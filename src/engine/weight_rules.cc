@@ -49,8 +49,10 @@ Result<WeightChange> ChangeOf(const Rule& rule, int index) {
   auto treatment = ParseTreatment(rule.value, TreatedThing::kWeight);
   if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
   if (treatment->scale == ScaleRule::kStatic)
-    return Fail("rule '{}': no file of scales here; expected a scale from the data or a number",
-                rule.text);
+    return Fail(
+        "rule '{}': a file is written without scales of sites; expected a scale from the data or a "
+        "number",
+        rule.text);
   if (!treatment->IsStored() || treatment->hadamard) {
     change.treatment = *treatment;
     return change;

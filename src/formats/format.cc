@@ -249,6 +249,11 @@ std::optional<int> BinadeQuantum(const Format& format, int e) {
 bool ContainsFinite(const Format& outer, const Format& inner) {
   if (inner.max_finite > outer.max_finite) return false;
   if ((inner.has_sign && !outer.has_sign) || (inner.has_zero && !outer.has_zero)) return false;
+  if (inner.kind == FormatKind::kFixed && outer.kind != FormatKind::kFixed) {  // -2^(bits-1)
+    const auto quantum = BinadeQuantum(outer, inner.bits - 1);
+    if (!quantum || *quantum >= inner.bits || std::ldexp(1.0, inner.bits - 1) > outer.max_finite)
+      return false;
+  }
   const int lowest = inner.emin - (inner.has_subnormals ? inner.precision - 1 : 0);
   for (int e = lowest; e <= inner.emax; ++e) {
     const auto need = BinadeQuantum(inner, e), have = BinadeQuantum(outer, e);

@@ -75,7 +75,8 @@ std::span<const Format> NamedFormats();
 // count as the integers -max_finite .. max_finite, that is at scale 1.
 std::optional<int> BinadeQuantum(const Format& format, int e);
 
-// Whether every finite number of `inner` is a number of `outer`; -0 and +0 are one number.
+// Whether every finite number of `inner` (of intN -2^(N-1) too) is a number of `outer`; -0 and +0
+// are one number.
 bool ContainsFinite(const Format& outer, const Format& inner);
 
 // The same, infinities and -0 included: so that rounding to `outer` cannot change a bit of it (NaN

@@ -171,6 +171,8 @@ TEST(Contains, KnownPairs) {
   EXPECT_TRUE(Contains(Get("e4m3"), Get("int5")));
   EXPECT_FALSE(Contains(Get("e4m3"), Get("int6")));
   EXPECT_FALSE(Contains(Get("int16"), Get("e2m1")));
+  EXPECT_FALSE(ContainsFinite(Get("e2m3"), Get("int4")));  // -8 is beyond 7.5
+  EXPECT_TRUE(ContainsFinite(Get("e3m2"), Get("int4")) && ContainsFinite(Get("e2m1"), Get("int3")));
 }
 
 }  // namespace

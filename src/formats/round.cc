@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "formats/away.h"
 #include "formats/posit.h"
 #include "formats/round-inl.h"
 
@@ -24,22 +25,8 @@ bool GoesAway(uint64_t m, int shift, bool negative, Rounding rounding, uint32_t 
   // From 55 dropped bits on, m < 2^53 is below half.
   const uint64_t half = shift >= 55 ? uint64_t{1} << 54 : uint64_t{1} << (shift - 1);
   const bool odd = shift < 64 && ((m >> shift) & 1) != 0;
-  switch (rounding) {
-    case Rounding::kNearestEven:
-      return rest > half || (rest == half && odd);
-    case Rounding::kNearestAway:
-      return rest >= half;
-    case Rounding::kTowardZero:
-      return false;
-    case Rounding::kUp:
-      return !negative;
-    case Rounding::kDown:
-      return negative;
-    case Rounding::kOdd:
-      return !odd;
-    case Rounding::kStochastic:
-      break;
-  }
+  if (rounding != Rounding::kStochastic)
+    return internal::GoesAway(rounding, rest < half ? -1 : rest > half, odd, negative);
   // floor(2^31 f), f = rest / 2^shift.
   const uint64_t f = shift <= 31 ? rest << (31 - shift) : shift < 95 ? rest >> (shift - 31) : 0;
   return (random >> 1) + f >= uint64_t{1} << 31;
@@ -109,23 +96,8 @@ bool RandomlyAbove(Parts x, int exponent, int gap, uint32_t random) {
 
 bool PositGoesAway(const RoundSpec& spec, Parts x, PositPlace place, bool negative,
                    uint32_t random) {
-  const bool odd = place.below % 2 != 0;
-  switch (spec.rounding) {
-    case Rounding::kNearestEven:
-      return place.middle > 0 || (place.middle == 0 && odd);
-    case Rounding::kNearestAway:
-      return place.middle >= 0;
-    case Rounding::kTowardZero:
-      return false;
-    case Rounding::kUp:
-      return !negative;
-    case Rounding::kDown:
-      return negative;
-    case Rounding::kOdd:
-      return !odd;
-    case Rounding::kStochastic:
-      break;
-  }
+  if (spec.rounding != Rounding::kStochastic)
+    return internal::GoesAway(spec.rounding, place.middle, place.below % 2 != 0, negative);
   const auto u = internal::DecodePosit(spec.posit_bits, spec.es, place.below);
   const auto w = internal::DecodePosit(spec.posit_bits, spec.es, place.below + 1);
   if (u.m == 1 && w.m == 1) return RandomlyAbove(x, u.e, w.e - u.e, random);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/names.h"
+#include "formats/away.h"
 
 namespace vernier {
 namespace {
@@ -69,28 +70,13 @@ double RoundToPower(double d, bool negative, Rounding rounding, RandomWord rando
   const int k = d < 1 ? -1 : std::ilogb(d);
   const double below = d < 1 ? 0 : std::ldexp(1.0, k), above = d < 1 ? 1 : 2 * below;
   if (d == below) return d;
-  const bool even = k % 2 != 0;  // whether `below`, point k + 1, has an even number
+  const bool odd = k % 2 == 0;  // whether `below`, point k + 1, has an odd number
   const double rest = d - below, gap = above - below;  // exact, and so is their quotient
-  const auto away = [&] {
-    switch (rounding) {
-      case Rounding::kNearestEven:
-        return 2 * rest > gap || (2 * rest == gap && !even);
-      case Rounding::kNearestAway:
-        return 2 * rest >= gap;
-      case Rounding::kTowardZero:
-        return false;
-      case Rounding::kUp:
-        return !negative;
-      case Rounding::kDown:
-        return negative;
-      case Rounding::kOdd:
-        return even;
-      case Rounding::kStochastic:
-        break;
-    }
-    return RoundToMultiple(rest / gap, 0, rounding, random) > 0;
-  };
-  return away() ? above : below;
+  const bool away =
+      rounding == Rounding::kStochastic
+          ? RoundToMultiple(rest / gap, 0, rounding, random) > 0
+          : internal::GoesAway(rounding, 2 * rest < gap ? -1 : 2 * rest > gap, odd, negative);
+  return away ? above : below;
 }
 
 // Every point of the last segment, and one beyond; a larger q rounds as this one does.

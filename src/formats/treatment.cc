@@ -371,6 +371,8 @@ Result<Format> FindElementFormat(std::string_view name) {
   const std::string element = NearestName(name, names);
   for (const std::string& block : BlockFormatNames()) names.push_back(block);
   const std::string nearest = NearestName(name, names);
+  if (nearest.empty() && format.error().message.find("known are") != std::string::npos)
+    return Fail("{}; of blocks {}", format.error().message, fmt::join(BlockFormatNames(), " "));
   if (nearest == element) return format;
   return Fail("unknown format '{}'; did you mean '{}'?", name, nearest);
 }

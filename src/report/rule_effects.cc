@@ -6,6 +6,17 @@
 
 namespace vernier {
 
+namespace {
+
+constexpr size_t kWidth = 1000;  // reasons are not cut
+
+// "1 weight", "4 weights"
+std::string Counted(size_t count, const char* what) {
+  return fmt::format("{} {}{}", CountText(count), what, count == 1 ? "" : "s");
+}
+
+}  // namespace
+
 std::vector<RuleEffect> WithEffects(const Plan& plan, const std::vector<TreatmentCounts>& counts) {
   std::vector<RuleEffect> effects = plan.rules;
   CHECK(counts.size() == effects.size());
@@ -50,15 +61,20 @@ std::string EffectsTable(const std::vector<RuleEffect>& effects) {
     row.push_back(e.vacuous() ? "VACUOUS: " + WhyVacuous(e) : "");
     table.rows.push_back(std::move(row));
   }
-  return FormatTable(table);
+  return FormatTable(table, kWidth);
 }
 
 std::string WhyVacuous(const RuleEffect& e) {
   if (!e.rounds) return "there is nothing it speaks of";
-  const std::string weights = e.stored_types.empty()
-                                  ? ""
-                                  : fmt::format(" of {} weights (stored as {})", e.sites.size(),
-                                                fmt::join(e.stored_types, ", "));
+  const std::string weights =
+      e.stored_types.empty()
+          ? ""
+          : fmt::format(" of {} (stored as {})", Counted(e.sites.size(), "weight"),
+                        fmt::join(e.stored_types, ", "));
+  if (e.counts.touched == 0)
+    return "it touched no element: later rules hold at its sites, or they were not computed";
+  if (e.counts.touched == 1)
+    return fmt::format("the 1 element{} is a number of that format already", weights);
   return fmt::format("all {} elements{} are numbers of that format already",
                      CountText(e.counts.touched), weights);
 }

@@ -127,8 +127,7 @@ struct RoundConstants {
   using U = typename R::U;
   U mask, low, half, half_less, odd, unit;  // of the dropped bits
   int shift, random_shift;
-  U normal, lowest, c_offset;
-  int es;
+  U normal, c_offset;
   VERNIER_INLINE explicit RoundConstants(const RoundGrid<T>& g) {
     using Bits = typename R::Bits;
     shift = g.shift;
@@ -141,9 +140,7 @@ struct RoundConstants {
     odd = R::All(shift > 0 ? 1 : 0);
     unit = R::All(rest + 1);
     normal = R::All(g.normal);
-    lowest = R::All(g.lowest);
     c_offset = R::All(static_cast<Bits>(shift) << R::kFraction);
-    es = g.es;
   }
 };
 
@@ -167,20 +164,11 @@ VERNIER_INLINE typename RoundTypes<T>::U Cut(const RoundConstants<T>& c,
 }
 
 // 2^c of the magnitude of x, as bits.
-template <class T, GridKind kKind>
+template <class T>
 VERNIER_INLINE typename RoundTypes<T>::U GridPower(const RoundConstants<T>& c,
                                                    typename RoundTypes<T>::U x) {
   using R = RoundTypes<T>;
-  const auto exponents = R::All(R::kInfinity);
-  const auto e = x & exponents;
-  if constexpr (kKind == GridKind::kNarrow) {
-    return R::Larger(e, c.normal) + c.c_offset;
-  } else {
-    // With E the exponent and k = floor(E / 2^es), k or -k-1 bits more are dropped.
-    const auto distance =
-        (x & R::All(R::kMagnitude)) - R::All(typename R::Bits{R::kBias} << R::kFraction);
-    return e + c.c_offset + (((distance ^ R::SignMask(distance)) >> c.es) & exponents);
-  }
+  return R::Larger(x & R::All(R::kInfinity), c.normal) + c.c_offset;
 }
 
 // floor(y) for 0 <= y < 2^31, as integers.

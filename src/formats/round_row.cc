@@ -49,6 +49,7 @@ Way PowersGrid(const RoundSpec& spec, RoundGrid<T>* g) {
   g->smallest = PowerBits<T>(spec.emin);
   g->normal = PowerBits<T>(std::max(spec.emin + 1, H::kEmin));
   g->max = std::bit_cast<Bits>(internal::HostMax<T>(spec));
+  g->highest = g->max - (Bits{1} << H::kFraction);  // its double does not overflow
   g->overflow[0] = internal::Overflowed<T>(spec, false, false);
   g->overflow[1] = spec.overflow == Overflow::kSaturate
                        ? g->smallest

@@ -29,7 +29,7 @@ void PlainBlock(const RoundConstants<T>& constants, Randoms<T, kMode> randoms, c
   auto same = counts->same;
 #pragma GCC unroll 4
   for (size_t i = 0; i < n; i += R::kWidth) {
-    const auto bits = R::LoadBits(x + i), r = Cut<T, kMode>(c, bits, randoms.Next());
+    const auto bits = R::LoadBits(x + i), r = Cut<T, kMode>(c, bits, randoms.Next(i / R::kWidth));
     same = R::Increment(same, r == bits);
     memcpy(y + i, &r, sizeof r);
   }
@@ -45,7 +45,8 @@ void UniformBlock(const RoundConstants<T>& constants, Randoms<T, kMode> randoms,
 #pragma GCC unroll 2
   for (size_t i = 0; i < n; i += R::kWidth) {
     const auto bits = R::LoadBits(x + i);
-    const auto r = RoundToGrid<T, kMode, kSignedZero>(bits, GridPower<T>(c, bits), randoms.Next());
+    const auto r = RoundToGrid<T, kMode, kSignedZero>(bits, GridPower<T>(c, bits),
+                                                      randoms.Next(i / R::kWidth));
     same = R::Increment(same, r == bits);
     const auto is_zero = R::AsF(r) == R::AllF(0);
     const auto was = kSignedZero ? r == bits : R::AsF(bits) == R::AllF(0);
@@ -63,7 +64,8 @@ void SpecialBlock(const RoundGrid<T>& g, const RoundConstants<T>& c, Randoms<T, 
   const auto beyond = R::All(g.beyond), max = R::All(g.max);
   for (size_t i = 0; i < n; i += R::kWidth) {
     const auto bits = R::LoadBits(x + i), u = bits & R::All(R::kMagnitude), sign = bits ^ u;
-    const auto cut = R::Select(R::Less(beyond, u), beyond, u) | sign, random = randoms.Next();
+    const auto cut = R::Select(R::Less(beyond, u), beyond, u) | sign,
+               random = randoms.Next(i / R::kWidth);
     auto r = kKind == GridKind::kWide
                  ? Cut<T, kMode>(c, cut, random)
                  : RoundToGrid<T, kMode, true>(cut, GridPower<T>(c, cut), random);
@@ -74,46 +76,6 @@ void SpecialBlock(const RoundGrid<T>& g, const RoundConstants<T>& c, Randoms<T, 
   }
 }
 
-// A block of a row whose exponents are the host's: rounded as plain, some registers at a time, and
-// looked at meanwhile.
-template <class T, Rounding kMode>
-void WideBlock(const RoundGrid<T>& g, const RoundConstants<T>& constants,
-               const BlockLimits<T>& block_limits, Randoms<T, kMode> randoms, const T* x, size_t n,
-               T* y, LaneCounts<T>* counts) {
-  using R = RoundTypes<T>;
-  constexpr size_t kRegisters = 4, kStep = kRegisters * R::kWidth;
-  const RoundConstants<T> c = constants;
-  const BlockLimits<T> limits = block_limits;
-  typename R::U same = {};
-  for (size_t i = 0; i < n; i += kStep) {
-    const Randoms<T, kMode> at = randoms;
-    typename R::U r[kRegisters], as_before = same;
-    bool plain = n - i >= kStep;
-    if (plain) {
-      typename BlockLimits<T>::Words farthest = {};
-#pragma GCC unroll 4
-      for (size_t k = 0; k < kRegisters; ++k) {
-        const auto bits = R::LoadBits(x + i + k * R::kWidth);
-        r[k] = Cut<T, kMode>(c, bits, randoms.Next());
-        as_before = R::Increment(as_before, r[k] == bits);
-        farthest = limits.Farther(farthest, bits);
-      }
-      plain = limits.Within(farthest);
-    }
-    if (__builtin_expect(plain, 1)) {
-      memcpy(y + i, r, sizeof r);
-      same = as_before;
-      continue;
-    }
-    const size_t size = n - i < kStep ? n - i : kStep;
-    if (limits.template Classify<true>(x + i, size) == BlockClass::kPlain)
-      PlainBlock<T, kMode>(c, at, x + i, size, y + i, counts);
-    else
-      SpecialBlock<T, GridKind::kWide, kMode>(g, c, at, x + i, size, y + i, counts);
-  }
-  counts->same += same;
-}
-
 template <class T, Rounding kMode>
 RoundCounts RoundWideRow(const RoundGrid<T>& g, const RandomStream& stream, const T* x, size_t n,
                          T* y) {
@@ -121,7 +83,17 @@ RoundCounts RoundWideRow(const RoundGrid<T>& g, const RandomStream& stream, cons
   const BlockLimits<T> limits(g);
   LaneCounts<T> lanes;
   ForBlocks(x, n, y, [&](const T* from, T* to, size_t size, size_t first) {
-    WideBlock<T, kMode>(g, c, limits, Randoms<T, kMode>(stream, first), from, size, to, &lanes);
+    const auto cut = [c](auto bits, auto random, auto*) __attribute__((always_inline)) {
+      return Cut<T, kMode>(c, bits, random);
+    };
+    const auto otherwise = [&](const Randoms<T, kMode>& randoms, size_t i, size_t count) {
+      if (limits.template Classify<true>(from + i, count) == BlockClass::kPlain)
+        PlainBlock<T, kMode>(c, randoms, from + i, count, to + i, &lanes);
+      else
+        SpecialBlock<T, GridKind::kWide, kMode>(g, c, randoms, from + i, count, to + i, &lanes);
+    };
+    RoundInPassing<T, kMode>(limits, Randoms<T, kMode>(stream, first), from, size, to, &lanes, cut,
+                             otherwise);
   });
   return lanes.Sum(WholeRegisters<T>(n));
 }

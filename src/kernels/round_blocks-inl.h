@@ -162,6 +162,52 @@ inline constexpr size_t kRoundBlock = 256, kLookEvery = 8;
 // Fetching what is written as well gains nothing more.
 inline constexpr size_t kCachedBytes = 256 * 1024, kAhead = 4 * kRoundBlock;
 
+// Rounds n elements, a multiple of the width, some registers at a time, with `round` (bits, random,
+// counts of what it saturates), which is right for those within the limits, looking at them
+// meanwhile. Others go to otherwise(randoms, i, size) with their neighbours; after them the next
+// registers go there untried.
+template <class T, Rounding kMode, class Round, class Otherwise>
+VERNIER_INLINE void RoundInPassing(const BlockLimits<T>& block_limits, Randoms<T, kMode> randoms,
+                                   const T* x, size_t n, T* y, LaneCounts<T>* total, Round round,
+                                   Otherwise otherwise) {
+  using R = RoundTypes<T>;
+  constexpr size_t kStep = 4 * R::kWidth;
+  const BlockLimits<T> limits = block_limits;
+  typename R::U same = {}, saturated = {};
+  for (size_t i = 0, untried = 0; i < n; i += kStep) {
+    const Randoms<T, kMode> at = randoms;
+    const size_t size = n - i < kStep ? n - i : kStep;
+    if (untried == 0 && size == kStep) {
+      auto tried_same = same, tried_saturated = saturated;
+      typename BlockLimits<T>::Words farthest = {};
+      const auto next = [&](size_t k) __attribute__((always_inline)) {
+        const auto bits = R::LoadBits(x + i + k * R::kWidth);
+        const auto r = round(bits, randoms.Next(k), &tried_saturated);
+        tried_same = R::Increment(tried_same, r == bits);
+        farthest = limits.Farther(farthest, bits);
+        return r;
+      };
+      const auto r0 = next(0), r1 = next(1), r2 = next(2), r3 = next(3);
+      if (__builtin_expect(limits.Within(farthest), 1)) {
+        memcpy(y + i, &r0, sizeof r0);
+        memcpy(y + i + R::kWidth, &r1, sizeof r1);
+        memcpy(y + i + 2 * R::kWidth, &r2, sizeof r2);
+        memcpy(y + i + 3 * R::kWidth, &r3, sizeof r3);
+        same = tried_same;
+        saturated = tried_saturated;
+        continue;
+      }
+      untried = kLookEvery;
+    } else {
+      randoms.Skip(4);
+    }
+    otherwise(at, i, size);
+    if (untried > 0) --untried;
+  }
+  total->same += same;
+  total->saturated += saturated;
+}
+
 // The elements of a row of n with the padding of the last register.
 template <class T>
 VERNIER_INLINE uint64_t WholeRegisters(size_t n) {

@@ -17,7 +17,6 @@ struct Lane<float> {
   typedef float F __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef uint32_t U __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef int32_t I __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
-  typedef U Word;  // as many 32-bit words
   static constexpr int kFraction = 23, kBias = 127;
 };
 template <>
@@ -25,7 +24,6 @@ struct Lane<double> {
   typedef double F __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef uint64_t U __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef int64_t I __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
-  typedef uint32_t Word __attribute__((vector_size(VERNIER_VECTOR_BYTES / 2)));
   static constexpr int kFraction = 52, kBias = 1023;
 };
 
@@ -34,7 +32,6 @@ struct RoundTypes {
   using F = typename Lane<T>::F;
   using U = typename Lane<T>::U;
   using I = typename Lane<T>::I;
-  using Word = typename Lane<T>::Word;
   using Bits = typename HostBits<T>::Type;
   static constexpr int kFraction = Lane<T>::kFraction, kBias = Lane<T>::kBias;
   static constexpr size_t kWidth = VERNIER_VECTOR_BYTES / sizeof(T);
@@ -58,6 +55,9 @@ struct RoundTypes {
   // The larger of two positive numbers, as bits; one instruction where there is no comparison of
   // 64-bit integers.
   static VERNIER_INLINE U Larger(U a, U b) { return AsU(AsF(a) > AsF(b) ? AsF(a) : AsF(b)); }
+  static VERNIER_INLINE U LargerInteger(U a, U b) {
+    return reinterpret_cast<I>(a) > reinterpret_cast<I>(b) ? a : b;
+  }
 #if VERNIER_VECTOR_BYTES == 64
   // One more, and one less, where the mask is. Masks are registers of their own here.
   static VERNIER_INLINE U Increment(U x, I mask) { return mask ? x + 1 : x; }
@@ -93,30 +93,38 @@ VERNIER_INLINE W RandomWord(W x, uint32_t key) {
   return x ^ (x >> 14);
 }
 
-VERNIER_INLINE Lane<float>::U Widen(Lane<float>::U w, float) { return w; }
-VERNIER_INLINE Lane<double>::U Widen(Lane<double>::Word w, double) {
-  return __builtin_convertvector(w, Lane<double>::U);
-}
-
-// The words of elements in order, one register's lanes at a time; R = word >> 1 is what stochastic
-// rounding takes, 31 bits.
+// The words of elements in order, from an element at the start of a block on; R = word >> 1 is what
+// stochastic rounding takes, 31 bits. A register of words serves two of doubles: a lane's lower
+// half the first, its upper half the second.
 template <class T, Rounding kMode>
 struct Randoms {
   using R = RoundTypes<T>;
-  using Word = typename R::Word;
-  Word next;
+  using U = typename R::U;
+  static constexpr size_t kShare = sizeof(T) / 4;
+  Lane<float>::U next;
   uint32_t key;
-  VERNIER_INLINE Randoms(const RandomStream& stream, size_t first) : next(), key(stream.key) {
+  U second;
+  VERNIER_INLINE Randoms(const RandomStream& stream, size_t first)
+      : next(), key(stream.key), second() {
     if constexpr (kMode == Rounding::kStochastic) {
-      for (size_t l = 0; l < R::kWidth; ++l)
-        next[l] = stream.start + static_cast<uint32_t>(first + l) * kRandomStep;
+      for (size_t l = 0; l < R::kWidth * kShare; ++l) {
+        const size_t element = first + l % kShare * R::kWidth + l / kShare;
+        next[l] = stream.start + static_cast<uint32_t>(element) * kRandomStep;
+      }
     }
   }
-  VERNIER_INLINE typename R::U Next() {
-    if constexpr (kMode != Rounding::kStochastic) return typename R::U{};
-    const Word word = RandomWord(next, key);
-    next += static_cast<uint32_t>(R::kWidth) * kRandomStep;
-    return Widen(word >> 1, T{});
+  // Of the k-th register; call with 0, 1, 2, ...
+  VERNIER_INLINE U Next(size_t k) {
+    if constexpr (kMode != Rounding::kStochastic) return U{};
+    if (k % kShare != 0) return second;
+    const U word = reinterpret_cast<U>(RandomWord(next, key));
+    next += static_cast<uint32_t>(R::kWidth * kShare) * kRandomStep;
+    if constexpr (kShare == 1) return word >> 1;
+    second = word >> 33;
+    return (word << 32) >> 33;
+  }
+  VERNIER_INLINE void Skip(size_t registers) {
+    next += static_cast<uint32_t>(R::kWidth * registers) * kRandomStep;
   }
 };
 

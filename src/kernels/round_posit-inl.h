@@ -60,6 +60,19 @@ VERNIER_INLINE typename RoundTypes<T>::U CutRegime(const PositConstants<T>& c,
   return (d + ((random << 32) >> (R::All(63) - s))) & mask;
 }
 
+// Of a number that is plain and not zero. With the exponent field moved up by a half of its range
+// less one, which leaves its lower bits those of the exponent, the sign may stay.
+template <class T, Rounding kMode>
+VERNIER_INLINE typename RoundTypes<T>::U RoundPlainPosit(const PositConstants<T>& c,
+                                                         typename RoundTypes<T>::U bits,
+                                                         typename RoundTypes<T>::U random) {
+  using R = RoundTypes<T>;
+  const auto twice = bits + bits - c.one - c.one,
+             field = R::All(typename R::Bits{1} << R::kFraction);
+  const auto s = ((twice ^ R::SignMask(twice)) >> (c.regime + 1)) + c.shift;
+  return CutRegime<T, kMode, true>(c, bits + field, s, bits, random) - field;
+}
+
 // n elements, a multiple of the width. kPlain: all are.
 template <class T, Rounding kMode, bool kPlain>
 void PositBlock(const RoundGrid<T>& g, const PositConstants<T>& constants,
@@ -79,7 +92,7 @@ void PositBlock(const RoundGrid<T>& g, const PositConstants<T>& constants,
       s &= ~R::Less(s, c.zero);
       s = R::Select(R::Less(c.last_shift, s), c.last_shift, s);
     }
-    auto r = CutRegime<T, kMode, kPlain>(c, d, s, bits, randoms.Next()) + c.one;
+    auto r = CutRegime<T, kMode, kPlain>(c, d, s, bits, randoms.Next(i / R::kWidth)) + c.one;
     if constexpr (kPlain) {
       r = u != c.zero ? r | (bits ^ u) : c.zero;
       counts.same = R::Increment(counts.same, r == bits);
@@ -101,25 +114,39 @@ RoundCounts RoundPositRow(const RoundGrid<T>& g, const RandomStream& stream, con
   LaneCounts<T> lanes;
   RoundCounts counts;
   uint64_t seen = 0;  // by the loops that count in lanes
-  ForBlocks(x, n, y, [&](const T* from, T* to, size_t size, size_t first) {
+  ForBlocks(x, n, y, [&](const T* start, T* out, size_t block, size_t first) {
+    const auto looked_at = [&](const Randoms<T, kMode>& randoms, size_t i, size_t size) {
+      const T* const from = start + i;
+      T* const to = out + i;
+      const bool plain = limits.template Classify<true>(from, size) == BlockClass::kPlain;
+      if (plain && g.plain_stay) {
+        if (from != to) memcpy(to, from, size * sizeof(T));
+      } else if (plain) {
+        seen += size;
+        PositBlock<T, kMode, true>(g, c, randoms, from, size, to, &lanes);
+      } else if (g.slow == nullptr) {
+        seen += size;
+        PositBlock<T, kMode, false>(g, c, randoms, from, size, to, &lanes);
+      } else {
+        T before[kRoundBlock];
+        LaneCounts<T> unused;
+        memcpy(before, from, size * sizeof(T));
+        PositBlock<T, kMode, false>(g, c, randoms, from, size, to, &unused);
+        for (size_t k = 0; k < size; ++k)
+          to[k] = RoundSlowly(g, stream, first + i + k, before[k], to[k], &counts);
+      }
+    };
     const Randoms<T, kMode> randoms(stream, first);
-    const bool plain = limits.template Classify<true>(from, size) == BlockClass::kPlain;
-    if (plain && g.plain_stay) {
-      if (from != to) memcpy(to, from, size * sizeof(T));
-    } else if (plain) {
-      seen += size;
-      PositBlock<T, kMode, true>(g, c, randoms, from, size, to, &lanes);
-    } else if (g.slow == nullptr) {
-      seen += size;
-      PositBlock<T, kMode, false>(g, c, randoms, from, size, to, &lanes);
-    } else {
-      T before[kRoundBlock];
-      LaneCounts<T> unused;
-      memcpy(before, from, size * sizeof(T));
-      PositBlock<T, kMode, false>(g, c, randoms, from, size, to, &unused);
-      for (size_t i = 0; i < size; ++i)
-        to[i] = RoundSlowly(g, stream, first + i, before[i], to[i], &counts);
-    }
+    if (g.plain_stay || g.lowest > g.highest) return looked_at(randoms, 0, block);
+    seen += block;
+    const auto round = [c](auto bits, auto random, auto*) __attribute__((always_inline)) {
+      return RoundPlainPosit<T, kMode>(c, bits, random);
+    };
+    const auto otherwise = [&](const Randoms<T, kMode>& at, size_t i, size_t size) {
+      seen -= size;
+      looked_at(at, i, size);
+    };
+    RoundInPassing<T, kMode>(limits, randoms, start, block, out, &lanes, round, otherwise);
   });
   const RoundCounts fast = lanes.Sum(seen);
   return {counts.changed + fast.changed, counts.saturated + fast.saturated,

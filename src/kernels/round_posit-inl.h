@@ -17,11 +17,14 @@ template <class T>
 struct PositConstants {
   using R = RoundTypes<T>;
   using U = typename R::U;
-  U zero = R::All(0), unit = R::All(1), one, shift, last_shift, odd_ends, lowest, smallest, largest;
+  U zero = R::All(0), unit = R::All(1), one, twice_one, field, shift, last_shift, odd_ends, lowest,
+    smallest, largest;
   int regime;  // the bits below the regime
   VERNIER_INLINE explicit PositConstants(const RoundGrid<T>& g) : regime(R::kFraction + g.es) {
     using Bits = typename R::Bits;
     one = R::All(Bits{R::kBias} << R::kFraction);
+    twice_one = one + one;
+    field = R::All(Bits{1} << R::kFraction);
     shift = R::All(static_cast<Bits>(g.shift));
     last_shift = R::All(static_cast<Bits>(regime));
     odd_ends = R::All(g.odd_ends ? 1 : 0);
@@ -67,10 +70,9 @@ VERNIER_INLINE typename RoundTypes<T>::U RoundPlainPosit(const PositConstants<T>
                                                          typename RoundTypes<T>::U bits,
                                                          typename RoundTypes<T>::U random) {
   using R = RoundTypes<T>;
-  const auto twice = bits + bits - c.one - c.one,
-             field = R::All(typename R::Bits{1} << R::kFraction);
+  const auto twice = bits + bits - c.twice_one;
   const auto s = ((twice ^ R::SignMask(twice)) >> (c.regime + 1)) + c.shift;
-  return CutRegime<T, kMode, true>(c, bits + field, s, bits, random) - field;
+  return CutRegime<T, kMode, true>(c, bits + c.field, s, bits, random) - c.field;
 }
 
 // n elements, a multiple of the width. kPlain: all are.

@@ -46,16 +46,23 @@ class BlockLimits {
       : one_(R::All(g.zero_is_plain ? 1 : 0)), twice_lowest_(R::All(2 * g.lowest)) {
     // Magnitudes less one are compared with the lower limit, so that zero is the largest.
     const auto lowest = g.zero_is_plain && g.lowest > 0 ? g.lowest - 1 : g.lowest;
+    using Bits = typename R::Bits;
+    constexpr Bits kOne = Bits{R::kBias} << R::kFraction;
+    Bits span = 2 * (g.highest - g.lowest);
+    if (g.kind == GridKind::kTapered) {
+      const Bits above = 2 * (g.highest - kOne) + 1, below = 2 * (kOne - g.lowest) - 1;
+      span = above < below ? above : below;
+    }
     if constexpr (sizeof(T) == 4) {
       lowest_ = Words{} + lowest;
       highest_ = Words{} + g.highest;
-      span_ = Words{} + (g.highest - g.lowest) * 2;
+      span_ = Words{} + span;
     } else {
       const auto up = (lowest + 0xffffffffu) >> 32;
       const auto down = (g.highest + 1) >> 32;  // magnitudes with an upper half below this
       lowest_ = reinterpret_cast<Words>(R::All(up << 32));
       highest_ = reinterpret_cast<Words>(R::All((down - 1) << 32 | 0xffffffffu));
-      span_ = reinterpret_cast<Words>(R::All((((g.highest - g.lowest) >> 31) - 1) << 32));
+      span_ = reinterpret_cast<Words>(R::All((((span + 1) >> 32) - 1) << 32));
     }
   }
   // Without kLow a block that is not special is called below.
@@ -83,9 +90,13 @@ class BlockLimits {
   // The cheaper look in passing, which calls zeros, and doubles at the upper limit, not plain
   // though they may be: the distances of magnitudes from the lower limit, unsigned, so that what is
   // less comes out large. Twice all, which drops the sign.
-  VERNIER_INLINE Words Farther(Words farthest, typename R::U bits) const {
-    const auto distance = reinterpret_cast<Words>(bits + bits - twice_lowest_);
-    return distance > farthest ? distance : farthest;
+  VERNIER_INLINE void Look(typename R::U bits, Words* farthest) const {
+    Farther(bits + bits - twice_lowest_, farthest);
+  }
+  // For posits the distances are those of exponents from 0.
+  static VERNIER_INLINE void Farther(typename R::U distance, Words* farthest) {
+    const auto words = reinterpret_cast<Words>(distance);
+    *farthest = words > *farthest ? words : *farthest;
   }
   VERNIER_INLINE bool Within(Words farthest) const {
     return !Any(reinterpret_cast<Words>(farthest > span_));
@@ -163,9 +174,9 @@ inline constexpr size_t kRoundBlock = 256, kLookEvery = 8;
 inline constexpr size_t kCachedBytes = 256 * 1024, kAhead = 4 * kRoundBlock;
 
 // Rounds n elements, a multiple of the width, some registers at a time, with `round` (bits, random,
-// counts of what it saturates), which is right for those within the limits, looking at them
-// meanwhile. Others go to otherwise(randoms, i, size) with their neighbours; after them the next
-// registers go there untried.
+// &the farthest, &counts of what it saturates), which is right for those within the limits, looking
+// at them meanwhile. Others go to otherwise(randoms, i, size) with their neighbours; after them the
+// next registers go there untried.
 template <class T, Rounding kMode, class Round, class Otherwise>
 VERNIER_INLINE void RoundInPassing(const BlockLimits<T>& block_limits, Randoms<T, kMode> randoms,
                                    const T* x, size_t n, T* y, LaneCounts<T>* total, Round round,
@@ -182,9 +193,8 @@ VERNIER_INLINE void RoundInPassing(const BlockLimits<T>& block_limits, Randoms<T
       typename BlockLimits<T>::Words farthest = {};
       const auto next = [&](size_t k) __attribute__((always_inline)) {
         const auto bits = R::LoadBits(x + i + k * R::kWidth);
-        const auto r = round(bits, randoms.Next(k), &tried_saturated);
+        const auto r = round(bits, randoms.Next(k), &farthest, &tried_saturated);
         tried_same = R::Increment(tried_same, r == bits);
-        farthest = limits.Farther(farthest, bits);
         return r;
       };
       const auto r0 = next(0), r1 = next(1), r2 = next(2), r3 = next(3);

@@ -55,6 +55,12 @@ struct RoundTypes {
   // The larger of two positive numbers, as bits; one instruction where there is no comparison of
   // 64-bit integers.
   static VERNIER_INLINE U Larger(U a, U b) { return AsU(AsF(a) > AsF(b) ? AsF(a) : AsF(b)); }
+  // Half of a negative integer, rounded down.
+  static VERNIER_INLINE U HalfNegative(U x) {
+    if constexpr (sizeof(T) == 4 || VERNIER_VECTOR_BYTES == 64)
+      return AsU(reinterpret_cast<I>(x) >> 1);
+    return (x >> 1) | All(kSign);
+  }
   static VERNIER_INLINE U LargerInteger(U a, U b) {
     return reinterpret_cast<I>(a) > reinterpret_cast<I>(b) ? a : b;
   }

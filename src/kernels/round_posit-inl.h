@@ -46,8 +46,9 @@ VERNIER_INLINE typename RoundTypes<T>::U CutRegime(const PositConstants<T>& c,
   // At the last shift the code ends in a bit of the regime: its parity is not k's for even N.
   [[maybe_unused]] const auto differs = kPlain ? c.zero : R::AsU(s == c.last_shift) & c.odd_ends;
   if constexpr (kMode == Rounding::kNearestEven) {
-    const auto odd = kPlain ? (d >> s) & c.unit : ((d >> s) ^ differs) & low & c.unit;
-    return (d + (low >> 1) + odd) & mask;
+    // d + 2^s / 2, less 1 unless what is kept is odd.
+    const auto even = kPlain ? ~(d >> s) & c.unit : (((d >> s) ^ differs) & low & c.unit) ^ c.unit;
+    return (d - even - R::HalfNegative(mask)) & mask;
   }
   if constexpr (kMode == Rounding::kNearestAway) return (d + (low - (low >> 1))) & mask;
   if constexpr (kMode == Rounding::kTowardZero) return d & mask;
@@ -64,14 +65,16 @@ VERNIER_INLINE typename RoundTypes<T>::U CutRegime(const PositConstants<T>& c,
 }
 
 // Of a number that is plain and not zero. With the exponent field moved up by a half of its range
-// less one, which leaves its lower bits those of the exponent, the sign may stay.
+// less one, which leaves its lower bits those of the exponent, the sign may stay. Looks at it too.
 template <class T, Rounding kMode>
 VERNIER_INLINE typename RoundTypes<T>::U RoundPlainPosit(const PositConstants<T>& c,
                                                          typename RoundTypes<T>::U bits,
-                                                         typename RoundTypes<T>::U random) {
+                                                         typename RoundTypes<T>::U random,
+                                                         Lane<float>::U* farthest) {
   using R = RoundTypes<T>;
-  const auto twice = bits + bits - c.twice_one;
-  const auto s = ((twice ^ R::SignMask(twice)) >> (c.regime + 1)) + c.shift;
+  const auto twice = bits + bits - c.twice_one, distance = twice ^ R::SignMask(twice);
+  BlockLimits<T>::Farther(distance, farthest);
+  const auto s = (distance >> (c.regime + 1)) + c.shift;
   return CutRegime<T, kMode, true>(c, bits + c.field, s, bits, random) - c.field;
 }
 
@@ -141,8 +144,9 @@ RoundCounts RoundPositRow(const RoundGrid<T>& g, const RandomStream& stream, con
     const Randoms<T, kMode> randoms(stream, first);
     if (g.plain_stay || g.lowest > g.highest) return looked_at(randoms, 0, block);
     seen += block;
-    const auto round = [c](auto bits, auto random, auto*) __attribute__((always_inline)) {
-      return RoundPlainPosit<T, kMode>(c, bits, random);
+    const auto round = [c](auto bits, auto random, auto* farthest, auto*)
+        __attribute__((always_inline)) {
+      return RoundPlainPosit<T, kMode>(c, bits, random, farthest);
     };
     const auto otherwise = [&](const Randoms<T, kMode>& at, size_t i, size_t size) {
       seen -= size;

@@ -55,6 +55,14 @@ struct RoundTypes {
   // The larger of two positive numbers, as bits; one instruction where there is no comparison of
   // 64-bit integers.
   static VERNIER_INLINE U Larger(U a, U b) { return AsU(AsF(a) > AsF(b) ? AsF(a) : AsF(b)); }
+  // A number of places, the same for all lanes; where there are shifts by lanes, they are faster.
+#if VERNIER_VECTOR_BYTES > 16
+  using Shift = U;
+  static VERNIER_INLINE Shift MakeShift(int places) { return All(static_cast<Bits>(places)); }
+#else
+  using Shift = int;
+  static VERNIER_INLINE Shift MakeShift(int places) { return places; }
+#endif
   // Half of a negative integer, rounded down.
   static VERNIER_INLINE U HalfNegative(U x) {
     if constexpr (sizeof(T) == 4 || VERNIER_VECTOR_BYTES == 64)
@@ -140,21 +148,23 @@ struct RoundConstants {
   using R = RoundTypes<T>;
   using U = typename R::U;
   U mask, low, half, half_less, odd, unit;  // of the dropped bits
-  int shift, random_shift;
+  typename R::Shift shift, random_shift;
   U normal, c_offset;
   VERNIER_INLINE explicit RoundConstants(const RoundGrid<T>& g) {
     using Bits = typename R::Bits;
-    shift = g.shift;
-    random_shift = 31 - shift;
-    const Bits rest = (Bits{1} << shift) - 1, middle = shift > 0 ? Bits{1} << (shift - 1) : 0;
+    shift = R::MakeShift(g.shift);
+    // Of doubles 21 places more.
+    random_shift = R::MakeShift(sizeof(T) == 4 ? 31 - g.shift : 52 - g.shift);
+    const bool any = g.shift > 0;
+    const Bits rest = (Bits{1} << g.shift) - 1, middle = any ? Bits{1} << (g.shift - 1) : 0;
     mask = R::All(~rest);
     low = R::All(rest);
     half = R::All(middle);
-    half_less = R::All(shift > 0 ? middle - 1 : 0);
-    odd = R::All(shift > 0 ? 1 : 0);
+    half_less = R::All(any ? middle - 1 : 0);
+    odd = R::All(any ? 1 : 0);
     unit = R::All(rest + 1);
     normal = R::All(g.normal);
-    c_offset = R::All(static_cast<Bits>(shift) << R::kFraction);
+    c_offset = R::All(static_cast<Bits>(g.shift) << R::kFraction);
   }
 };
 
@@ -174,7 +184,7 @@ VERNIER_INLINE typename RoundTypes<T>::U Cut(const RoundConstants<T>& c,
   // Stochastic: 31 random bits at the top of the dropped ones, or the top of the 31 where fewer are
   // dropped.
   if constexpr (sizeof(T) == 4) return (x + (random >> c.random_shift)) & c.mask;
-  return (x + ((random << 21) >> (c.random_shift + 21))) & c.mask;
+  return (x + ((random << 21) >> c.random_shift)) & c.mask;
 }
 
 // 2^c of the magnitude of x, as bits.

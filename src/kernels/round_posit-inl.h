@@ -19,14 +19,16 @@ struct PositConstants {
   using U = typename R::U;
   U zero = R::All(0), unit = R::All(1), one, twice_one, field, shift, last_shift, odd_ends, lowest,
     smallest, largest;
-  int regime;  // the bits below the regime
-  VERNIER_INLINE explicit PositConstants(const RoundGrid<T>& g) : regime(R::kFraction + g.es) {
+  typename R::Shift regime, twice_regime;  // the bits below the regime, and one more
+  VERNIER_INLINE explicit PositConstants(const RoundGrid<T>& g)
+      : regime(R::MakeShift(R::kFraction + g.es)),
+        twice_regime(R::MakeShift(R::kFraction + g.es + 1)) {
     using Bits = typename R::Bits;
     one = R::All(Bits{R::kBias} << R::kFraction);
     twice_one = one + one;
     field = R::All(Bits{1} << R::kFraction);
     shift = R::All(static_cast<Bits>(g.shift));
-    last_shift = R::All(static_cast<Bits>(regime));
+    last_shift = R::All(static_cast<Bits>(R::kFraction + g.es));
     odd_ends = R::All(g.odd_ends ? 1 : 0);
     lowest = R::All(g.lowest);
     smallest = R::All(g.smallest);
@@ -74,7 +76,7 @@ VERNIER_INLINE typename RoundTypes<T>::U RoundPlainPosit(const PositConstants<T>
   using R = RoundTypes<T>;
   const auto twice = bits + bits - c.twice_one, distance = twice ^ R::SignMask(twice);
   BlockLimits<T>::Farther(distance, farthest);
-  const auto s = (distance >> (c.regime + 1)) + c.shift;
+  const auto s = (distance >> c.twice_regime) + c.shift;
   return CutRegime<T, kMode, true>(c, bits + c.field, s, bits, random) - c.field;
 }
 

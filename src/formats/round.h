@@ -133,8 +133,8 @@ double RoundToMultiple(double x, int quantum, Rounding rounding, uint32_t random
 
 // y[i] = x[i] rounded, 0 <= i < n, equal to RoundValue bit for bit; element i uses
 // RandomBits(key, first + i). y is x or does not overlap it. Vector loops (kernels/round.h) do all
-// formats of at least 2 significand bits fewer than the host, posits included; e8m0 and what no
-// format of the table is (e5m22 on floats) go through RoundValue. `kernels` other than the best
+// formats of at least 2 significand bits fewer than the host, all posits, and e8m0; what no format
+// of the table is (e5m22 on floats) goes through RoundValue. `kernels` other than the best
 // ones are for tests.
 TreatmentCounts RoundRow(const RoundSpec& spec, const float* x, size_t n, float* y,
                          uint64_t key = 0, uint64_t first = 0, const Kernels* kernels = nullptr);

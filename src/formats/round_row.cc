@@ -16,8 +16,7 @@ using internal::Host;
 enum class Way {
   kScalar,
   kNothing,  // the format holds every number of the host, and its infinities
-  kGrid,     // RoundKernels::row
-  kHeld      // RoundKernels::held
+  kGrid      // RoundKernels::row
 };
 
 template <class T>
@@ -38,12 +37,33 @@ bool GoodConstant(int c) {
   return c >= 31 + H::kFraction - H::kEmax && c <= H::kEmax;
 }
 
+// e8m0. Kernels take its overflows with their sign.
+template <class T>
+Way PowersGrid(const RoundSpec& spec, RoundGrid<T>* g) {
+  using H = Host<T>;
+  using Bits = typename H::Bits;
+  if (spec.has_sign || spec.has_zero || spec.precision != 1 || spec.emin < H::kEmin - 1)
+    return Way::kScalar;
+  g->kind = GridKind::kPowers;
+  g->shift = H::kFraction;
+  g->smallest = PowerBits<T>(spec.emin);
+  g->normal = PowerBits<T>(std::max(spec.emin + 1, H::kEmin));
+  g->max = std::bit_cast<Bits>(internal::HostMax<T>(spec));
+  g->highest = g->max - (Bits{1} << H::kFraction);  // its double does not overflow
+  g->overflow[0] = internal::Overflowed<T>(spec, false, false);
+  g->overflow[1] = spec.overflow == Overflow::kSaturate
+                       ? g->smallest
+                       : internal::OverflowBits<T>(spec) | H::kSign;
+  g->infinite = internal::OverflowBits<T>(spec);
+  return Way::kGrid;
+}
+
 template <class T>
 Way FloatGrid(const RoundSpec& spec, RoundGrid<T>* g) {
   using H = Host<T>;
   using Bits = typename H::Bits;
   const bool wide = spec.emin <= H::kEmin;
-  if (!spec.has_sign || !spec.has_zero || (wide && !spec.has_negative_zero)) return Way::kScalar;
+  if (!spec.has_zero || (wide && !spec.has_negative_zero)) return Way::kScalar;
   g->shift = std::max(0, H::kPrecision - spec.precision);
   if (g->shift > H::kFraction - 1) return Way::kScalar;
   g->max = std::bit_cast<Bits>(internal::HostMax<T>(spec));
@@ -73,32 +93,47 @@ Way FloatGrid(const RoundSpec& spec, RoundGrid<T>* g) {
   return Way::kGrid;
 }
 
-// A posit with exponent E has n - 3 - es - m fraction bits, m = floor(E / 2^es) or, where that is
-// negative, -1 less it. Where there is a fraction bit (and so the last bit of the code is the
-// significand's) posits round as floats do.
+// A posit with exponent E has n - 3 - es - m fraction bits (with exponent bits missing: less than
+// none), m = floor(E / 2^es) or, where that is negative, -1 less it.
 template <class T>
 Way PositGrid(const RoundSpec& spec, RoundGrid<T>* g) {
   using H = Host<T>;
-  const int most = spec.posit_bits - 3 - spec.es, binades = 1 << spec.es;
-  g->shift = H::kFraction - most;
-  const bool tapered = g->shift >= 2;
-  int m = most - (tapered ? 1 : H::kFraction);  // the largest that the loop is right for
-  const auto good = [&](int last) {
-    const int low = -(last + 1) * binades, high = -low - 1;
-    if (low < H::kEmin || high > H::kEmax) return false;
-    const int dropped = g->shift + last;
-    return !tapered || (GoodConstant<T>(low + dropped) && GoodConstant<T>(high + dropped));
-  };
-  while (m >= 0 && !good(m)) --m;
-  if (m < 0) return Way::kScalar;
+  using Bits = typename H::Bits;
+  const int n = spec.posit_bits, binades = 1 << spec.es;
+  const bool stochastic = spec.rounding == Rounding::kStochastic;
+  const double smallest = sizeof(T) == 4 ? double{spec.smallest_float} : spec.smallest_double;
+  const bool subnormal = smallest < std::ldexp(1.0, H::kEmin);
   g->kind = GridKind::kTapered;
   g->es = spec.es;
+  g->shift = H::kFraction - (n - 3 - spec.es);
+  // Plain are: where the host is coarser only what stays; else all but the last regime, and in the
+  // stochastic mode what has all its exponent bits.
+  g->plain_stay = g->shift <= 0;
+  const int last = g->plain_stay ? std::min(-g->shift, n - 4)
+                   : stochastic  ? n - std::max(4, 3 + spec.es)
+                                 : n - 4;
+  const int most = std::min(H::kEmax + 1, -H::kEmin) / binades - 1;
+  const int m = std::min(last, most);
+  g->max = std::bit_cast<Bits>(internal::HostMax<T>(spec));
   g->lowest = PowerBits<T>(-(m + 1) * binades);
-  g->highest = PowerBits<T>((m + 1) * binades) - 1;
-  g->zero_is_plain = tapered;  // it makes +0 of -0
-  g->slow = RoundSlowly<T>;
-  g->context = &spec;
-  return tapered ? Way::kGrid : Way::kHeld;
+  g->highest = std::min(PowerBits<T>((m + 1) * binades) - 1, g->max);
+  g->zero_is_plain = !g->plain_stay;  // its loop makes +0 of -0
+  g->smallest =
+      std::bit_cast<Bits>(static_cast<T>(subnormal ? std::ldexp(1.0, H::kEmin) : smallest));
+  g->odd_ends = n % 2 == 0;
+  for (const bool negative : {false, true}) {
+    g->overflow[negative] = internal::Overflowed<T>(spec, false, negative);
+    const bool zero =
+        spec.rounding != Rounding::kOdd && internal::StaysFinite(spec.rounding, negative);
+    g->below[negative] = zero ? 0 : g->smallest;
+  }
+  g->infinite = H::kQuietNan;
+  g->untouched = H::kInfinity;
+  if (stochastic || subnormal) {
+    g->slow = RoundSlowly<T>;
+    g->context = &spec;
+  }
+  return Way::kGrid;
 }
 
 template <class T>
@@ -145,18 +180,19 @@ template <class T>
 TreatmentCounts Row(const RoundSpec& spec, const T* x, size_t n, T* y, uint64_t key, uint64_t first,
                     const Kernels* kernels) {
   RoundGrid<T> grid = {};
-  const Way way = spec.posit_bits != 0 ? PositGrid(spec, &grid) : FloatGrid(spec, &grid);
+  const Way way = spec.posit_bits != 0 ? PositGrid(spec, &grid)
+                  : spec.has_sign      ? FloatGrid(spec, &grid)
+                                       : PowersGrid(spec, &grid);
   if (way == Way::kScalar) return RoundScalar(spec, x, n, y, key, first);
   if (way == Way::kNothing) {
     if (x != y) std::memcpy(y, x, n * sizeof(T));
     return {n, 0, 0, 0};
   }
   // Without dropped bits the mode does not matter, and the loops of some want one.
-  const Rounding mode = grid.shift > 0 ? spec.rounding : Rounding::kTowardZero;
+  const bool drops = grid.shift > 0 || grid.kind == GridKind::kTapered;
+  const Rounding mode = drops ? spec.rounding : Rounding::kTowardZero;
   const RoundKernels<T>& table = KernelsOf<T>(kernels != nullptr ? *kernels : BestKernels());
-  const auto round = way == Way::kHeld
-                         ? table.held
-                         : table.row[static_cast<int>(grid.kind)][static_cast<int>(mode)];
+  const auto round = table.row[static_cast<int>(grid.kind)][static_cast<int>(mode)];
   TreatmentCounts counts;
   for (size_t i = 0; i < n;) {
     // Up to where the upper half of the index changes, and what the kernels can count.

@@ -408,11 +408,45 @@ TEST_P(PositRow, EqualsRoundValue) {
     }
 }
 
+// Floats and doubles with every upper half (sign, exponent and first fraction bits), followed by
+// the lowest, the highest, what is around the middle and something else: all ties of posits up to
+// 16 bits and their neighbours.
+template <class T>
+std::vector<T> UpperHalves() {
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+  constexpr int kLower = sizeof(T) == 4 ? 16 : 48;
+  constexpr Bits kHalf = Bits{1} << (kLower - 1), kAll = 2 * kHalf - 1;
+  std::vector<T> x;
+  for (Bits upper = 0; upper < 1 << 16; ++upper) {
+    const Bits other = RandomBits(1, upper) & kAll;
+    for (const Bits lower : {Bits{0}, Bits{1}, kHalf - 1, kHalf, kHalf + 1, kAll, other})
+      x.push_back(std::bit_cast<T>(upper << kLower | lower));
+  }
+  return x;
+}
+
+template <class T>
+void CheckUpperHalves(std::initializer_list<const char*> names) {
+  const std::vector<T> x = UpperHalves<T>();
+  for (const char* name : names)
+    for (Rounding mode : kModes)
+      for (Overflow policy : {Overflow::kSaturate, Overflow::kNan})
+        CheckRow(MakeRoundSpec(Get(name), mode, policy), x);
+}
+
+TEST(UpperHalfRow, FloatEqualsRoundValue) {
+  CheckUpperHalves<float>({"posit8", "posit16", "posit7", "posit32", "e8m0", "bf16"});
+}
+TEST(UpperHalfRow, DoubleEqualsRoundValue) {
+  CheckUpperHalves<double>({"posit8", "posit32", "e8m0"});
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, PositRow,
                          testing::Values("posit64", "posit56", "posit55", "posit32", "posit28",
                                          "posit27", "posit26", "posit24es3", "posit20es1",
                                          "posit16", "posit16es0", "posit16es4", "posit12", "posit8",
-                                         "posit8es0", "posit6", "posit3", "e8m0"));
+                                         "posit8es0", "posit7", "posit6", "posit5", "posit3",
+                                         "posit2", "e8m0"));
 
 TEST(RoundValue, FloatFormatsWiderThanTheHostChangeNothing) {
   std::mt19937 random(3);

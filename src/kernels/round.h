@@ -32,11 +32,12 @@ struct HostBits<double> {
 };
 
 enum class GridKind {
-  kWide,    // the host's exponents: the same number of bits is dropped from every number
-  kNarrow,  // the same down to a smallest normal number, below it a uniform grid
-  kTapered  // posits: the number of bits dropped grows with the distance of the exponent from 0
+  kWide,     // the host's exponents: the same number of bits is dropped from every number
+  kNarrow,   // the same down to a smallest normal number, below it a uniform grid
+  kTapered,  // posits: the number of bits dropped grows with the distance of the exponent from 0
+  kPowers    // powers of two, without sign and zero
 };
-inline constexpr int kGridKinds = 3;
+inline constexpr int kGridKinds = 4;
 
 // What to do with the numbers of a row. Magnitudes are given as bits of the host, which ascend with
 // them. "Plain" magnitudes are zero and those in [lowest, highest]: rounding them neither overflows
@@ -47,19 +48,28 @@ struct RoundGrid {
   GridKind kind;
   bool zero_is_plain;  // numbers that are zero need only the loop of plain ones
   int shift;           // host bits dropped; kNarrow: at `normal` and above, >= 2; kTapered: where
-                       // the exponent is in [-2^es, 2^es), >= 2
-  int es;              // kTapered: log2 of the number of binades that drop the same bits
+                       // the exponent is in [-2^es, 2^es), below 0 where the host is coarser
   Bits lowest, highest;
   bool signed_zero;  // results that are zero have the sign of x; otherwise they are +0
+  Bits normal;       // kNarrow: 2^emin; kPowers: 2 * smallest, or the host's smallest normal number
+                     // where that is more
+  Bits max;          // results above it overflow; kTapered: magnitudes above it
+  Bits overflow[2];  // what becomes of overflows, x >= 0 and x < 0: magnitudes; kPowers: what
+                     // becomes of those and of all x < 0, sign and all
+  Bits infinite;     // what becomes of an infinity: a magnitude
+  Bits untouched;    // magnitudes above this stay: NaN, and infinities where they exist
   // kWide and kNarrow:
-  Bits normal;         // kNarrow: 2^emin
-  Bits max;            // results above it overflow
   Bits beyond;         // magnitudes are cut to this power of two above `max` before rounding
-  Bits overflow[2];    // what becomes of overflows, x >= 0 and x < 0: magnitudes
-  Bits infinite;       // what becomes of an infinity: a magnitude
-  Bits untouched;      // magnitudes above this stay: NaN, and infinities where they exist
   Bits smallest_kept;  // results below this become zero; 0: none
-  // kTapered and RoundKernels::held: rounds one that is not plain.
+  // kTapered and kPowers:
+  Bits smallest;  // the smallest number above zero
+  // kTapered:
+  int es;           // log2 of the number of binades that drop the same bits
+  bool odd_ends;    // codes are odd where k, the exponent over 2^es, is even, when es + the host's
+                    // fraction bits are dropped
+  bool plain_stay;  // plain numbers are on the grid
+  Bits below[2];    // what becomes of magnitudes between 0 and `smallest`, x > 0 and x < 0
+  // Not null: rounds what is not plain.
   T (*slow)(const void* context, T x, uint32_t random, bool* overflowed);
   const void* context;
 };
@@ -81,8 +91,6 @@ struct RoundKernels {
   using Row = RoundCounts (*)(const RoundGrid<T>& grid, const RandomStream& random, const T* x,
                               size_t n, T* y);
   Row row[kGridKinds][kRoundingModes];
-  // Plain numbers stay, the others go through grid.slow.
-  Row held;
 };
 
 }  // namespace vernier

@@ -17,7 +17,6 @@ struct Lane<float> {
   typedef float F __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef uint32_t U __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef int32_t I __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
-  typedef U Word;  // as many 32-bit words
   static constexpr int kFraction = 23, kBias = 127;
 };
 template <>
@@ -25,7 +24,6 @@ struct Lane<double> {
   typedef double F __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef uint64_t U __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
   typedef int64_t I __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
-  typedef uint32_t Word __attribute__((vector_size(VERNIER_VECTOR_BYTES / 2)));
   static constexpr int kFraction = 52, kBias = 1023;
 };
 
@@ -34,7 +32,6 @@ struct RoundTypes {
   using F = typename Lane<T>::F;
   using U = typename Lane<T>::U;
   using I = typename Lane<T>::I;
-  using Word = typename Lane<T>::Word;
   using Bits = typename HostBits<T>::Type;
   static constexpr int kFraction = Lane<T>::kFraction, kBias = Lane<T>::kBias;
   static constexpr size_t kWidth = VERNIER_VECTOR_BYTES / sizeof(T);
@@ -58,6 +55,23 @@ struct RoundTypes {
   // The larger of two positive numbers, as bits; one instruction where there is no comparison of
   // 64-bit integers.
   static VERNIER_INLINE U Larger(U a, U b) { return AsU(AsF(a) > AsF(b) ? AsF(a) : AsF(b)); }
+  // A number of places, the same for all lanes; where there are shifts by lanes, they are faster.
+#if VERNIER_VECTOR_BYTES > 16
+  using Shift = U;
+  static VERNIER_INLINE Shift MakeShift(int places) { return All(static_cast<Bits>(places)); }
+#else
+  using Shift = int;
+  static VERNIER_INLINE Shift MakeShift(int places) { return places; }
+#endif
+  // Half of a negative integer, rounded down.
+  static VERNIER_INLINE U HalfNegative(U x) {
+    if constexpr (sizeof(T) == 4 || VERNIER_VECTOR_BYTES == 64)
+      return AsU(reinterpret_cast<I>(x) >> 1);
+    return (x >> 1) | All(kSign);
+  }
+  static VERNIER_INLINE U LargerInteger(U a, U b) {
+    return reinterpret_cast<I>(a) > reinterpret_cast<I>(b) ? a : b;
+  }
 #if VERNIER_VECTOR_BYTES == 64
   // One more, and one less, where the mask is. Masks are registers of their own here.
   static VERNIER_INLINE U Increment(U x, I mask) { return mask ? x + 1 : x; }
@@ -93,30 +107,38 @@ VERNIER_INLINE W RandomWord(W x, uint32_t key) {
   return x ^ (x >> 14);
 }
 
-VERNIER_INLINE Lane<float>::U Widen(Lane<float>::U w, float) { return w; }
-VERNIER_INLINE Lane<double>::U Widen(Lane<double>::Word w, double) {
-  return __builtin_convertvector(w, Lane<double>::U);
-}
-
-// The words of elements in order, one register's lanes at a time; R = word >> 1 is what stochastic
-// rounding takes, 31 bits.
+// The words of elements in order, from an element at the start of a block on; R = word >> 1 is what
+// stochastic rounding takes, 31 bits. A register of words serves two of doubles: a lane's lower
+// half the first, its upper half the second.
 template <class T, Rounding kMode>
 struct Randoms {
   using R = RoundTypes<T>;
-  using Word = typename R::Word;
-  Word next;
+  using U = typename R::U;
+  static constexpr size_t kShare = sizeof(T) / 4;
+  Lane<float>::U next;
   uint32_t key;
-  VERNIER_INLINE Randoms(const RandomStream& stream, size_t first) : next(), key(stream.key) {
+  U second;
+  VERNIER_INLINE Randoms(const RandomStream& stream, size_t first)
+      : next(), key(stream.key), second() {
     if constexpr (kMode == Rounding::kStochastic) {
-      for (size_t l = 0; l < R::kWidth; ++l)
-        next[l] = stream.start + static_cast<uint32_t>(first + l) * kRandomStep;
+      for (size_t l = 0; l < R::kWidth * kShare; ++l) {
+        const size_t element = first + l % kShare * R::kWidth + l / kShare;
+        next[l] = stream.start + static_cast<uint32_t>(element) * kRandomStep;
+      }
     }
   }
-  VERNIER_INLINE typename R::U Next() {
-    if constexpr (kMode != Rounding::kStochastic) return typename R::U{};
-    const Word word = RandomWord(next, key);
-    next += static_cast<uint32_t>(R::kWidth) * kRandomStep;
-    return Widen(word >> 1, T{});
+  // Of the k-th register; call with 0, 1, 2, ...
+  VERNIER_INLINE U Next(size_t k) {
+    if constexpr (kMode != Rounding::kStochastic) return U{};
+    if (k % kShare != 0) return second;
+    const U word = reinterpret_cast<U>(RandomWord(next, key));
+    next += static_cast<uint32_t>(R::kWidth * kShare) * kRandomStep;
+    if constexpr (kShare == 1) return word >> 1;
+    second = word >> 33;
+    return (word << 32) >> 33;
+  }
+  VERNIER_INLINE void Skip(size_t registers) {
+    next += static_cast<uint32_t>(R::kWidth * registers) * kRandomStep;
   }
 };
 
@@ -126,24 +148,23 @@ struct RoundConstants {
   using R = RoundTypes<T>;
   using U = typename R::U;
   U mask, low, half, half_less, odd, unit;  // of the dropped bits
-  int shift, random_shift;
-  U normal, lowest, c_offset;
-  int es;
+  typename R::Shift shift, random_shift;
+  U normal, c_offset;
   VERNIER_INLINE explicit RoundConstants(const RoundGrid<T>& g) {
     using Bits = typename R::Bits;
-    shift = g.shift;
-    random_shift = 31 - shift;
-    const Bits rest = (Bits{1} << shift) - 1, middle = shift > 0 ? Bits{1} << (shift - 1) : 0;
+    shift = R::MakeShift(g.shift);
+    // Of doubles 21 places more.
+    random_shift = R::MakeShift(sizeof(T) == 4 ? 31 - g.shift : 52 - g.shift);
+    const bool any = g.shift > 0;
+    const Bits rest = (Bits{1} << g.shift) - 1, middle = any ? Bits{1} << (g.shift - 1) : 0;
     mask = R::All(~rest);
     low = R::All(rest);
     half = R::All(middle);
-    half_less = R::All(shift > 0 ? middle - 1 : 0);
-    odd = R::All(shift > 0 ? 1 : 0);
+    half_less = R::All(any ? middle - 1 : 0);
+    odd = R::All(any ? 1 : 0);
     unit = R::All(rest + 1);
     normal = R::All(g.normal);
-    lowest = R::All(g.lowest);
-    c_offset = R::All(static_cast<Bits>(shift) << R::kFraction);
-    es = g.es;
+    c_offset = R::All(static_cast<Bits>(g.shift) << R::kFraction);
   }
 };
 
@@ -163,24 +184,15 @@ VERNIER_INLINE typename RoundTypes<T>::U Cut(const RoundConstants<T>& c,
   // Stochastic: 31 random bits at the top of the dropped ones, or the top of the 31 where fewer are
   // dropped.
   if constexpr (sizeof(T) == 4) return (x + (random >> c.random_shift)) & c.mask;
-  return (x + ((random << 21) >> (c.random_shift + 21))) & c.mask;
+  return (x + ((random << 21) >> c.random_shift)) & c.mask;
 }
 
 // 2^c of the magnitude of x, as bits.
-template <class T, GridKind kKind>
+template <class T>
 VERNIER_INLINE typename RoundTypes<T>::U GridPower(const RoundConstants<T>& c,
                                                    typename RoundTypes<T>::U x) {
   using R = RoundTypes<T>;
-  const auto exponents = R::All(R::kInfinity);
-  const auto e = x & exponents;
-  if constexpr (kKind == GridKind::kNarrow) {
-    return R::Larger(e, c.normal) + c.c_offset;
-  } else {
-    // With E the exponent and k = floor(E / 2^es), k or -k-1 bits more are dropped.
-    const auto distance =
-        (x & R::All(R::kMagnitude)) - R::All(typename R::Bits{R::kBias} << R::kFraction);
-    return e + c.c_offset + (((distance ^ R::SignMask(distance)) >> c.es) & exponents);
-  }
+  return R::Larger(x & R::All(R::kInfinity), c.normal) + c.c_offset;
 }
 
 // floor(y) for 0 <= y < 2^31, as integers.

@@ -1,9 +1,9 @@
-// One IEEE binary16 number at a time; rows of them are a kernel (kernels.h, floats_of_halves).
+// One IEEE binary16 number at a time; rows of them are a kernel (kernels.h, floats_of_halves),
+// whose portable form is made of this: only freestanding headers here.
 #ifndef VERNIER_KERNELS_HALF_H_
 #define VERNIER_KERNELS_HALF_H_
 
-#include <bit>
-#include <cstdint>
+#include <stdint.h>
 
 namespace vernier {
 
@@ -16,11 +16,11 @@ inline float HalfBitsToFloat(uint32_t half) {
   const bool special = (half & 0x7c00u) == 0x7c00u;  // infinity or NaN
   const uint32_t normal = shifted + (112u << 23);
   const uint32_t subnormal =  // fraction * 2^-24, exact in float32
-      std::bit_cast<uint32_t>(static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
+      __builtin_bit_cast(uint32_t, static_cast<float>(static_cast<int>(fraction)) * 0x1p-24f);
   const uint32_t quiet = fraction != 0 ? 0x400000u : 0u;
   const uint32_t infinite = shifted | 0x7f800000u | quiet;
   const uint32_t magnitude = small ? subnormal : (special ? infinite : normal);
-  return std::bit_cast<float>(sign | magnitude);
+  return __builtin_bit_cast(float, sign | magnitude);
 }
 
 }  // namespace vernier

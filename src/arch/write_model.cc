@@ -95,18 +95,11 @@ TreatmentCounts CountChanges(std::span<const float> before, std::span<const floa
 }
 
 template <class T>
-const MomentKernels<T>& Moments() {
-  if constexpr (sizeof(T) == 4)
-    return BestKernels().moments_f32;
-  else
-    return BestKernels().moments_f64;
-}
-
-template <class T>
 void AddErrors(std::span<const T> right, std::span<const T> stored, TensorOutcome* outcome) {
-  const RowDistance distance = Moments<T>().distance(right.data(), stored.data(), right.size());
+  const RowDistance distance =
+      MomentKernelsOf<T>(BestKernels()).distance(right.data(), stored.data(), right.size());
   outcome->squared_error += distance.squares;
-  outcome->squares += Moments<T>().extent(right.data(), right.size()).squares;
+  outcome->squares += MomentKernelsOf<T>(BestKernels()).extent(right.data(), right.size()).squares;
   outcome->max_abs = std::max(outcome->max_abs, distance.largest);
 }
 
@@ -224,7 +217,8 @@ class RowEncoder {
   }
 
   Status CheckFinite(size_t first, std::span<const float> values) const {
-    const RowExtent extent = Moments<float>().extent(values.data(), values.size());
+    const RowExtent extent =
+        MomentKernelsOf<float>(BestKernels()).extent(values.data(), values.size());
     if (extent.nans + extent.infinities == 0) return {};
     const size_t i = static_cast<size_t>(
         std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); }) -

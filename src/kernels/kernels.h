@@ -151,6 +151,15 @@ const RowKernels<T>& RowKernelsOf(const Kernels& kernels) {
   }
 }
 
+template <class T>
+const MomentKernels<T>& MomentKernelsOf(const Kernels& kernels) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    return kernels.moments_f32;
+  } else {
+    return kernels.moments_f64;
+  }
+}
+
 // Null where this machine cannot run it (or the build has no such path).
 const Kernels* KernelsFor(Isa isa);
 const Kernels& BestKernels();

@@ -36,16 +36,8 @@ struct PieceFit {
 };
 
 template <class T>
-const MomentKernels<T>& Moments() {
-  if constexpr (sizeof(T) == 4)
-    return BestKernels().moments_f32;
-  else
-    return BestKernels().moments_f64;
-}
-
-template <class T>
 void Describe(std::span<const T> x, PieceFit* fit) {
-  const RowExtent extent = Moments<T>().extent(x.data(), x.size());
+  const RowExtent extent = MomentKernelsOf<T>(BestKernels()).extent(x.data(), x.size());
   fit->squares += extent.squares;
   fit->largest = std::max(fit->largest, extent.largest);
   fit->smallest = std::min(fit->smallest, extent.smallest);
@@ -56,7 +48,8 @@ void Describe(std::span<const T> x, PieceFit* fit) {
 
 template <class T>
 void AddErrors(std::span<const T> x, const T* rounded, ErrorSum* sum) {
-  const RowDistance distance = Moments<T>().distance(x.data(), rounded, x.size());
+  const RowDistance distance =
+      MomentKernelsOf<T>(BestKernels()).distance(x.data(), rounded, x.size());
   sum->squares += distance.squares;
   sum->max = std::max(sum->max, distance.largest);
 }

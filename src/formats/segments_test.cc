@@ -41,7 +41,7 @@ std::vector<Gap> GapsOf(const SegmentedGrid& grid) {
     for (int64_t i = 0, more = last ? 2 : 0; at < end || more-- > 0; ++i) {
       const int64_t next = grid[k].logarithmic ? start + distance : at + step;
       gaps.push_back({at, next, i % 2 == 0});
-      distance *= 2;
+      if (grid[k].logarithmic) distance *= 2;
       at = next;
     }
   }

@@ -78,6 +78,7 @@ VERNIER_INLINE void BlocksTile(const IntDotArgs& a, size_t panel, size_t j) {
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
           const Ints v = LoadInts(codes + p * stride + 256 * b + 64 * o);
+          if constexpr (N == 1) Prefetch(codes + p * stride + 256 * b + 64 * o);
           low[p] = B::Codes(v & SetInts(0x0f0f0f0f));
           high[p] = B::Codes(ShiftRight(v, 4) & SetInts(0x0f0f0f0f));
         }
@@ -177,6 +178,7 @@ VERNIER_INLINE void TileQ4_K(const IntDotArgs& a, size_t panel, size_t j) {
 #pragma GCC unroll 4
         for (int o = 0; o < 4; ++o) {
           const Ints v = LoadInts(group + 64 * o);
+          if constexpr (N == 1) Prefetch(group + 64 * o);
           const Ints low = v & SetInts(0x0f0f0f0f), high = ShiftRight(v, 4) & SetInts(0x0f0f0f0f);
 #pragma GCC unroll 12
           for (int n = 0; n < N; ++n) {

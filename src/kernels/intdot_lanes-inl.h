@@ -52,6 +52,9 @@ VERNIER_INLINE void LanesTile(const IntDotArgs& a, const uint8_t* panel, int q, 
 #pragma GCC unroll 8
     for (int l = 0; l < L; ++l) {
       const SignedCodes w = Prepare(B::Codes(codes + kLayout.group_bytes * b, lane + l));
+      if constexpr (N == 1)
+        if (64 * (lane + l) < kLayout.group_bytes)
+          Prefetch(codes + kLayout.group_bytes * b + 64 * (lane + l));
 #pragma GCC unroll 8
       for (int n = 0; n < N; ++n)
         sum[n][l] =
@@ -112,6 +115,7 @@ struct SuperQ6_K {
       const size_t at = q * sizeof(Ints);
       for (size_t g = 0; g < count * 8; ++g) {
         const uint8_t* in = group + 384 * g + at;
+        for (int i = 0; i < 6; ++i) Prefetch(in + 64 * i);
         uint8_t* codes = out->codes + 512 * g + at;
 #pragma GCC unroll 2
         for (int half = 0; half < 2; ++half) {
@@ -147,6 +151,7 @@ struct SuperQ4_K {
       const size_t at = q * sizeof(Ints);
       for (size_t o = 0; o < count * 32; ++o) {
         const Ints v = LoadInts(group + 64 * o + at), nibble = SetInts(0x0f0f0f0f);
+        Prefetch(group + 64 * o + at);
         StoreInts(v & nibble, out->codes + 128 * o + at);
         StoreInts(ShiftRight(v, 4) & nibble, out->codes + 128 * o + 64 + at);
       }
@@ -246,8 +251,9 @@ void SuperPanel(const IntDotArgs& a, size_t panel, size_t j, size_t end) {
   SuperChunk chunk;
   alignas(64) Chains chains[kRowsTogether * kParts];
   memset(chains, 0, (end - j) * kParts * sizeof(Chains));
-  for (size_t block = 0; block < blocks; block += kChunk) {
-    const size_t count = block + kChunk < blocks ? kChunk : blocks - block;
+  const size_t step = end - j < 4 ? 1 : kChunk;
+  for (size_t block = 0; block < blocks; block += step) {
+    const size_t count = block + step < blocks ? step : blocks - block;
     S::Unpack(codes + block * 8 * kLayout.group_bytes, scales + block * kLayout.scale_bytes, count,
               &chunk);
     for (int q = 0; q < kParts; ++q)

@@ -36,18 +36,36 @@ VERNIER_INLINE Floats SetFloats(float x) { return SetPart(x); }
 VERNIER_INLINE Floats LoadFloats(const float* p) { return LoadPart(p, 0.0f); }
 
 // kWidth bytes, one a lane.
+#if VERNIER_VECTOR_BYTES == 64
 VERNIER_INLINE Ints Unsigned(const uint8_t* p) {
-  typedef uint8_t Bytes __attribute__((vector_size(kWidth)));
-  Bytes v;
+  __m128i v;
   memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, Ints);
+  return reinterpret_cast<Ints>(_mm512_maskz_cvtepu8_epi32(0xffff, v));
 }
 VERNIER_INLINE Ints Signed(const uint8_t* p) {
-  typedef int8_t Bytes __attribute__((vector_size(kWidth)));
-  Bytes v;
+  __m128i v;
   memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, Ints);
+  return reinterpret_cast<Ints>(_mm512_maskz_cvtepi8_epi32(0xffff, v));
 }
+#elif VERNIER_VECTOR_BYTES == 32
+VERNIER_INLINE Ints Unsigned(const uint8_t* p) {
+  return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(_mm_loadu_si64(p)));
+}
+VERNIER_INLINE Ints Signed(const uint8_t* p) {
+  return reinterpret_cast<Ints>(_mm256_cvtepi8_epi32(_mm_loadu_si64(p)));
+}
+#else
+VERNIER_INLINE Ints Unsigned(const uint8_t* p) {
+  Ints v;
+  for (int i = 0; i < kWidth; ++i) v[i] = p[i];
+  return v;
+}
+VERNIER_INLINE Ints Signed(const uint8_t* p) {
+  Ints v;
+  for (int i = 0; i < kWidth; ++i) v[i] = static_cast<int8_t>(p[i]);
+  return v;
+}
+#endif
 // low + 65536 high: 16-bit numbers side by side.
 VERNIER_INLINE Ints Couple(const Ints& low, const Ints& high) {
   return (low & SetInts(0xffff)) | (high << 16);
@@ -200,6 +218,11 @@ VERNIER_INLINE void ForTiles(size_t j, size_t end, const F& f) {
 }
 
 inline constexpr size_t kRowsTogether = 96;  // rows of X over a panel: they stay in the L2 cache
+
+// One row of X reads the weights once, from memory: lines are asked for this far ahead of their use,
+// panels being one after another.
+inline constexpr size_t kAhead = 4096;
+VERNIER_INLINE void Prefetch(const uint8_t* p) { __builtin_prefetch(p + kAhead); }
 
 // The part q of sixteen outputs from `first` on; those past the last are dropped.
 VERNIER_INLINE void StoreOutputs(const Floats& v, size_t first, int q, size_t outputs, float* y) {

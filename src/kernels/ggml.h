@@ -165,6 +165,7 @@ constexpr bool GgmlBatchDiffers(GgmlType type, size_t rows, size_t k) {
     case GgmlType::kBF16:
       return rows % 4 == 0 && k % 32 == 0;
     case GgmlType::kIQ4_NL:
+    case GgmlType::kIQ4_XS:
       return true;
     default:  // Q8_0, Q4_0, Q5_0 have the same order in both; the others are not taken
       return false;

@@ -13,11 +13,12 @@ namespace vernier {
 
 enum class IntDotIsa { kPortable, kAvx2, kAvxVnni, kAvx512Vnni };
 
-// The order of the float operations, once the integers of a block are there.
+// In which order floats are summed, once the integers of a block are there: ggml's, as GgmlOrder
+// (kernels/ggml.h) says; kRepack has both of a batch's orders (see `fours`).
 enum class IntDotOrder : uint8_t {
-  kVecDot,  // ggml's vec_dot on x86: eight lanes of four columns, each its own chain, and their
-            // tree
-  kRepack,  // ggml's repacked weights: one integer sum a block, one chain an output
+  kDot,     // vec_dot on x86: eight lanes of four columns, each its own chain, and their tree
+  kBatch,   // two rows and more: the same but for IQ4_NL and IQ4_XS
+  kRepack,  // repacked weights: one integer sum a block, one chain an output
 };
 
 // The block types of ggml (ggml-common.h) that activations become.

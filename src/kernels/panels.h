@@ -1,5 +1,5 @@
-// Weight matrices as the matrix product reads them: panels of 16 rows, interleaved (see
-// MatMulArgs).
+// Weight matrices as kernels read them: panels of 16 rows, as elements (see WideMatMulArgs) or packed
+// (kernels/packed.h).
 #ifndef VERNIER_KERNELS_PANELS_H_
 #define VERNIER_KERNELS_PANELS_H_
 

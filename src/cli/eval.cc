@@ -19,6 +19,7 @@ struct EvalOptions {
   RuleOptions rules;
   OutputOptions output;
   int threads = 0;
+  bool mapped = false;
   size_t chunks = 0;
 };
 
@@ -121,14 +122,15 @@ Result<int> RunEval(const Arguments& arguments) {
   AddInputOptions(&parser, &options.input);
   AddRuleOptions(&parser, &options.rules);
   AddThreadsOption(&parser, &options.threads);
+  AddMappedOption(&parser, &options.mapped);
   AddOutputOptions(&parser, &options.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
 
-  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads));
+  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads, options.mapped));
   OpenedModel base;
   if (!options.against.empty()) {
-    ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads));
+    ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads, options.mapped));
   }
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(options.rules, opened.recipe, base.recipe));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, options.rules.seed));

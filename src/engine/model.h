@@ -20,6 +20,7 @@ namespace vernier {
 struct ModelOptions {
   int threads = 0;                   // 0: as many as the machine runs at once
   const Kernels* kernels = nullptr;  // null: the best this machine has
+  bool mapped = false;               // weights stay in the file: slower, with less memory
 };
 
 class Model {

@@ -151,9 +151,9 @@ T* Mutable(const RowRef& row) {  // rows under construction
 template <class T>
 const Panels<T>& PanelsOf(const LoadedWeight& weight) {
   if constexpr (sizeof(T) == sizeof(float)) {
-    return weight.matrix;
+    return weight.small;
   } else {
-    return weight.wide_matrix;
+    return weight.wide_small;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "base/names.h"
+#include "cli/bench_overhead.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "measure/bench_formats.h"
@@ -124,6 +125,8 @@ struct Subject {
 };
 constexpr Subject kSubjects[] = {
     {"formats", "rounding of rows to element formats", RunFormats},
+    {"overhead", "what a rule and statistics cost, and each op's share of the time",
+     RunBenchOverhead},
 };
 
 }  // namespace

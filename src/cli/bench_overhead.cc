@@ -1,4 +1,4 @@
-#include "cli/bench_overhead.h"
+#include "cli/bench_subjects.h"
 
 #include <algorithm>
 #include <numeric>

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/ggml.h"
 #include "kernels/quantise.h"
 #include "kernels/round.h"
 
@@ -164,6 +165,7 @@ struct Kernels {
   double (*sum_exp_f64)(const double* x, size_t n, double max);
   void (*exp_f64)(const double* x, size_t n, double* y);  // y = exp(x) within 1 ulp; y may be x
   QuantiseKernels quantise;
+  GgmlKernels ggml;
   RoundKernels<float> round_f32;
   RoundKernels<double> round_f64;
   MomentKernels<float> moments_f32;

@@ -60,6 +60,10 @@ struct TopLogit {
 };
 template <class T>
 TopLogit FindTop(const T* logits, size_t n);
+template <class T>
+size_t ArgMax(const T* logits, size_t n) {
+  return FindTop(logits, n).index;
+}
 
 // The token drawn from the logits with a uniform number in [0, 1).
 int32_t Sample(std::span<const double> logits, const Sampling& sampling, double uniform);

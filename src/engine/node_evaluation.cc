@@ -82,7 +82,7 @@ void NodeEvaluator::PrepareInputs() {
       const auto& place = request_.plans[s]->in;
       requests.push_back({value, width, place ? &*place : nullptr, request_.contexts[s]});
     }
-    const std::vector<TreatedValue> treated = TreatValues(requests, request_.model.workers());
+    const std::vector<TreatedValue> treated = TreatValues(requests, request_.model);
     for (size_t s = 0; s < streams_; ++s) {
       inputs_[s].push_back(treated[s].value);
       outputs_[s].in += treated[s].counts;
@@ -201,9 +201,10 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
 template <class T>
 std::shared_ptr<const void> NodeEvaluator::Allocate(const std::vector<size_t>& rows) {
   const size_t stride = (node_.shape.width + kLanes - 1) / kLanes * kLanes;
-  auto storage = std::make_shared<AlignedArray<T>>(rows.size() * stride);
-  for (size_t i = 0; i < rows.size(); ++i)
-    new_rows_[rows[i]].out.data = storage->data() + i * stride;
+  const std::shared_ptr<std::byte> storage =
+      request_.model.buffers().Take(rows.size() * stride * sizeof(T));
+  T* data = reinterpret_cast<T*>(storage.get());
+  for (size_t i = 0; i < rows.size(); ++i) new_rows_[rows[i]].out.data = data + i * stride;
   return storage;
 }
 
@@ -419,7 +420,7 @@ void NodeEvaluator::TreatOutputs() {
     requests.push_back(
         {outputs_[s].value, node_.shape.width, place ? &*place : nullptr, request_.contexts[s]});
   }
-  const std::vector<TreatedValue> treated = TreatValues(requests, request_.model.workers());
+  const std::vector<TreatedValue> treated = TreatValues(requests, request_.model);
   for (size_t s = 0; s < streams_; ++s) {
     outputs_[s].value = treated[s].value;
     outputs_[s].out = treated[s].counts;

@@ -35,12 +35,12 @@ struct Job {
   const NodePlan* plan = nullptr;
   const StreamContext* context = nullptr;
   const StreamRows* tokens = nullptr;
-  std::vector<ValuePtr> inputs;   // after `in`
-  const KvCache::Layer* history;  // causal nodes: what the stream saw before
-  std::vector<size_t> rows;       // into the new rows, by token
-  std::vector<size_t> fresh;      // those of them this job is the first to need
-  std::vector<size_t> states;     // scan: into the states, by token of the stream
-  size_t own_states = 0;          // scan: the first token whose state this job is the first to need
+  std::vector<ValuePtr> inputs;             // after `in`
+  const KvCache::Layer* history = nullptr;  // causal nodes: what the stream saw before
+  std::vector<size_t> rows;                 // into the new rows, by token
+  std::vector<size_t> fresh;                // those of them this job is the first to need
+  std::vector<size_t> states;               // scan: into the states, by token of the stream
+  size_t own_states = 0;  // scan: the first token whose state this job is the first to need
 };
 
 // A distinct state of a scan: after a token, of everything up to it.

@@ -6,7 +6,6 @@
 
 #include "base/hash_index.h"
 #include "base/result.h"
-#include "kernels/panels.h"
 
 namespace vernier {
 namespace {
@@ -113,7 +112,7 @@ uint64_t RandomKey(const PlacedTreatment& place, const StreamContext& context, u
   return Combine(context.rows[token], place.seed).low;
 }
 
-std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Workers& workers) {
+std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Model& model) {
   if (std::all_of(requests.begin(), requests.end(),
                   [](const TreatRequest& r) { return r.place == nullptr; })) {
     std::vector<TreatedValue> same;
@@ -124,9 +123,9 @@ std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Wo
   std::vector<size_t> offsets(work.tasks.size() + 1);
   for (size_t i = 0; i < work.tasks.size(); ++i)
     offsets[i + 1] = offsets[i] + (work.tasks[i].width * Size(work.tasks[i].type) + 63) / 64 * 64;
-  const auto storage = std::make_shared<AlignedArray<std::byte>>(offsets.back());
-  workers.For(work.tasks.size(), 8, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) RunTask(&work.tasks[i], storage->data() + offsets[i]);
+  const std::shared_ptr<std::byte> storage = model.buffers().Take(offsets.back());
+  model.workers().For(work.tasks.size(), 8, [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) RunTask(&work.tasks[i], storage.get() + offsets[i]);
   });
   Outcomes outcomes;
   std::vector<TreatedValue> treated;

@@ -30,9 +30,15 @@ struct Probed {
   std::vector<RuleEffect> effects;
 };
 
-SiteSummary Summarise(const Site& site, const RowsView& view) {
-  SiteSummary summary{site.Label(), site.name,         site.layer, view.rows.size(), 0,
-                      false,        MeasureSite(view), 0};
+SiteSummary Summarise(const Site& site, const RowsView& view, Workers* workers) {
+  SiteSummary summary{site.Label(),
+                      site.name,
+                      site.layer,
+                      view.rows.size(),
+                      0,
+                      false,
+                      MeasureSite(view, workers),
+                      0};
   for (const size_t width : view.widths) {
     summary.ragged = summary.ragged || width != view.widths[0];
     summary.width = std::max(summary.width, width);
@@ -70,7 +76,7 @@ Result<Probed> ProbeCapture(const ProbeOptions& o) {
   for (size_t i = 0; i < sites.size(); ++i) {
     if (!selection.Contains(sites[i])) continue;
     const CapturedRows rows(capture.sites[i]);
-    out.sites.push_back(Summarise(sites[i], rows.view()));
+    out.sites.push_back(Summarise(sites[i], rows.view(), nullptr));
   }
   return out;
 }
@@ -88,7 +94,8 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   CaptureRequest request{{&model, &plan}, out.tokens, {}, {}, progress.Sink()};
   request.wants = [&](const Site& site) { return selection.Contains(site); };
   request.receive = [&](const SiteTensor& tensor) {
-    out.sites.push_back(Summarise(*tensor.site, {tensor.type, tensor.rows, tensor.widths}));
+    out.sites.push_back(
+        Summarise(*tensor.site, {tensor.type, tensor.rows, tensor.widths}, &model.workers()));
     if (!o.save.empty()) capture.sites.push_back(CaptureSite(tensor));
   };
   ASSIGN_OR_RETURN(const std::vector<TreatmentCounts> counts, ObserveRun(request));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "arch/graph.h"
+#include "base/buffer_pool.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/result.h"
@@ -35,6 +36,7 @@ class Model {
   WeightStore& weights() { return *weights_; }
   RopeTable& rope() { return *rope_; }
   Workers& workers() { return workers_; }
+  BufferPool& buffers() { return buffers_; }  // for values
   Machine machine() { return {kernels_, &workers_}; }
   // Error when the checkpoint has none that is understood, or one with more tokens than the model.
   Result<const Tokenizer*> tokenizer();
@@ -45,6 +47,7 @@ class Model {
   Model(Checkpoint checkpoint, const ModelOptions& options);
   Checkpoint checkpoint_;
   Workers workers_;
+  BufferPool buffers_;
   const Kernels* kernels_;
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;

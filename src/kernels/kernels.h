@@ -146,8 +146,23 @@ struct RowDistance {
   double squares = 0;  // sum of (x - y)^2
   double largest = 0;  // max |x - y|
 };
+// A row as the statistics of a site see it. NaN and infinities are left out of all but the counts
+// of exponents.
+struct RowMoments {
+  double sum = 0, squares = 0;  // of x and x^2
+  double deviations = 0;        // of (x - mean)^2 from the row's own mean
+  double low = 0, high = 0;     // infinity and -infinity where there is no finite element
+};
+template <class T>
+inline constexpr size_t kExponentFields = sizeof(T) == 4 ? 256 : 2048;
+
 template <class T>
 struct MomentKernels {
+  // How many elements have each exponent field, added to 4 * kExponentFields counters (in four
+  // tables, so that counting the same field again need not wait: their sums are the counts).
+  void (*exponents)(const T* x, size_t n, uint32_t* tables);
+  // `finite`: how many elements are; n of them where there is no other.
+  RowMoments (*moments)(const T* x, size_t n, size_t finite);
   RowExtent (*extent)(const T* x, size_t n);
   RowDistance (*distance)(const T* x, const T* y, size_t n);
 };

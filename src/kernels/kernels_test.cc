@@ -357,6 +357,36 @@ TEST_P(KernelsTest, ExpIsWithinOneUlp) {
   EXPECT_TRUE(std::isnan(nan));
 }
 
+// The exponential of float32 nodes, before it is rounded to float32.
+TEST(ShortExp, IsWithinTwoToTheMinus36) {
+  mpfr_t e;
+  mpfr_init2(e, 200);
+  for (int i = -10400; i <= 8900; ++i) {
+    const double x = static_cast<float>(i / 100.0 + 1e-5 * (i % 13));
+    mpfr_set_d(e, x, MPFR_RNDN);
+    mpfr_exp(e, e, MPFR_RNDN);
+    const double right = mpfr_get_d(e, MPFR_RNDN);
+    EXPECT_LE(std::abs(reference::ShortExp(x) - right), std::ldexp(right, -36)) << x;
+  }
+  mpfr_clear(e);
+  EXPECT_EQ(reference::ShortExp(0), 1);
+  EXPECT_EQ(static_cast<float>(reference::ShortExp(-INFINITY)), 0);
+  EXPECT_EQ(static_cast<float>(reference::ShortExp(INFINITY)), INFINITY);
+}
+
+// Which the softmax of every instruction set uses, special values included.
+TEST_P(KernelsTest, SoftmaxOfSpecialValues) {
+  std::vector<float> p = {0, -103, -104.5f, -1000, -INFINITY, -0.0f}, expected = p;
+  kernels_->f32.softmax(p.data(), p.size(), 1);
+  reference::Softmax(expected.data(), expected.size(), 1.0f);
+  EXPECT_TRUE(SameBits(p.data(), expected.data(), p.size()));
+  EXPECT_EQ(p[3], 0);
+  EXPECT_EQ(p[4], 0);
+  p = {1, NAN, 2};
+  kernels_->f32.softmax(p.data(), p.size(), 1);
+  for (const float v : p) EXPECT_TRUE(std::isnan(v));
+}
+
 TEST_P(KernelsTest, SumExp) {
   const std::vector<float> x = Random<float>(1003, 8, 5);
   const double expected = reference::LaneSum<double>(

@@ -284,6 +284,7 @@ std::vector<Contribution> Contributions(const CompareOptions& o, Side& model, co
   request.replayed = {model.model.get(), &model.plan};
   request.source_is_b = source_is_b;
   request.tokens = model.capture.tokens;
+  request.source_types = source.capture.weights;
   request.source_layout = graph.rope.layout;  // fitted, or brought into this order
   request.source_site = [&](const std::string& label) { return source.capture.Find(label); };
   ContributionMeter meter(std::move(request));
@@ -303,7 +304,9 @@ std::vector<Contribution> Contributions(const CompareOptions& o, Side& model, co
 
 // Of the model's or Vernier's capture: what another program's has too, rows of the same tokens.
 Capture Matching(const Capture& whole, const Capture& fitted) {
-  Capture out{whole.source, whole.model, whole.hash, whole.recipe, whole.tokens, {}, whole.rope};
+  Capture out;
+  out.source = whole.source;
+  out.tokens = whole.tokens;
   for (const CapturedSite& site : whole.sites)
     if (const CapturedSite* other = fitted.Find(site.label))
       out.sites.push_back(RowsOf(site, other->tokens));
@@ -421,9 +424,10 @@ Result<Compared> CompareWithBase(const CompareOptions& o) {
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, opened.model->tokenizer());
   const int32_t bos = tokenizer->adds_bos() && !o.input.no_bos ? tokenizer->bos() : -1;
   ProgressLine progress(o.output.quiet);
-  ASSIGN_OR_RETURN(out.logits, CompareWithKld({opened.model.get(), &plan}, base, a_is_base, bos,
-                                              progress.Sink()));
-  if (a_is_base) out.effects = WithEffects(plan, std::vector<TreatmentCounts>(plan.rules.size()));
+  ASSIGN_OR_RETURN(KldComparison run, CompareWithKld({opened.model.get(), &plan}, base, a_is_base,
+                                                     bos, progress.Sink()));
+  out.logits = std::move(run.logits);
+  if (a_is_base) out.effects = WithEffects(plan, run.effects);
   return out;
 }
 

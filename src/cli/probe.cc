@@ -87,7 +87,7 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
   Probed out{o.model, model.hash().Hex(), CutTokens(std::move(read), o.input, o.output), {}, {}};
   Capture capture{o.save, o.model, out.hash, RecipeText(recipe), out.tokens, {},
-                  RopeOrderOf(model.graph())};
+                  RopeOrderOf(model.graph()), WeightTypes(model.graph())};
   ProgressLine progress(o.output.quiet);
   CaptureRequest request{{&model, &plan}, out.tokens, {}, {}, progress.Sink()};
   request.wants = [&](const Site& site) { return selection.Contains(site); };

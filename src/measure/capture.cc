@@ -53,6 +53,7 @@ Notes MakeNotes(const Capture& capture) {
   Notes notes = {{"vernier.model", capture.model},   {"vernier.hash", capture.hash},
                  {"vernier.recipe", capture.recipe}, {"vernier.tokens", Json(capture.tokens).dump()},
                  {"vernier.widths", widths.dump()},  {"vernier.rows", rows.dump()}};
+  if (!capture.weights.empty()) notes["vernier.weights"] = Json(capture.weights).dump();
   if (capture.rope)
     notes["vernier.rope"] = Json{{"layout", RopeLayoutName(capture.rope->layout)},
                                  {"head_dim", capture.rope->head_dim},
@@ -402,6 +403,13 @@ Result<Capture> LoadCapture(const std::string& path) {
   ASSIGN_OR_RETURN(const Json widths, ReadNote(path, file.notes, "vernier.widths", Json::object()));
   ASSIGN_OR_RETURN(const Json rows, ReadNote(path, file.notes, "vernier.rows", Json::object()));
   ASSIGN_OR_RETURN(capture.rope, ReadRope(path, file.notes));
+  ASSIGN_OR_RETURN(const Json weights,
+                   ReadNote(path, file.notes, "vernier.weights", Json::object()));
+  for (const auto& [name, type] : weights.items()) {
+    if (!type.is_string() || FindTensorType(type.get<std::string>()) == nullptr)
+      return Fail("{}: __metadata__: vernier.weights: {}: expected a type", path, Quote(name));
+    capture.weights[name] = type.get<std::string>();
+  }
   for (const TensorView& tensor : file.tensors) {
     ASSIGN_OR_RETURN(CapturedSite site, ReadSite(path, tensor, widths, rows));
     if (capture.rope && capture.rope->Has(site.name) &&
@@ -412,6 +420,12 @@ Result<Capture> LoadCapture(const std::string& path) {
     capture.sites.push_back(std::move(site));
   }
   return capture;
+}
+
+std::map<std::string, std::string> WeightTypes(const Graph& graph) {
+  std::map<std::string, std::string> out;
+  for (const WeightSlot& slot : graph.weights) out[slot.name] = Info(slot.tensor.type).name;
+  return out;
 }
 
 void ToLayout(RopeLayout wanted, Capture* capture) {

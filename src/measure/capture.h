@@ -10,11 +10,14 @@
 //   vernier.widths  JSON object: label -> array of each row's length, of sites with ragged rows
 //   vernier.rope    JSON object: the order of the elements of q and k: {"layout": "halves" or
 //                   "neighbours", "head_dim", "rotated", "sites": names of the sites in this order}
+//   vernier.weights JSON object: name of a weight -> its type ("blk.3.attn_q.weight": "Q4_K")
 //   vernier.rows    JSON object: label -> array: which of the tokens each row is, where not all
 #ifndef VERNIER_MEASURE_CAPTURE_H_
 #define VERNIER_MEASURE_CAPTURE_H_
 
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,7 +56,9 @@ struct Capture {
   std::string model, hash, recipe;
   std::vector<int32_t> tokens;  // empty: not known
   std::vector<CapturedSite> sites;
-  std::optional<RopeOrder> rope;  // of q and k; empty: not known
+  std::optional<RopeOrder> rope{};  // of q and k; empty: not known
+  // Types of the weights by name, "blk.3.attn_q.weight": "Q4_K"; empty: not known.
+  std::map<std::string, std::string> weights{};
 
   const CapturedSite* Find(std::string_view label) const;  // null when absent
 };
@@ -90,6 +95,9 @@ Status SaveCapture(const Capture& capture, const std::string& path);
 Result<Capture> LoadCapture(const std::string& path);
 // Whether the file has Vernier's metadata.
 Result<bool> IsOwnCapture(const std::string& path);
+
+// The types of a model's weights, as `weights` has them.
+std::map<std::string, std::string> WeightTypes(const Graph& graph);
 
 // Brings q and k into another order, where the capture says which it has.
 void ToLayout(RopeLayout wanted, Capture* capture);

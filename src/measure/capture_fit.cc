@@ -116,7 +116,8 @@ std::vector<Arrangement> Arrangements(const ForeignTensor& tensor, const Capture
     } else if (rows > tokens) {
       a.text = fmt::format("the first {} of {} rows", tokens, rows);
     }
-    if (rows == tokens || llama) out.push_back(a);
+    const bool cache = tensor.op == "SET_ROWS" || tensor.op == "CPY";
+    if (rows == tokens || (rows < tokens && llama) || cache) out.push_back(a);
   }
   if (d.size() == 3 && d[1] == tokens && d[0] * d[2] == width) {
     Arrangement a;
@@ -334,6 +335,7 @@ Result<FittedCapture> FitCapture(const ForeignCapture& foreign, const NameMap& m
   out.capture.source = foreign.source;
   out.capture.tokens = foreign.tokens.empty() ? like.tokens : foreign.tokens;
   std::map<std::string, std::string> taken;
+  std::map<std::string, std::vector<std::string>> read_as;
   for (const ForeignTensor& tensor : foreign.tensors) {
     const SiteCandidates candidates = FindSites(tensor, map);
     if (MovesOnly(tensor)) continue;
@@ -354,9 +356,7 @@ Result<FittedCapture> FitCapture(const ForeignCapture& foreign, const NameMap& m
     if (!is_new)
       return Fail("{}: tensors {} and {} are both site '{}'; --map FILE says which is meant",
                   foreign.source, Quote(other->second), Quote(tensor.name), chosen.like->label);
-    if (!chosen.arrangement.text.empty())
-      out.notes.push_back(fmt::format("{}: {} is read as {}", chosen.like->label,
-                                      Quote(tensor.name), chosen.arrangement.text));
+    if (!chosen.arrangement.text.empty()) read_as[chosen.arrangement.text].push_back(tensor.name);
     if (tensor.partial) {
       ForeignTensor kept = tensor;
       if (IsTransposedCache(tensor)) kept.places.clear();
@@ -368,6 +368,9 @@ Result<FittedCapture> FitCapture(const ForeignCapture& foreign, const NameMap& m
   if (out.capture.sites.empty() && out.partial.empty())
     return Fail("{}: none of its {} tensors has a site here ({}); --map FILE names them",
                 foreign.source, foreign.tensors.size(), Quote(foreign.tensors[0].name));
+  for (const auto& [text, names] : read_as)
+    out.notes.push_back(fmt::format("read as {}: {} tensors, from {}", text, names.size(),
+                                    Quote(names.front())));
   if (graph != nullptr) ChooseRopeOrder(like, *graph, &out);
   return out;
 }

@@ -31,18 +31,19 @@ std::vector<double> Cut(const Distribution& d) {
 
 using RowSink = std::function<void(size_t row, const Distribution&)>;
 
-// The logits of rows first .. context - 2 of a chunk, in order.
-void RunChunk(const RunSide& side, std::vector<int32_t> tokens, int32_t bos, const RowSink& sink) {
+// The logits of rows first .. context - 2 of a chunk, in order; gives the effects by rule.
+std::vector<TreatmentCounts> RunChunk(const RunSide& side, std::vector<int32_t> tokens, int32_t bos, const RowSink& sink) {
   if (bos >= 0) tokens[0] = bos;
   std::vector<uint32_t> wanted;
   for (size_t r = tokens.size() / 2; r + 1 < tokens.size(); ++r)
     wanted.push_back(static_cast<uint32_t>(r));
   const Stream stream{side.plan, std::move(tokens), nullptr, std::move(wanted)};
-  Evaluate(*side.model, {&stream, 1}, [&](std::span<const LogitsRow> rows) {
+  const auto take = [&](std::span<const LogitsRow> rows) {
     for (const LogitsRow& row : rows)
       sink(row.index, MakeDistribution(row, side.model->graph().vocabulary,
                                        *side.model->machine().kernels));
-  });
+  };
+  return Evaluate(*side.model, {&stream, 1}, take).effects[0];
 }
 
 bool Tick(const ProgressSink& progress, size_t done, size_t total) {
@@ -149,7 +150,7 @@ Status KldWriter::Add(std::span<const double> logits, const Kernels& kernels) {
   return file_.Write(codes.data(), codes.size() * sizeof(uint16_t));
 }
 
-Result<LogitComparison> CompareWithKld(const RunSide& side, const KldBase& base, bool kld_is_a,
+Result<KldComparison> CompareWithKld(const RunSide& side, const KldBase& base, bool kld_is_a,
                                        int32_t bos, const ProgressSink& progress) {
   const size_t vocabulary = side.model->graph().vocabulary;
   if (base.vocabulary() != vocabulary)
@@ -157,16 +158,21 @@ Result<LogitComparison> CompareWithKld(const RunSide& side, const KldBase& base,
                 base.vocabulary(), side.model->path(), vocabulary);
   using Role = LogitComparer::Role;
   LogitComparer comparer(vocabulary, false, *side.model->machine().kernels);
+  KldComparison out;
+  out.effects.resize(side.plan->rules.size());
   for (size_t c = 0; c < base.chunks(); ++c) {
-    RunChunk(side, base.Tokens(c), bos, [&](size_t r, const Distribution& d) {
+    const auto take = [&](size_t r, const Distribution& d) {
       const std::vector<double> here = Cut(d), there = base.LogProbabilities(c, r);
       const size_t index = c * base.rows() + r;
       comparer.Take(kld_is_a ? Role::kB : Role::kA, {0, index, Arithmetic::kF64, here.data(), {}});
       comparer.Take(kld_is_a ? Role::kA : Role::kB, {0, index, Arithmetic::kF64, there.data(), {}});
-    });
+    };
+    const std::vector<TreatmentCounts> effects = RunChunk(side, base.Tokens(c), bos, take);
+    for (size_t rule = 0; rule < effects.size(); ++rule) out.effects[rule] += effects[rule];
     if (!Tick(progress, c + 1, base.chunks())) return Fail("stopped");
   }
-  return comparer.Finish();
+  out.logits = comparer.Finish();
+  return out;
 }
 
 Result<LogitComparison> CompareKlds(const KldBase& a, const KldBase& b, const Kernels& kernels) {

@@ -64,7 +64,11 @@ class KldWriter {
 // Both are compared as ln p with everything below 16 under the largest logit at 16 under it, which
 // is what the file has. `bos` replaces the first token of each chunk; -1: none. Errors: another
 // vocabulary; progress asked to stop.
-Result<LogitComparison> CompareWithKld(const RunSide& side, const KldBase& base, bool kld_is_a,
+struct KldComparison {
+  LogitComparison logits;
+  std::vector<TreatmentCounts> effects;  // by rule of the side's plan
+};
+Result<KldComparison> CompareWithKld(const RunSide& side, const KldBase& base, bool kld_is_a,
                                        int32_t bos, const ProgressSink& progress);
 // Two files of the same tokens.
 Result<LogitComparison> CompareKlds(const KldBase& a, const KldBase& b, const Kernels& kernels);

@@ -208,18 +208,30 @@ Fed ContributionMeter::State::Fetch(size_t n) {
 // the other way round.
 double ContributionMeter::State::CostOfTypes(size_t n, const std::vector<TokenRows>& operands,
                                              const TokenRows& result, bool* known) {
-  if (node(n).weight < 0 || request.source.model == nullptr ||
-      request.source.model == request.replayed.model)
-    return 0;
-  const TensorView &here = graph().weights[static_cast<size_t>(node(n).weight)].tensor,
-                   &there =
-                       request.source.model->graph()
-                           .weights[static_cast<size_t>(
-                               request.source.model->graph().nodes[n].weight)]
-                           .tensor;
-  if (here.type == there.type) return 0;
-  double squares = CostInSource(n, result.tokens, here.type, known);
-  const auto stored = AsStored(there.type, here);
+  if (node(n).weight < 0 || request.source.model == request.replayed.model) return 0;
+  const WeightSlot& slot = graph().weights[static_cast<size_t>(node(n).weight)];
+  const TensorView& here = slot.tensor;
+  TensorType there = here.type;
+  double squares = 0;
+  if (request.source.model != nullptr) {
+    const Graph& of = request.source.model->graph();
+    there = of.weights[static_cast<size_t>(of.nodes[n].weight)].tensor.type;
+    if (there != here.type) squares = CostInSource(n, result.tokens, here.type, known);
+  } else if (const auto said = request.source_types.find(slot.name);
+             said != request.source_types.end()) {
+    there = FindTensorType(said->second)->type;
+    // What the replayed side's type costs cannot be known without the source's weights, unless it
+    // is a plain one.
+    if (there != here.type) {
+      const double step = here.type == TensorType::kF16    ? 0x1p-11
+                          : here.type == TensorType::kBF16 ? 0x1p-8
+                                                           : 0;
+      squares = step * step * Squares(result, nullptr, node(n).shape.width);
+      if (Info(here.type).block_elements > 1) *known = false;
+    }
+  }
+  if (there == here.type) return 0;
+  const auto stored = AsStored(there, here);
   if (!stored) {
     *known = false;
   } else if (*stored) {
@@ -330,6 +342,7 @@ void ContributionMeter::State::Judge(size_t n, const std::vector<TokenRows>& ope
   const double allowed =
       std::sqrt(cost) + kOtherOrder * std::sqrt(rounding) + step * std::sqrt(value);
   out->cost = SizeOf(allowed * allowed, a, static_cast<double>(result.rows.size() * width));
+  out->has_cost = out->has_cost || std::sqrt(contributed) <= kBeyond * allowed;
   out->beyond = out->has_cost && !(std::sqrt(contributed) <= kBeyond * allowed);
   if (!out->beyond || operands.empty()) return;
   if (node(n).op == OpKind::kRope)

@@ -23,6 +23,7 @@
 #define VERNIER_MEASURE_CONTRIBUTED_ERROR_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +48,8 @@ struct Contribution {
   size_t rows = 0;  // tokens it was measured on
   ErrorSize total, inherited, contributed;
   ErrorSize cost;                      // what formats and rounding cost there; as above
-  bool has_cost = true;                // false: a weight type that cannot be encoded
+  bool has_cost = true;                // false: a weight type that cannot be encoded, or a capture
+                                       // made with a weight type finer than the replayed side's
   bool beyond = false;                 // contributed > 3 * cost
   std::vector<std::string> since;      // inputs that were fed, where not all of the node's own were
   std::optional<int> position_shift;   // rotary node: at positions shifted by this it would agree
@@ -65,6 +67,9 @@ struct ContributionRequest {
   // meter. Called for nodes before, and at, the one that is taken.
   std::function<const CapturedSite*(const std::string& label)> source_site;
   bool judge = true;  // find costs, shifts and transpositions; false: sizes alone, in half the time
+  // Types of the source's weights by name, where it is a capture that says so. What is not said is
+  // taken to be the same as the replayed side's.
+  std::map<std::string, std::string> source_types{};
 };
 
 // Takes the replayed side's sites as they are computed, in order.

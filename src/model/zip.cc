@@ -129,7 +129,8 @@ Result<std::vector<std::byte>> Unpack(const ZipMember& member, const std::string
       return Fail("{}: zip member {}: damaged after {} of {} bytes", path, Quote(member.name), made,
                   member.size);
   }
-  const uLong crc = crc32_z(0, reinterpret_cast<const Bytef*>(out.data()), out.size());
+  const uLong crc =
+      out.empty() ? 0 : crc32_z(0, reinterpret_cast<const Bytef*>(out.data()), out.size());
   if (crc != member.crc)
     return Fail("{}: zip member {}: damaged, its checksum differs", path, Quote(member.name));
   return out;
@@ -146,6 +147,7 @@ Status ZipWriter::Add(const std::string& name,
   uLong crc = 0;
   for (const auto& piece : pieces) {
     size += piece.size();
+    if (piece.empty()) continue;  // crc32_z starts anew at a null pointer
     crc = crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), piece.size());
   }
   if (size > kMostBytes || at_ + kLocalBytes + name.size() + size > kMostBytes ||

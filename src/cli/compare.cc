@@ -52,7 +52,7 @@ Status CheckOptions(const CompareOptions& o) {
 Result<bool> ParseCompare(const Arguments& arguments, CompareOptions* o) {
   ArgumentParser parser("B against A on one token stream: logits, tokens, sites. Rules apply to B",
                         "vernier compare");
-  parser.Positional("A", &o->a, 
+  parser.Positional("A", &o->a,
                     "Model, model@recipe file, or a capture (.safetensors, .npz, .npy, .txt, .log, "
                     ".bin, .kld)");
   parser.Positional("B", &o->b, "The same; without it, A's model with the rules", false);
@@ -152,7 +152,7 @@ Result<Compared> CompareModels(const CompareOptions& o) {
   ProgressLine progress(o.output.quiet);
   CompareRequest request{
       {models.a, &plan_a}, {models.b, &plan_b}, o.truth ? &truth : nullptr, prompt, o.tokens, {},
-      progress.Sink(),        !o.sites_only};
+      progress.Sink(),     !o.sites_only};
   request.wants = [&](const Site& site) { return selection.Contains(site); };
   ASSIGN_OR_RETURN(RunComparison run, CompareRuns(request));
   Compared out;
@@ -236,7 +236,7 @@ Result<ForeignCapture> ReadForeign(const std::string& path) {
   switch (KindOfCapture(path)) {
     case CaptureKind::kNpy:
       return ReadForeignNpy(path);
-    case CaptureKind::kText:
+    case CaptureKind::kPrinted:
       return ReadForeignText(path);
     case CaptureKind::kBinary:
       return ReadForeignBinary(path);
@@ -245,7 +245,8 @@ Result<ForeignCapture> ReadForeign(const std::string& path) {
   }
 }
 
-// Reads a side that is a file. Another program's tensors are taken as they are named where `labels`.
+// Reads a side that is a file. Another program's tensors are taken as they are named where
+// `labels`.
 Status LoadSide(const CompareOptions& o, bool labels, Side* side) {
   const CaptureKind kind = KindOfCapture(side->text);
   if (kind == CaptureKind::kNone) return {};
@@ -419,8 +420,7 @@ Result<Compared> CompareWithBase(const CompareOptions& o) {
   RuleOptions options;
   options.scales_file = o.rules.scales_file;
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(a_is_base ? o.rules : options, opened.recipe));
-  ASSIGN_OR_RETURN(const Plan plan,
-                   MakePlan(*opened.model, recipe, a_is_base ? o.rules.seed : 0));
+  ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, a_is_base ? o.rules.seed : 0));
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, opened.model->tokenizer());
   const int32_t bos = tokenizer->adds_bos() && !o.input.no_bos ? tokenizer->bos() : -1;
   ProgressLine progress(o.output.quiet);

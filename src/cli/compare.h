@@ -24,7 +24,7 @@ struct Compared {
   std::vector<PartialSite> partial;
   std::vector<std::string> unknown, notes;
   bool log_probabilities = false;  // `logits` are ln p, cut at 16 below the largest
-  bool free_ran = false;  // the four below are there
+  bool free_ran = false;           // the four below are there
   size_t forced_matches = 0, free_matches = 0, generated = 0;
   std::optional<size_t> first_difference;
   double margin = 0;  // A's top-2 margin there

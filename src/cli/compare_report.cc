@@ -23,9 +23,12 @@ const char* Nearer(const LogitComparison& logits) {
 OrderedJson LogitsJson(const Compared& c) {
   if (!c.logits) return {};
   return {{"of", c.log_probabilities ? "log-probabilities" : "logits"},
-          {"positions", c.logits->rows},     {"mae", c.logits->mae},
-          {"max_abs", c.logits->max_abs},    {"kl_mean", c.logits->kl_mean},
-          {"kl_max", c.logits->kl_max},      {"top1_agreement", c.logits->top1_agreement},
+          {"positions", c.logits->rows},
+          {"mae", c.logits->mae},
+          {"max_abs", c.logits->max_abs},
+          {"kl_mean", c.logits->kl_mean},
+          {"kl_max", c.logits->kl_max},
+          {"top1_agreement", c.logits->top1_agreement},
           {"identical", c.logits->identical}};
 }
 
@@ -127,11 +130,11 @@ std::string PartialText(const Compared& c) {
                             NumberText(p.sum_tolerance)});
   }
   std::string text = fmt::format(
-      "partial: {} of {} elements are printed; at {} of {} sites they and the sums agree\n", printed,
-      elements, agree, c.partial.size());
+      "partial: {} of {} elements are printed; at {} of {} sites they and the sums agree\n",
+      printed, elements, agree, c.partial.size());
   if (first == nullptr) return text;
-  return text + fmt::format("first wrong site: {} ({} {})\n\n", first->label, first->op,
-                            first->foreign) +
+  return text +
+         fmt::format("first wrong site: {} ({} {})\n\n", first->label, first->op, first->foreign) +
          FormatTable(table);
 }
 
@@ -213,8 +216,7 @@ std::string ContributionsText(const Compared& c) {
   for (size_t i = 0; i < std::min(kWorstShown, most.size()); ++i) {
     const Contribution& k = most[i];
     table.rows.push_back({k.label, NumberText(k.contributed.l2_rel), NumberText(k.inherited.l2_rel),
-                          NumberText(k.total.l2_rel),
-                          k.has_cost ? NumberText(k.cost.l2_rel) : "-",
+                          NumberText(k.total.l2_rel), k.has_cost ? NumberText(k.cost.l2_rel) : "-",
                           k.beyond ? "beyond" : ""});
   }
   return "\n" + FormatTable(table);
@@ -268,8 +270,8 @@ bool Compared::Identical() const {
 
 const std::string* Compared::FirstWrong() const {
   if (const Contribution* beyond = FirstBeyond(contributions)) return &beyond->label;
-  const auto found = std::find_if(partial.begin(), partial.end(),
-                                  [](const PartialSite& p) { return !p.agrees; });
+  const auto found =
+      std::find_if(partial.begin(), partial.end(), [](const PartialSite& p) { return !p.agrees; });
   return found == partial.end() ? nullptr : &found->label;
 }
 

@@ -31,7 +31,8 @@ Status SaveLogits(const RunSide& side, const EvalOptions& options,
   ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, ReadTokens(*side.model, options.input));
   std::vector<std::vector<int32_t>> texts;
   for (const Chunk& chunk : chunks) {
-    const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(texts.size() * chunk.tokens.size());
+    const auto first =
+        tokens.begin() + static_cast<std::ptrdiff_t>(texts.size() * chunk.tokens.size());
     texts.emplace_back(first, first + static_cast<std::ptrdiff_t>(chunk.tokens.size()));
   }
   int32_t bos = -1;

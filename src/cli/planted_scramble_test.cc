@@ -1,6 +1,8 @@
 // Three defects planted into a small model: a square projection transposed, a Q6_K tensor whose
 // nibbles are taken in the wrong order, rotary positions off by one. Each layer's RMS hardly moves;
 // `compare` names the first wrong site, given the wrong run as a file or as a capture.
+#include <cmath>
+
 #include "cli/cli_testing.h"
 #include "engine/model.h"
 #include "engine/node_replay.h"
@@ -26,8 +28,7 @@ std::string Scrambled(const std::string& path, const std::string& tensor, const 
   std::string bytes = ReadAll(path);
   const Checkpoint checkpoint = OpenCheckpoint(path).value();
   const TensorView& view = *checkpoint.Find(tensor);
-  const auto offset =
-      static_cast<size_t>(view.data.data() - checkpoint.files[0].bytes().data());
+  const auto offset = static_cast<size_t>(view.data.data() - checkpoint.files[0].bytes().data());
   change(view, bytes.data() + offset);
   const std::string out = TempPath(name);
   WriteAll(out, bytes);
@@ -89,14 +90,15 @@ void ExpectNamed(const std::string& right, const std::string& wrong, const std::
 
 TEST(PlantedScramble, TransposedProjection) {
   const std::string right = Quantized("f32", "right.gguf");
-  const std::string wrong =
-      Scrambled(right, "blk.2.attn_q.weight", "transposed.gguf", [](const TensorView& view, char* at) {
-        const auto n = static_cast<size_t>(view.Columns());
-        ASSERT_EQ(view.Rows(), view.Columns());
-        auto* data = reinterpret_cast<float*>(at);
-        for (size_t r = 0; r < n; ++r)
-          for (size_t c = 0; c < r; ++c) std::swap(data[r * n + c], data[c * n + r]);
-      });
+  const std::string wrong = Scrambled(right, "blk.2.attn_q.weight", "transposed.gguf",
+                                      [](const TensorView& view, char* at) {
+                                        const auto n = static_cast<size_t>(view.Columns());
+                                        ASSERT_EQ(view.Rows(), view.Columns());
+                                        auto* data = reinterpret_cast<float*>(at);
+                                        for (size_t r = 0; r < n; ++r)
+                                          for (size_t c = 0; c < r; ++c)
+                                            std::swap(data[r * n + c], data[c * n + r]);
+                                      });
   const std::string capture = SavedRun(wrong, "transposed.safetensors");
   ExpectNamed(right, wrong, capture, "Qcur[2]");
   for (const std::string& b : {wrong, capture}) {
@@ -108,17 +110,18 @@ TEST(PlantedScramble, TransposedProjection) {
 
 // 128 bytes hold the low nibbles of the first 64 of 128 elements low and of the other 64 high.
 TEST(PlantedScramble, Q6KInTheWrongOrder) {
-  const std::string right = Quantized("q6_k", "right-q6.gguf"), full = Quantized("f32", "full.gguf");
-  const std::string wrong =
-      Scrambled(right, "blk.1.ffn_down.weight", "nibbles.gguf", [](const TensorView& view, char* at) {
-        ASSERT_EQ(view.type, TensorType::kQ6_K);
-        constexpr size_t kBlock = 210, kNibbles = 128;
-        for (size_t b = 0; b < view.data.size(); b += kBlock)
-          for (size_t i = 0; i < kNibbles; ++i) {
-            const auto byte = static_cast<uint8_t>(at[b + i]);
-            at[b + i] = static_cast<char>(byte >> 4 | byte << 4);
-          }
-      });
+  const std::string right = Quantized("q6_k", "right-q6.gguf"),
+                    full = Quantized("f32", "full.gguf");
+  const std::string wrong = Scrambled(right, "blk.1.ffn_down.weight", "nibbles.gguf",
+                                      [](const TensorView& view, char* at) {
+                                        ASSERT_EQ(view.type, TensorType::kQ6_K);
+                                        constexpr size_t kBlock = 210, kNibbles = 128;
+                                        for (size_t b = 0; b < view.data.size(); b += kBlock)
+                                          for (size_t i = 0; i < kNibbles; ++i) {
+                                            const auto byte = static_cast<uint8_t>(at[b + i]);
+                                            at[b + i] = static_cast<char>(byte >> 4 | byte << 4);
+                                          }
+                                      });
   ExpectNamed(right, wrong, SavedRun(wrong, "nibbles.npz"), "ffn_out[1]");
   // Against the model in float32 too, where every other tensor differs by what Q6_K costs.
   EXPECT_TRUE(RunJson({"compare", full, right, "-p", kPrompt}).at("first_wrong").is_null());
@@ -184,8 +187,8 @@ TEST(PlantedScramble, PositionsOffByOneInTheWeights) {
   const auto model = Model::Open(right).value();
   const RopeSpec& rope = model->graph().rope;
   ASSERT_EQ(rope.layout, RopeLayout::kNeighbours);
-  const std::string wrong = Scrambled(
-      right, "blk.0.attn_q.weight", "turned.gguf", [&](const TensorView& view, char* at) {
+  const std::string wrong =
+      Scrambled(right, "blk.0.attn_q.weight", "turned.gguf", [&](const TensorView& view, char* at) {
         auto* data = reinterpret_cast<float*>(at);
         const auto columns = static_cast<size_t>(view.Columns());
         for (size_t row = 0; row < static_cast<size_t>(view.Rows()); row += 2) {

@@ -43,7 +43,7 @@ SiteSummary Summarise(const Site& site, const RowsView& view) {
 Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
   ArgumentParser parser("Statistics of the values at every site, over every token of a text",
                         "vernier probe");
-  parser.Positional("MODEL", &o->model, 
+  parser.Positional("MODEL", &o->model,
                     "Model, model@recipe file, or a capture (.safetensors, .npz)");
   parser.Texts("--site", &o->sites, "GLOB",
                "Only these sites, as in ffn_*[0:5]; may be given again");
@@ -86,8 +86,14 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
   Probed out{o.model, model.hash().Hex(), CutTokens(std::move(read), o.input, o.output), {}, {}};
-  Capture capture{o.save, o.model, out.hash, RecipeText(recipe), out.tokens, {},
-                  RopeOrderOf(model.graph()), WeightTypes(model.graph())};
+  Capture capture{o.save,
+                  o.model,
+                  out.hash,
+                  RecipeText(recipe),
+                  out.tokens,
+                  {},
+                  RopeOrderOf(model.graph()),
+                  WeightTypes(model.graph())};
   ProgressLine progress(o.output.quiet);
   CaptureRequest request{{&model, &plan}, out.tokens, {}, {}, progress.Sink()};
   request.wants = [&](const Site& site) { return selection.Contains(site); };

@@ -50,16 +50,18 @@ Notes MakeNotes(const Capture& capture) {
     if (IsRagged(site)) widths[site.label] = site.widths;
     if (!IsEveryToken(site, capture.tokens.size())) rows[site.label] = site.tokens;
   }
-  Notes notes = {{"vernier.model", capture.model},   {"vernier.hash", capture.hash},
-                 {"vernier.recipe", capture.recipe}, {"vernier.tokens", Json(capture.tokens).dump()},
-                 {"vernier.widths", widths.dump()},  {"vernier.rows", rows.dump()}};
+  Notes notes = {
+      {"vernier.model", capture.model},   {"vernier.hash", capture.hash},
+      {"vernier.recipe", capture.recipe}, {"vernier.tokens", Json(capture.tokens).dump()},
+      {"vernier.widths", widths.dump()},  {"vernier.rows", rows.dump()}};
   if (!capture.weights.empty()) notes["vernier.weights"] = Json(capture.weights).dump();
   if (capture.rope)
-    notes["vernier.rope"] = Json{{"layout", RopeLayoutName(capture.rope->layout)},
-                                 {"head_dim", capture.rope->head_dim},
-                                 {"rotated", capture.rope->rotated},
-                                 {"sites", capture.rope->sites}}
-                                .dump();
+    notes["vernier.rope"] = Json{
+        {"layout", RopeLayoutName(capture.rope->layout)},
+        {"head_dim", capture.rope->head_dim},
+        {"rotated", capture.rope->rotated},
+        {"sites",
+         capture.rope->sites}}.dump();
   return notes;
 }
 
@@ -191,7 +193,8 @@ CapturedSite RowsOf(const CapturedSite& site, const std::vector<uint32_t>& token
     while (row < site.tokens.size() && site.tokens[row] != token) at += site.widths[row++];
     CHECK(row < site.tokens.size());
     const size_t width = site.widths[row];
-    const auto first = static_cast<std::ptrdiff_t>(at), last = static_cast<std::ptrdiff_t>(at + width);
+    const auto first = static_cast<std::ptrdiff_t>(at),
+               last = static_cast<std::ptrdiff_t>(at + width);
     if (site.type == Arithmetic::kF32) {
       out.f32.insert(out.f32.end(), site.f32.begin() + first, site.f32.begin() + last);
     } else {
@@ -238,9 +241,12 @@ Site ParseSiteLabel(const std::string& label) {
 
 CaptureKind KindOfCapture(const std::string& path) {
   static constexpr std::pair<const char*, CaptureKind> kEndings[] = {
-      {".safetensors", CaptureKind::kTensors}, {".npz", CaptureKind::kTensors},
-      {".npy", CaptureKind::kNpy},             {".txt", CaptureKind::kText},
-      {".log", CaptureKind::kText},            {".bin", CaptureKind::kBinary},
+      {".safetensors", CaptureKind::kTensors},
+      {".npz", CaptureKind::kTensors},
+      {".npy", CaptureKind::kNpy},
+      {".txt", CaptureKind::kPrinted},
+      {".log", CaptureKind::kPrinted},
+      {".bin", CaptureKind::kBinary},
       {".kld", CaptureKind::kKld}};
   for (const auto& [ending, kind] : kEndings)
     if (path.ends_with(ending)) return kind;
@@ -415,8 +421,9 @@ Result<Capture> LoadCapture(const std::string& path) {
     if (capture.rope && capture.rope->Has(site.name) &&
         std::any_of(site.widths.begin(), site.widths.end(),
                     [&](size_t w) { return w % capture.rope->head_dim != 0; }))
-      return Fail("{}: tensor {}: rows are not whole heads of {} elements, as vernier.rope has them",
-                  path, Quote(tensor.name), capture.rope->head_dim);
+      return Fail(
+          "{}: tensor {}: rows are not whole heads of {} elements, as vernier.rope has them", path,
+          Quote(tensor.name), capture.rope->head_dim);
     capture.sites.push_back(std::move(site));
   }
   return capture;

@@ -1,10 +1,10 @@
 // A capture: the values at sites of a run, saved with the sites' names, by Vernier or by any other
 // program.
 //
-// The file is a .safetensors or an .npz file. A tensor (an array) is a site, named by its label ("ffn_norm[3]", "embd"),
-// a row a token; F32, F64, F16 and BF16 are read, F32 and F64 written, sites in order of
-// computation. Rows of different lengths ("kq", "kq_soft_max") are filled with zeros to the longest
-// one. __metadata__ may hold, and Vernier writes:
+// The file is a .safetensors or an .npz file. A tensor (an array) is a site, named by its label
+// ("ffn_norm[3]", "embd"), a row a token; F32, F64, F16 and BF16 are read, F32 and F64 written,
+// sites in order of computation. Rows of different lengths ("kq", "kq_soft_max") are filled with
+// zeros to the longest one. __metadata__ may hold, and Vernier writes:
 //   vernier.model   path of the model       vernier.recipe  rules, one a line
 //   vernier.hash    hash of its content     vernier.tokens  JSON array of the token ids
 //   vernier.widths  JSON object: label -> array of each row's length, of sites with ragged rows
@@ -77,7 +77,7 @@ enum class CaptureKind {
   kNone,     // a model
   kTensors,  // .safetensors, .npz: a capture of Vernier's, or tensors of another program
   kNpy,      // .npy
-  kText,     // .txt, .log: what llama.cpp prints
+  kPrinted,  // .txt, .log: what llama.cpp prints
   kBinary,   // .bin: logits that llama.cpp saves
   kKld,      // .kld: the base file of llama-perplexity
 };

@@ -19,10 +19,10 @@ enum class Layout { kRows, kHeadsFirst, kTokensFastest, kScores };
 // How a foreign tensor lies, and where its elements are in our rows.
 struct Arrangement {
   Layout layout = Layout::kRows;
-  size_t width = 0, rows = 0;  // kRows: of the tensor
-  size_t first_token = 0;      // kRows: which the first row is
+  size_t width = 0, rows = 0;              // kRows: of the tensor
+  size_t first_token = 0;                  // kRows: which the first row is
   size_t heads = 0, tokens = 0, last = 0;  // else: the dimensions
-  std::string text;            // empty: as expected
+  std::string text;                        // empty: as expected
 
   // Row and column; nullopt: no element of ours (a masked score, an unused row of a cache).
   std::optional<std::pair<size_t, size_t>> Place(size_t index, size_t tokens_wanted) const {
@@ -61,9 +61,7 @@ std::vector<size_t> Starts(const CapturedSite& site) {
   return starts;
 }
 
-bool IsScores(const CapturedSite& like) {
-  return like.name == "kq" || like.name == "kq_soft_max";
-}
+bool IsScores(const CapturedSite& like) { return like.name == "kq" || like.name == "kq_soft_max"; }
 
 std::string DimensionsText(const std::vector<size_t>& shape) {
   std::string text;
@@ -275,7 +273,8 @@ PartialSite Partial(const ForeignTensor& tensor, const Chosen& chosen) {
   return out;
 }
 
-// The values cache is kept transposed ([dim][cells]); its printed elements are not ours, its sum is.
+// The values cache is kept transposed ([dim][cells]); its printed elements are not ours, its sum
+// is.
 bool IsTransposedCache(const ForeignTensor& tensor) {
   return tensor.name.starts_with("cache_v_l") && tensor.shape.back() == 1;
 }
@@ -307,9 +306,8 @@ void ChooseRopeOrder(const Capture& like, const Graph& graph, FittedCapture* out
   }
   if (!(reordered < as_is)) return;
   for (auto& [site, copy] : moved) *site = std::move(copy);
-  out->notes.push_back(
-      fmt::format("q and k are read in the order '{}', which is nearer than '{}'",
-                  RopeLayoutName(other), RopeLayoutName(here)));
+  out->notes.push_back(fmt::format("q and k are read in the order '{}', which is nearer than '{}'",
+                                   RopeLayoutName(other), RopeLayoutName(here)));
 }
 
 Status CheckTokens(const ForeignCapture& foreign, const Capture& like) {
@@ -345,10 +343,9 @@ Result<FittedCapture> FitCapture(const ForeignCapture& foreign, const NameMap& m
     }
     ASSIGN_OR_RETURN(Chosen chosen, Choose(tensor, candidates, like, foreign.source));
     if (chosen.like == nullptr) {
-      if (graph != nullptr && std::none_of(graph->sites.begin(), graph->sites.end(),
-                                           [&](const Site& s) {
-                                             return s.Label() == candidates.labels[0];
-                                           }))
+      if (graph != nullptr &&
+          std::none_of(graph->sites.begin(), graph->sites.end(),
+                       [&](const Site& s) { return s.Label() == candidates.labels[0]; }))
         out.unknown.push_back(tensor.name);
       continue;
     }
@@ -369,8 +366,8 @@ Result<FittedCapture> FitCapture(const ForeignCapture& foreign, const NameMap& m
     return Fail("{}: none of its {} tensors has a site here ({}); --map FILE names them",
                 foreign.source, foreign.tensors.size(), Quote(foreign.tensors[0].name));
   for (const auto& [text, names] : read_as)
-    out.notes.push_back(fmt::format("read as {}: {} tensors, from {}", text, names.size(),
-                                    Quote(names.front())));
+    out.notes.push_back(
+        fmt::format("read as {}: {} tensors, from {}", text, names.size(), Quote(names.front())));
   if (graph != nullptr) ChooseRopeOrder(like, *graph, &out);
   return out;
 }

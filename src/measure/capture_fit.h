@@ -1,5 +1,5 @@
-// Foreign tensors brought into Vernier's rows: a row a token. The other side of the comparison, which
-// has the sites' shapes and values, says what is sought.
+// Foreign tensors brought into Vernier's rows: a row a token. The other side of the comparison,
+// which has the sites' shapes and values, says what is sought.
 //
 // Shapes that are understood, for T tokens and rows of W elements (dimensions of 1 are dropped):
 //   [T][W], also with W split ([T][heads][dim])          as it is
@@ -27,21 +27,22 @@ struct PartialSite {
   std::string label, name;  // of the site
   int layer = -1;
   std::string foreign, op;
-  size_t printed = 0, elements = 0;  // compared; of how many of the site's
-  double max_abs = 0, rmse = 0;      // of the printed ones
+  size_t printed = 0, elements = 0;        // compared; of how many of the site's
+  double max_abs = 0, rmse = 0;            // of the printed ones
   size_t first_row = 0, first_column = 0;  // of the first that does not agree
   std::optional<double> sum, other_sum;    // of all elements: printed, and the other side's
   double sum_tolerance = 0;
   // Whether all printed elements are within half a unit of the last printed digit and 1e-4 of the
-  // site's rms, and the sum within 1e-4 of the l2 norm and what accumulating it in float32 may lose.
+  // site's rms, and the sum within 1e-4 of the l2 norm and what accumulating it in float32 may
+  // lose.
   bool agrees = true;
 };
 
 struct FittedCapture {
-  Capture capture;                     // whole tensors, under our labels, in the other side's order
-  std::vector<PartialSite> partial;    // abbreviated ones
-  std::vector<std::string> unknown;    // names without a site
-  std::vector<std::string> notes;      // layouts that were not plain
+  Capture capture;                   // whole tensors, under our labels, in the other side's order
+  std::vector<PartialSite> partial;  // abbreviated ones
+  std::vector<std::string> unknown;  // names without a site
+  std::vector<std::string> notes;    // layouts that were not plain
 };
 
 // The labels that the tensors may be, so that the other side can be asked for these sites.

@@ -37,8 +37,8 @@ void Decode(TensorType type, std::span<const std::byte> bytes, size_t count, For
 // A float array as a tensor, or integers as the token ids.
 Status TakeArray(const NpyArray& array, const std::string& name, const std::string& source,
                  ForeignCapture* out) {
-  const bool ids = std::find(std::begin(kTokenNames), std::end(kTokenNames), name) !=
-                   std::end(kTokenNames);
+  const bool ids =
+      std::find(std::begin(kTokenNames), std::end(kTokenNames), name) != std::end(kTokenNames);
   if (array.kind != 'f') {
     if (!ids) {
       out->notes.push_back(fmt::format("{}: integers, not read", Quote(name)));

@@ -24,11 +24,11 @@ namespace vernier {
 
 struct ForeignTensor {
   std::string name;
-  std::vector<size_t> shape;   // the last dimension runs fastest, whatever the file's order
+  std::vector<size_t> shape;  // the last dimension runs fastest, whatever the file's order
   Arithmetic type = Arithmetic::kF32;
-  std::vector<float> f32;      // the elements, where type is kF32; or those that are known
+  std::vector<float> f32;  // the elements, where type is kF32; or those that are known
   std::vector<double> f64;
-  double step = 0;             // largest relative error of having been stored
+  double step = 0;  // largest relative error of having been stored
   // Of llama.cpp's dumps:
   std::string op;                    // ggml's: "MUL_MAT"; empty: not known
   std::vector<std::string> sources;  // names of what it was made from

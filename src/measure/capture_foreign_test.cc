@@ -67,9 +67,9 @@ TEST(Foreign, NpzDeflatedAndStored) {
   EXPECT_EQ(read->tensors[1].f64, std::vector<double>(kRows.begin(), kRows.end()));
   EXPECT_EQ(read->tensors[2].f32, kRows);
   EXPECT_EQ(read->tensors[2].step, 0x1p-11);
-  const auto fitted = FitCapture(*read, {{{"fortran", "l_out[0]"}, {"half", "embd"}}},
-                                 LikeCapture({Like("ffn_out[0]"), Like("l_out[0]"), Like("embd")}),
-                                 nullptr);
+  const auto fitted =
+      FitCapture(*read, {{{"fortran", "l_out[0]"}, {"half", "embd"}}},
+                 LikeCapture({Like("ffn_out[0]"), Like("l_out[0]"), Like("embd")}), nullptr);
   ASSERT_TRUE(fitted) << fitted.error().message;
   ASSERT_EQ(fitted->capture.sites.size(), 3u);
   EXPECT_EQ(fitted->capture.sites[0].label, "ffn_out[0]");
@@ -80,9 +80,12 @@ TEST(Foreign, NpzDeflatedAndStored) {
 TEST(Foreign, LayoutsAreReconciled) {
   const std::vector<float> heads_first = {0, 1, 10, 11, 20, 21, 2, 3, 12, 13, 22, 23},
                            tokens_fastest = {0, 10, 20, 1, 11, 21, 2, 12, 22, 3, 13, 23};
-  for (const auto& [shape, values] :
-       {std::pair{std::vector<size_t>{1, 3, 4}, kRows}, {{3, 2, 2}, kRows}, {{3, 4}, kRows},
-        {{1, 1, 3, 4}, kRows}, {{1, 2, 3, 2}, heads_first}, {{4, 3}, tokens_fastest}}) {
+  for (const auto& [shape, values] : {std::pair{std::vector<size_t>{1, 3, 4}, kRows},
+                                      {{3, 2, 2}, kRows},
+                                      {{3, 4}, kRows},
+                                      {{1, 1, 3, 4}, kRows},
+                                      {{1, 2, 3, 2}, heads_first},
+                                      {{4, 3}, tokens_fastest}}) {
     const auto fitted = Fit(Tensor("l_out[0]", shape, values), Like("l_out[0]"));
     ASSERT_TRUE(fitted) << fitted.error().message;
     EXPECT_EQ(fitted->capture.sites[0].f32, kRows);
@@ -118,7 +121,8 @@ TEST(Foreign, ScoresLoseWhatIsMasked) {
   std::vector<float> values;
   for (int h = 0; h < 2; ++h)
     for (int t = 0; t < 3; ++t)
-      for (int k = 0; k < 4; ++k) values.push_back(k > t ? NAN : static_cast<float>(100 * h + 10 * t + k));
+      for (int k = 0; k < 4; ++k)
+        values.push_back(k > t ? NAN : static_cast<float>(100 * h + 10 * t + k));
   const auto fitted = Fit(Tensor("kq-0", {1, 2, 3, 4}, values), like);
   ASSERT_TRUE(fitted) << fitted.error().message;
   EXPECT_EQ(fitted->capture.sites[0].f32,
@@ -131,8 +135,9 @@ TEST(Foreign, MisfitsAreRefusedWithTheReason) {
     EXPECT_NE(fitted.error().message.find(part), std::string::npos) << fitted.error().message;
     EXPECT_EQ(fitted.error().message.find('\n'), std::string::npos);
   };
-  refused(Fit(Tensor("l_out[0]", {2, 6}), Like("l_out[0]")),
-          "dump: tensor 'l_out[0]' of shape [2, 6] is not 3 tokens by 4 elements, as site 'l_out[0]'");
+  refused(
+      Fit(Tensor("l_out[0]", {2, 6}), Like("l_out[0]")),
+      "dump: tensor 'l_out[0]' of shape [2, 6] is not 3 tokens by 4 elements, as site 'l_out[0]'");
   refused(Fit(Tensor("l_out[0]", {2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}), Like("l_out[0]")), "[2, 4]");
   refused(Fit(Tensor("something", {3, 4}), Like("l_out[0]")), "--map FILE");
   ForeignCapture twice;
@@ -201,17 +206,22 @@ TEST(Foreign, NameMapFiles) {
 // As llama.cpp prints it: 14 rows of 256, of which six rows of six are shown; and the older form.
 const char kDump[] =
     "number of input tokens = 3\n  5\n  6\n  7\nsome log line\n"
-    "common_debug_cb_eval:                     embd = (f32)   GET_ROWS(token_embd.weight{8, 9, 1, 1}, "
+    "common_debug_cb_eval:                     embd = (f32)   GET_ROWS(token_embd.weight{8, 9, 1, "
+    "1}, "
     "inp_tokens{3, 1, 1, 1}}) = {8, 3, 1, 1}\n"
     "    [\n        [\n"
-    "            [      0.0000,       1.0000,       2.0000,    ...,       5.0000,       6.0000,       "
+    "            [      0.0000,       1.0000,       2.0000,    ...,       5.0000,       6.0000,    "
+    "   "
     "7.0000  ],\n"
-    "            [     10.0000,      11.0000,      12.0000,    ...,      15.0000,      16.0000,      "
+    "            [     10.0000,      11.0000,      12.0000,    ...,      15.0000,      16.0000,    "
+    "  "
     "17.0000  ],\n"
-    "            [     20.0000,      21.0000,      22.0000,    ...,      25.0000,      26.0000,      "
+    "            [     20.0000,      21.0000,      22.0000,    ...,      25.0000,      26.0000,    "
+    "  "
     "27.0000  ],\n"
     "        ],\n    ]\n    sum = 324.000000\n"
-    "ggml_debug:                 l_out-0 = (f32)        ADD(CUDA0#ffn_out-0#0{8, 3, 1, 1}, embd{8, 3, 1, "
+    "ggml_debug:                 l_out-0 = (f32)        ADD(CUDA0#ffn_out-0#0{8, 3, 1, 1}, embd{8, "
+    "3, 1, "
     "1}}) = {8, 3, 1, 1}\n"
     "                                     [\n"
     "                                      [\n"
@@ -220,7 +230,8 @@ const char kDump[] =
     "                                       [ 20.0000,  21.0000,  22.0000, ...],\n"
     "                                      ],\n"
     "                                     ]\n"
-    "ggml_debug: embd = (f32) GET_ROWS(token_embd.weight{8, 9, 1, 1}, inp_tokens{1, 1, 1, 1}}) = {8, "
+    "ggml_debug: embd = (f32) GET_ROWS(token_embd.weight{8, 9, 1, 1}, inp_tokens{1, 1, 1, 1}}) = "
+    "{8, "
     "1, 1, 1}\n";
 
 TEST(Foreign, DebugText) {
@@ -377,8 +388,8 @@ void ExpectCutsRefused(const std::string& bytes, const std::string& name, const 
 TEST(Foreign, BrokenFiles) {
   ExpectCutsRefused(ReadText(kArrays).value(), "cut.npz", ReadForeignNpz);
   const size_t shape[] = {3, 4};
-  const std::string npy = NpyHeader("<f4", shape) +
-                          std::string(reinterpret_cast<const char*>(kRows.data()), 48);
+  const std::string npy =
+      NpyHeader("<f4", shape) + std::string(reinterpret_cast<const char*>(kRows.data()), 48);
   ExpectCutsRefused(npy, "cut.npy", ReadForeignNpy);
   // Text may end between two tensors.
   ExpectCutsRefused(kDump, "cut.txt", ReadForeignText, false);

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kMagic = "_logits_";
 constexpr size_t kHeaderBytes = 8 + 3 * sizeof(int32_t), kLeastContext = 4;
 constexpr int32_t kMostCount = 1 << 28;
-constexpr double kRange = 16;        // logits are kept down to this much below the largest
+constexpr double kRange = 16;  // logits are kept down to this much below the largest
 constexpr float kMostCode = 65535;
 
 int32_t Int32(std::span<const std::byte> bytes, size_t at) {
@@ -32,7 +32,8 @@ std::vector<double> Cut(const Distribution& d) {
 using RowSink = std::function<void(size_t row, const Distribution&)>;
 
 // The logits of rows first .. context - 2 of a chunk, in order; gives the effects by rule.
-std::vector<TreatmentCounts> RunChunk(const RunSide& side, std::vector<int32_t> tokens, int32_t bos, const RowSink& sink) {
+std::vector<TreatmentCounts> RunChunk(const RunSide& side, std::vector<int32_t> tokens, int32_t bos,
+                                      const RowSink& sink) {
   if (bos >= 0) tokens[0] = bos;
   std::vector<uint32_t> wanted;
   for (size_t r = tokens.size() / 2; r + 1 < tokens.size(); ++r)
@@ -40,8 +41,8 @@ std::vector<TreatmentCounts> RunChunk(const RunSide& side, std::vector<int32_t> 
   const Stream stream{side.plan, std::move(tokens), nullptr, std::move(wanted)};
   const auto take = [&](std::span<const LogitsRow> rows) {
     for (const LogitsRow& row : rows)
-      sink(row.index, MakeDistribution(row, side.model->graph().vocabulary,
-                                       *side.model->machine().kernels));
+      sink(row.index,
+           MakeDistribution(row, side.model->graph().vocabulary, *side.model->machine().kernels));
   };
   return Evaluate(*side.model, {&stream, 1}, take).effects[0];
 }
@@ -61,8 +62,8 @@ Result<KldBase> KldBase::Open(const std::string& path) {
     return Fail("{}: expected a base file of llama-perplexity, which begins with '{}'", path,
                 kMagic);
   const int32_t counts[] = {Int32(bytes, 8), Int32(bytes, 12), Int32(bytes, 16)};
-  for (const auto& [count, what] : {std::pair{counts[0], "n_ctx"}, {counts[1], "n_vocab"},
-                                    {counts[2], "n_chunk"}})
+  for (const auto& [count, what] :
+       {std::pair{counts[0], "n_ctx"}, {counts[1], "n_vocab"}, {counts[2], "n_chunk"}})
     if (count < 1 || count > kMostCount)
       return Fail("{}: {}: expected 1 to {}, found {}", path, what, kMostCount, count);
   out.context_ = static_cast<size_t>(counts[0]);
@@ -71,11 +72,10 @@ Result<KldBase> KldBase::Open(const std::string& path) {
   if (out.context_ < kLeastContext)
     return Fail("{}: n_ctx: expected at least {}, found {}", path, kLeastContext, out.context_);
   // At most 2^28 * (2^30 + 2^28 * 2^29.1): no overflow, since the first factor ends it.
-  const double wanted =
-      static_cast<double>(kHeaderBytes) +
-      static_cast<double>(out.chunks_) * (4.0 * static_cast<double>(out.context_) +
-                                          static_cast<double>(out.rows()) *
-                                              static_cast<double>(out.RowBytes()));
+  const double wanted = static_cast<double>(kHeaderBytes) +
+                        static_cast<double>(out.chunks_) *
+                            (4.0 * static_cast<double>(out.context_) +
+                             static_cast<double>(out.rows()) * static_cast<double>(out.RowBytes()));
   if (static_cast<double>(bytes.size()) != wanted)
     return Fail("{}: {} bytes, but {} chunks of {} tokens of {} take {:.0f}", path, bytes.size(),
                 out.chunks_, out.context_, out.vocabulary_, wanted);
@@ -131,8 +131,8 @@ Result<KldWriter> KldWriter::Create(const std::string& path, size_t context, siz
 
 // As llama-perplexity rounds: float32, ties to even.
 Status KldWriter::Add(std::span<const double> logits, const Kernels& kernels) {
-  const Distribution d = MakeDistribution({0, 0, Arithmetic::kF64, logits.data(), {}},
-                                          logits.size(), kernels);
+  const Distribution d =
+      MakeDistribution({0, 0, Arithmetic::kF64, logits.data(), {}}, logits.size(), kernels);
   const double lowest = *std::min_element(logits.begin(), logits.end());
   const auto largest = static_cast<float>(d.max),
              least = static_cast<float>(std::max(lowest, d.max - kRange));
@@ -143,15 +143,15 @@ Status KldWriter::Add(std::span<const double> logits, const Kernels& kernels) {
   for (size_t i = 0; i < logits.size(); ++i) {
     const auto x = static_cast<float>(logits[i]);
     if (head[0] > 0 && x > least)
-      codes[i] = static_cast<uint16_t>(
-          std::clamp(std::nearbyint(inverse * (x - least)), 0.0f, kMostCode));
+      codes[i] =
+          static_cast<uint16_t>(std::clamp(std::nearbyint(inverse * (x - least)), 0.0f, kMostCode));
   }
   RETURN_IF_ERROR(file_.Write(head, sizeof head));
   return file_.Write(codes.data(), codes.size() * sizeof(uint16_t));
 }
 
 Result<KldComparison> CompareWithKld(const RunSide& side, const KldBase& base, bool kld_is_a,
-                                       int32_t bos, const ProgressSink& progress) {
+                                     int32_t bos, const ProgressSink& progress) {
   const size_t vocabulary = side.model->graph().vocabulary;
   if (base.vocabulary() != vocabulary)
     return Fail("{} has {} tokens, {} has {}; expected one vocabulary", base.path(),
@@ -177,9 +177,9 @@ Result<KldComparison> CompareWithKld(const RunSide& side, const KldBase& base, b
 
 Result<LogitComparison> CompareKlds(const KldBase& a, const KldBase& b, const Kernels& kernels) {
   if (a.vocabulary() != b.vocabulary() || a.context() != b.context() || a.chunks() != b.chunks())
-    return Fail("{} is {} chunks of {} tokens of {}, {} {} of {} of {}; expected the same", a.path(),
-                a.chunks(), a.context(), a.vocabulary(), b.path(), b.chunks(), b.context(),
-                b.vocabulary());
+    return Fail("{} is {} chunks of {} tokens of {}, {} {} of {} of {}; expected the same",
+                a.path(), a.chunks(), a.context(), a.vocabulary(), b.path(), b.chunks(),
+                b.context(), b.vocabulary());
   using Role = LogitComparer::Role;
   LogitComparer comparer(a.vocabulary(), false, kernels);
   for (size_t c = 0; c < a.chunks(); ++c) {

@@ -2,8 +2,8 @@
 // without a version:
 //   "_logits_"; int32 n_ctx, n_vocab, n_chunk; int32 tokens[n_chunk * n_ctx], the first of each
 //   chunk as the text has it (BOS replaces it while it is evaluated);
-//   for each chunk, rows n_ctx/2 .. n_ctx-2: float32 scale, float32 least, uint16 code[n_vocab], and
-//   one more uint16 where n_vocab is odd: ln p(i) = scale * code[i] + least.
+//   for each chunk, rows n_ctx/2 .. n_ctx-2: float32 scale, float32 least, uint16 code[n_vocab],
+//   and one more uint16 where n_vocab is odd: ln p(i) = scale * code[i] + least.
 // Logits more than 16 below the largest are kept as if they were 16 below it.
 #ifndef VERNIER_MEASURE_CAPTURE_KLD_H_
 #define VERNIER_MEASURE_CAPTURE_KLD_H_
@@ -69,7 +69,7 @@ struct KldComparison {
   std::vector<TreatmentCounts> effects;  // by rule of the side's plan
 };
 Result<KldComparison> CompareWithKld(const RunSide& side, const KldBase& base, bool kld_is_a,
-                                       int32_t bos, const ProgressSink& progress);
+                                     int32_t bos, const ProgressSink& progress);
 // Two files of the same tokens.
 Result<LogitComparison> CompareKlds(const KldBase& a, const KldBase& b, const Kernels& kernels);
 

@@ -13,12 +13,18 @@ namespace {
 
 // Of a layer. Names that llama.cpp gives to one tensor only.
 constexpr NamePair kLlama[] = {
-    {"attn_norm", "attn_norm"},     {"kq", "kq"},
-    {"kq_soft_max", "kq_soft_max"}, {"kqv_out", "kqv_out"},
-    {"attn_out", "attn_out"},       {"ffn_inp", "ffn_inp"},
-    {"ffn_norm", "ffn_norm"},       {"ffn_gate", "ffn_gate"},
-    {"ffn_up", "ffn_up"},           {"ffn_swiglu", "ffn_swiglu"},
-    {"ffn_gate_par", "ffn_swiglu"}, {"ffn_out", "ffn_out"},
+    {"attn_norm", "attn_norm"},
+    {"kq", "kq"},
+    {"kq_soft_max", "kq_soft_max"},
+    {"kqv_out", "kqv_out"},
+    {"attn_out", "attn_out"},
+    {"ffn_inp", "ffn_inp"},
+    {"ffn_norm", "ffn_norm"},
+    {"ffn_gate", "ffn_gate"},
+    {"ffn_up", "ffn_up"},
+    {"ffn_swiglu", "ffn_swiglu"},
+    {"ffn_gate_par", "ffn_swiglu"},
+    {"ffn_out", "ffn_out"},
     {"l_out", "l_out"},
 };
 constexpr NamePair kLlamaGlobal[] = {
@@ -59,17 +65,13 @@ constexpr NamePair kModules[] = {
     {"", "l_out"},
 };
 constexpr NamePair kModuleInputs[] = {
-    {"self_attn.o_proj", "kqv_out"},
-    {"mlp.down_proj", "ffn_swiglu"},
-    {"post_attention_layernorm", "ffn_inp"},
-    {"mixer.out_proj", "ssm_gated"},
-    {"mixer.x_proj", "ssm_conv_silu"},
-    {"self_attn.q_proj", "attn_norm"},
-    {"mlp.gate_proj", "ffn_norm"},
-    {"mixer.in_proj", "attn_norm"},
+    {"self_attn.o_proj", "kqv_out"},         {"mlp.down_proj", "ffn_swiglu"},
+    {"post_attention_layernorm", "ffn_inp"}, {"mixer.out_proj", "ssm_gated"},
+    {"mixer.x_proj", "ssm_conv_silu"},       {"self_attn.q_proj", "attn_norm"},
+    {"mlp.gate_proj", "ffn_norm"},           {"mixer.in_proj", "attn_norm"},
 };
 constexpr NamePair kModulesGlobal[] = {
-    {"embed_tokens", "embd"}, {"embeddings", "embd"}, {"norm", "result_norm"},
+    {"embed_tokens", "embd"},  {"embeddings", "embd"},       {"norm", "result_norm"},
     {"norm_f", "result_norm"}, {"lm_head", "result_output"}, {"logits", "result_output"},
 };
 
@@ -146,11 +148,13 @@ SiteCandidates LlamaSites(const ForeignTensor& tensor) {
     const auto weight = SplitWeight(source);
     if (!weight) continue;
     if (tensor.op == "MUL_MAT" && weight->kind == "weight")
-      if (const char* site = Find(kByWeight, weight->base)) return {{Label(site, weight->layer)}, false};
+      if (const char* site = Find(kByWeight, weight->base))
+        return {{Label(site, weight->layer)}, false};
     if (tensor.op == "SSM_CONV")
       return {{Label("ssm_conv_nobias", weight->layer), Label("ssm_conv", weight->layer)}, false};
     if (tensor.op == "ADD" && weight->kind == "bias")
-      if (const char* site = Find(kByBias, weight->base)) return {{Label(site, weight->layer)}, false};
+      if (const char* site = Find(kByBias, weight->base))
+        return {{Label(site, weight->layer)}, false};
   }
   if (n.number < 0) {
     const char* site = Find(kLlamaGlobal, n.base);

@@ -68,8 +68,7 @@ class Parser {
   bool NextLine(std::string_view* line);
   template <class... Args>
   tl::unexpected<Error> Bad(fmt::format_string<Args...> format, Args&&... args) const {
-    return Fail("{}: line {}: {}", path_, line_,
-                fmt::format(format, std::forward<Args>(args)...));
+    return Fail("{}: line {}: {}", path_, line_, fmt::format(format, std::forward<Args>(args)...));
   }
   Result<ForeignTensor> ReadHeader(std::string_view line) const;
   Status ReadSources(std::string_view text, ForeignTensor* tensor) const;
@@ -278,9 +277,9 @@ Status Parser::ReadTokens(std::string_view line, std::vector<int32_t>* tokens) {
         return Fail("{}: cut short in the list of tokens", path_);
       const auto id = Number<int32_t>(text_.substr(open + 1, close - open - 1));
       const size_t next = id ? close + 2 : open + 1;
-      line_ += static_cast<size_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_),
-                                              text_.begin() + static_cast<std::ptrdiff_t>(next),
-                                              '\n'));
+      line_ +=
+          static_cast<size_t>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_),
+                                         text_.begin() + static_cast<std::ptrdiff_t>(next), '\n'));
       at_ = next;
       if (id && *id >= 0) read.push_back(*id);
     }
@@ -307,7 +306,8 @@ Result<ForeignCapture> Parser::Run() {
     ASSIGN_OR_RETURN(ForeignTensor tensor, ReadHeader(line.substr(after)));
     if (!out.tensors.empty() && tensor.name == out.tensors.front().name &&
         tensor.op == "GET_ROWS" && out.tensors.front().op == "GET_ROWS") {
-      out.notes.push_back(fmt::format("line {}: a second evaluation begins; it is not read", line_));
+      out.notes.push_back(
+          fmt::format("line {}: a second evaluation begins; it is not read", line_));
       break;
     }
     RETURN_IF_ERROR(ReadBody(&tensor));

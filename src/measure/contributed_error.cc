@@ -101,8 +101,8 @@ ErrorSize SizeOf(double squares, double reference, double count) {
 
 struct ContributionMeter::State {
   ContributionRequest request;
-  Plan plain;          // the replayed side's plan, changed at one node at a time
-  Plan source_plain;   // the source's, likewise
+  Plan plain;                         // the replayed side's plan, changed at one node at a time
+  Plan source_plain;                  // the source's, likewise
   std::optional<Plan> source_recipe;  // the source's recipe on the replayed model
   std::map<size_t, Fed> derived;      // replayed for want of the source's own
   std::vector<int> last_reader;
@@ -148,8 +148,7 @@ std::optional<Fed> ContributionMeter::State::Own(size_t n) const {
   const CapturedSite* site = request.source_site(LabelOf(node(n)));
   const size_t width = node(n).shape.width;
   if (site == nullptr || site->widths.empty() ||
-      std::any_of(site->widths.begin(), site->widths.end(),
-                  [&](size_t w) { return w != width; }) ||
+      std::any_of(site->widths.begin(), site->widths.end(), [&](size_t w) { return w != width; }) ||
       !std::is_sorted(site->tokens.begin(), site->tokens.end(), std::less_equal<uint32_t>()))
     return std::nullopt;
   Fed out;
@@ -363,8 +362,7 @@ void ContributionMeter::State::Take(size_t n, const TokenRows& replayed) {
     if (!wanted.empty()) {
       const size_t width = node(n).shape.width;
       const TokenRows theirs = Select(source->rows, wanted), ours = Select(replayed, wanted);
-      const Replayed result =
-          Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
+      const Replayed result = Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
       const double count = static_cast<double>(wanted.size() * width),
                    a = Squares(request.source_is_b ? ours : theirs, nullptr, width);
       Contribution out;
@@ -384,7 +382,8 @@ void ContributionMeter::State::Take(size_t n, const TokenRows& replayed) {
       results.push_back(std::move(out));
     }
   }
-  std::erase_if(derived, [&](const auto& d) { return last_reader[d.first] <= static_cast<int>(n); });
+  std::erase_if(derived,
+                [&](const auto& d) { return last_reader[d.first] <= static_cast<int>(n); });
 }
 
 ContributionMeter::ContributionMeter(ContributionRequest request)
@@ -423,11 +422,7 @@ Result<std::vector<Contribution>> MeasureContributions(const ContributionRun& ru
     source.emplace(tensor.site->Label(), CaptureSite(tensor));
   };
   RETURN_IF_ERROR(ObserveRun(capture));
-  ContributionMeter meter({run.b,
-                           run.a,
-                           false,
-                           run.tokens,
-                           run.a.model->graph().rope.layout,
+  ContributionMeter meter({run.b, run.a, false, run.tokens, run.a.model->graph().rope.layout,
                            [&](const std::string& label) -> const CapturedSite* {
                              const auto found = source.find(label);
                              return found == source.end() ? nullptr : &found->second;

@@ -12,7 +12,7 @@
 
 namespace vernier {
 
-const char* RopeLayoutName(RopeLayout layout);                      // "neighbours", "halves"
+const char* RopeLayoutName(RopeLayout layout);                    // "neighbours", "halves"
 std::optional<RopeLayout> FindRopeLayout(std::string_view name);  // empty: neither
 
 // Whether the node's value has an element order of this kind: what a rotation reads or makes, and

@@ -53,8 +53,7 @@ struct Dictionary {
     while (!Take(')')) {
       Skip();
       size_t value = 0;
-      const auto [end, error] =
-          std::from_chars(text.data() + at, text.data() + text.size(), value);
+      const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), value);
       if (error != std::errc() || out.size() == kMostDimensions) return std::nullopt;
       at = static_cast<size_t>(end - text.data());
       out.push_back(value);
@@ -169,7 +168,8 @@ Result<NpyArray> ReadNpy(std::span<const std::byte> bytes, const std::string& so
                 text.size() - start);
   const auto header = ParseHeader(text.substr(start, length));
   if (!header)
-    return Fail("{}: header: expected {{'descr': ..., 'fortran_order': ..., 'shape': ...}}", source);
+    return Fail("{}: header: expected {{'descr': ..., 'fortran_order': ..., 'shape': ...}}",
+                source);
   NpyArray out;
   RETURN_IF_ERROR(ReadType(*header->descr, source, &out));
   out.shape = *header->shape;
@@ -191,8 +191,8 @@ std::string NpyHeader(const std::string& descr, std::span<const size_t> shape) {
   for (const size_t n : shape) dimensions += std::to_string(n) + ", ";
   if (shape.size() > 1) dimensions.resize(dimensions.size() - 2);
   if (shape.size() == 1) dimensions.pop_back();
-  std::string dictionary = fmt::format(
-      "{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, dimensions);
+  std::string dictionary =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, dimensions);
   constexpr size_t kBefore = 10;  // magic, version, length
   const size_t whole = (kBefore + dictionary.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
   dictionary.resize(whole - kBefore - 1, ' ');

@@ -14,10 +14,10 @@
 namespace vernier {
 
 struct NpyArray {
-  char kind = 'f';             // 'f' float, 'i' signed, 'u' unsigned, 'b' bool
-  size_t element_bytes = 4;    // 1, 2, 4 or 8
-  std::vector<size_t> shape;   // of any number of dimensions up to 32, zeros allowed
-  bool fortran = false;        // the first dimension runs fastest
+  char kind = 'f';            // 'f' float, 'i' signed, 'u' unsigned, 'b' bool
+  size_t element_bytes = 4;   // 1, 2, 4 or 8
+  std::vector<size_t> shape;  // of any number of dimensions up to 32, zeros allowed
+  bool fortran = false;       // the first dimension runs fastest
   std::span<const std::byte> data;
 
   size_t Elements() const;

@@ -41,7 +41,9 @@ Result<size_t> FindEnd(const MappedFile& file) {
 // The member whose record in the directory begins at `at`, which is moved behind it.
 Result<ZipMember> ReadMember(const MappedFile& file, size_t directory_end, size_t* at) {
   const std::span<const std::byte> bytes = file.bytes();
-  const auto cut = [&] { return Fail("{}: zip: directory cut short at byte {}", file.path(), *at); };
+  const auto cut = [&] {
+    return Fail("{}: zip: directory cut short at byte {}", file.path(), *at);
+  };
   if (directory_end - *at < kCentralBytes || U32(bytes, *at) != kCentral) return cut();
   const size_t name = U16(bytes, *at + 28), extra = U16(bytes, *at + 30),
                comment = U16(bytes, *at + 32);
@@ -141,8 +143,7 @@ Result<ZipWriter> ZipWriter::Create(const std::string& path) {
   return ZipWriter(std::move(file));
 }
 
-Status ZipWriter::Add(const std::string& name,
-                      std::span<const std::span<const std::byte>> pieces) {
+Status ZipWriter::Add(const std::string& name, std::span<const std::span<const std::byte>> pieces) {
   uint64_t size = 0;
   uLong crc = 0;
   for (const auto& piece : pieces) {

@@ -17,8 +17,8 @@ namespace vernier {
 
 struct ZipMember {
   std::string name;
-  int method = 0;      // 0 stored, 8 deflated
-  uint64_t size = 0;   // of the member itself
+  int method = 0;     // 0 stored, 8 deflated
+  uint64_t size = 0;  // of the member itself
   uint32_t crc = 0;
   std::span<const std::byte> packed;  // as it lies in the archive
 };

@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET avx2
 #define VERNIER_VECTOR_BYTES 32
+#include "kernels/ggml-inl.h"
 #include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
@@ -23,6 +24,7 @@ const Kernels kAvx2Kernels = {
     avx2::SumExp<double>,
     avx2::ExpRow,
     avx2::kQuantise,
+    avx2::kGgml,
     avx2::MakeRoundKernels<float>(),
     avx2::MakeRoundKernels<double>(),
     avx2::MakeMomentKernels<float>(),

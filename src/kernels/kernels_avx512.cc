@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET avx512
 #define VERNIER_VECTOR_BYTES 64
+#include "kernels/ggml-inl.h"
 #include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
@@ -23,6 +24,7 @@ const Kernels kAvx512Kernels = {
     avx512::SumExp<double>,
     avx512::ExpRow,
     avx512::kQuantise,
+    avx512::kGgml,
     avx512::MakeRoundKernels<float>(),
     avx512::MakeRoundKernels<double>(),
     avx512::MakeMomentKernels<float>(),

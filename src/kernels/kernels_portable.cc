@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET portable
 #define VERNIER_VECTOR_BYTES 16
+#include "kernels/ggml-inl.h"
 #include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
@@ -23,6 +24,7 @@ const Kernels kPortableKernels = {
     portable::SumExp<double>,
     portable::ExpRow,
     portable::kQuantise,
+    portable::kGgml,
     portable::MakeRoundKernels<float>(),
     portable::MakeRoundKernels<double>(),
     portable::MakeMomentKernels<float>(),

@@ -120,6 +120,7 @@ void NodeEvaluator::MakeJobs() {
 Hash128 NodeEvaluator::RowKey(const Job& job, size_t i, const Hash128& chain) const {
   const uint32_t token = job.tokens->tokens[i];
   Hash128 key = job.plan->identity;
+  if (job.plan->ggml) key = Combine(key, static_cast<uint64_t>(OrderOf(job, token)));
   switch (node_.op) {
     case OpKind::kEmbed:
       return Combine(key, static_cast<uint64_t>(job.context->tokens[token]));
@@ -296,6 +297,17 @@ void NodeEvaluator::ComputeAttention(size_t index) {
     out.push_back(Mutable<T>(row.out));
   }
   AttentionArgs<T> args{node_.shape, q, keys, k, v, out, {}};
+  const auto run = [&] {
+    if constexpr (std::is_same_v<T, float>) {
+      if (job.plan->ggml) {
+        std::vector<uint8_t> batch;
+        for (const size_t i : job.fresh)
+          batch.push_back(OrderOf(job, new_rows_[i].token) == GgmlOrder::kBatch);
+        return EvaluateGgmlAttention(args, batch, request_.model.machine());
+      }
+    }
+    EvaluateAttention(args, request_.model.machine());
+  };
   if (request_.keep_inner || job.plan->scores || job.plan->softmax) {
     std::vector<std::shared_ptr<InnerRow>> kept(job.fresh.size());
     args.inner = [&](AttentionStage stage, size_t r, T* values, size_t n) {
@@ -313,11 +325,11 @@ void NodeEvaluator::ComputeAttention(size_t index) {
       (scores ? kept[r]->scores : kept[r]->softmax) =
           std::shared_ptr<const void>(copy, copy->data());
     };
-    EvaluateAttention(args, request_.model.machine());
+    run();
     for (size_t r = 0; r < kept.size(); ++r) new_rows_[job.fresh[r]].inner = kept[r];
     return;
   }
-  EvaluateAttention(args, request_.model.machine());
+  run();
 }
 
 // All new rows of one arithmetic, plan by plan.
@@ -346,6 +358,10 @@ void NodeEvaluator::Compute(Arithmetic type) {
     return;
   }
   for (const auto& [plan, rows] : by_plan) {
+    if (plan->ggml && node_.op == OpKind::kMatMul) {
+      ComputeGgmlProduct(rows);
+      continue;
+    }
     std::shared_ptr<const LoadedWeight> weight;
     if (node_.weight >= 0) {
       const auto& place = plan->weight;
@@ -356,6 +372,8 @@ void NodeEvaluator::Compute(Arithmetic type) {
       ComputeEmbedding<T>(rows, *weight);
     } else if (node_.op == OpKind::kConvolve) {
       ComputeConvolution<T>(rows, *weight);
+    } else if (plan->ggml) {
+      ComputeGgmlRows(*plan, rows, weight.get());
     } else {
       ComputeRows<T>(*plan, rows, weight.get());
     }

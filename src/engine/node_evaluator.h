@@ -65,6 +65,7 @@ class NodeEvaluator {
   std::vector<Hash128> StateChains(Job* job, size_t index);
   std::vector<const RowRef*> Window(const Job& job, size_t token) const;
   Hash128 RowKey(const Job& job, size_t i, const Hash128& chain) const;
+  GgmlOrder OrderOf(const Job& job, uint32_t token) const;
   template <class T>
   void Compute(Arithmetic type);
   template <class T>
@@ -72,6 +73,10 @@ class NodeEvaluator {
   template <class T>
   void ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
                    const LoadedWeight* weight);
+  // ggml_evaluation.cc
+  void ComputeGgmlRows(const NodePlan& plan, const std::vector<size_t>& rows,
+                       const LoadedWeight* weight);
+  void ComputeGgmlProduct(const std::vector<size_t>& rows);
   template <class T>
   void ComputeAttention(size_t job);
   template <class T>

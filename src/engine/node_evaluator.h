@@ -11,6 +11,7 @@
 
 #include "engine/node_evaluation.h"
 #include "kernels/panels.h"
+#include "ops/attention.h"
 #include "ops/recurrence.h"
 
 namespace vernier {
@@ -51,6 +52,9 @@ struct ScanState {
   TreatmentCounts counts;
 };
 
+template <class T>
+struct AttentionRows;
+
 class NodeEvaluator {
  public:
   NodeEvaluator(const NodeRequest& request, const std::vector<StreamRows>& rows);
@@ -77,8 +81,13 @@ class NodeEvaluator {
   void ComputeGgmlRows(const NodePlan& plan, const std::vector<size_t>& rows,
                        const LoadedWeight* weight);
   void ComputeGgmlProduct(const std::vector<size_t>& rows);
+  // Computes those of the sequences, one for each job with new rows in float, whose plan is ggml's,
+  // and takes them out.
+  void TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequences) const;
   template <class T>
-  void ComputeAttention(size_t job);
+  AttentionRows<T> GatherAttention(const Job& job) const;
+  template <class T>
+  void ComputeAttention(Arithmetic type);
   template <class T>
   void ComputeConvolution(const std::vector<size_t>& rows, const LoadedWeight& weight);
   // scan_evaluation.cc

@@ -216,9 +216,9 @@ TEST_P(GgmlTest, NormsExponentialsAndRotations) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, GgmlTest, ::testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512),
-                         [](const auto& info) {
-                           return std::string(info.param == Isa::kPortable ? "Portable"
-                                              : info.param == Isa::kAvx2   ? "Avx2"
+                         [](const auto& test) {
+                           return std::string(test.param == Isa::kPortable ? "Portable"
+                                              : test.param == Isa::kAvx2   ? "Avx2"
                                                                            : "Avx512");
                          });
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/ggml.h"
+#include "ops/attention.h"
 #include "ops/evaluate_rows.h"
 #include "ops/rope.h"
 

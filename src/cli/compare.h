@@ -18,6 +18,7 @@ struct Compared {
   size_t prompt = 0;                      // of those, the ones given
   std::optional<LogitComparison> logits;  // absent where a capture has none
   CaptureComparison sites;
+  std::vector<Contribution> contributions;  // empty: not measured
   bool free_ran = false;  // the four below are there
   size_t forced_matches = 0, free_matches = 0, generated = 0;
   std::optional<size_t> first_difference;

@@ -56,6 +56,39 @@ OrderedJson SitesJson(const Compared& c) {
   return sites;
 }
 
+OrderedJson SizeJson(const ErrorSize& size) {
+  return {{"rmse", size.rmse}, {"l2_rel", size.l2_rel}};
+}
+
+OrderedJson ContributionsJson(const Compared& c) {
+  OrderedJson out = OrderedJson::array();
+  const OrderedJson none;
+  for (const Contribution& k : c.contributions)
+    out.push_back({{"site", k.name},
+                   {"label", k.label},
+                   {"layer", k.layer < 0 ? none : OrderedJson(k.layer)},
+                   {"op", Info(k.op).name},
+                   {"rows", k.rows},
+                   {"total", SizeJson(k.total)},
+                   {"inherited", SizeJson(k.inherited)},
+                   {"contributed", SizeJson(k.contributed)},
+                   {"cost", k.has_cost ? SizeJson(k.cost) : none},
+                   {"beyond", k.beyond},
+                   {"since", k.since},
+                   {"position_shift", k.position_shift ? OrderedJson(*k.position_shift) : none},
+                   {"transposed", k.transposed}});
+  return out;
+}
+
+// What the first node that is beyond looks like.
+std::string BeyondText(const Contribution& k) {
+  std::string text = fmt::format("{}: contributes {}, {} would be rounding and formats", k.label,
+                                 NumberText(k.contributed.l2_rel), NumberText(k.cost.l2_rel));
+  if (k.position_shift) text += fmt::format("; positions look shifted by {:+}", *k.position_shift);
+  if (k.transposed) text += "; its weight looks transposed";
+  return text;
+}
+
 std::string DistanceText(const TruthDistance& d) {
   return fmt::format("l2 {}, KL {}", NumberText(d.l2_rel), NumberText(d.kl_mean));
 }
@@ -98,6 +131,31 @@ bool Worse(const SiteDifference& a, const SiteDifference& b) {
   return a.error.l2_rel > b.error.l2_rel;
 }
 
+// Where the most error is made, whatever is handed on.
+std::string ContributionsText(const Compared& c) {
+  std::vector<Contribution> most = c.contributions;
+  std::erase_if(most, [](const Contribution& k) { return k.contributed.l2_rel == 0; });
+  if (most.empty()) return "";
+  std::stable_sort(most.begin(), most.end(), [](const Contribution& a, const Contribution& b) {
+    return a.contributed.l2_rel > b.contributed.l2_rel;
+  });
+  Table table{{{"contributed most", Align::kLeft},
+               {"contributed"},
+               {"inherited"},
+               {"total"},
+               {"formats cost"},
+               {"", Align::kLeft}},
+              {}};
+  for (size_t i = 0; i < std::min(kWorstShown, most.size()); ++i) {
+    const Contribution& k = most[i];
+    table.rows.push_back({k.label, NumberText(k.contributed.l2_rel), NumberText(k.inherited.l2_rel),
+                          NumberText(k.total.l2_rel),
+                          k.has_cost ? NumberText(k.cost.l2_rel) : "-",
+                          k.beyond ? "beyond" : ""});
+  }
+  return "\n" + FormatTable(table);
+}
+
 std::string SitesText(const Compared& c) {
   const auto first = std::find_if(c.sites.sites.begin(), c.sites.sites.end(),
                                   [](const SiteDifference& s) { return !s.error.identical(); });
@@ -107,8 +165,11 @@ std::string SitesText(const Compared& c) {
       text += fmt::format("only in {}: {} sites, from {}\n", side, only->size(), only->front());
   if (first == c.sites.sites.end())
     return text + fmt::format("all {} sites have equal bits\n", c.sites.sites.size());
-  text += fmt::format("first site that differs: {}, at row {}, element {}\n\n", first->label,
+  text += fmt::format("first site that differs: {}, at row {}, element {}\n", first->label,
                       first->error.first_row, first->error.first_column);
+  if (const Contribution* beyond = FirstBeyond(c.contributions))
+    text += fmt::format("first wrong site: {}\n", BeyondText(*beyond));
+  text += "\n";
   std::vector<SiteDifference> worst = c.sites.sites;
   std::stable_sort(worst.begin(), worst.end(), Worse);
   Table table{{{"worst sites", Align::kLeft},
@@ -128,7 +189,7 @@ std::string SitesText(const Compared& c) {
                           PercentText(e.equal_bits()), NumberText(e.ulp_p99),
                           e.unlike > 0 ? fmt::format("{} NaN or infinite in one", e.unlike) : ""});
   }
-  return text + FormatTable(table);
+  return text + FormatTable(table) + ContributionsText(c);
 }
 
 }  // namespace
@@ -142,6 +203,7 @@ bool Compared::Identical() const {
 
 OrderedJson CompareJson(const Compared& c) {
   const OrderedJson none;
+  const Contribution* beyond = FirstBeyond(c.contributions);
   OrderedJson json = {
       {"a", c.a},
       {"b", c.b},
@@ -156,6 +218,8 @@ OrderedJson CompareJson(const Compared& c) {
         {"first_difference", c.first_difference ? OrderedJson(*c.first_difference) : none},
         {"margin", c.first_difference ? OrderedJson(c.margin) : none}}},
       {"sites", SitesJson(c)},
+      {"contributions", ContributionsJson(c)},
+      {"first_wrong", beyond == nullptr ? none : OrderedJson(beyond->label)},
       {"only_a", c.sites.only_a},
       {"only_b", c.sites.only_b},
       {"rules", EffectsJson(c.effects)}};

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "report/rule_effects.h"
+#include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
 
@@ -44,7 +45,7 @@ struct ModelStudy {
 
 void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) {
   for (const StudyLane& lane : lanes) {
-    if (!IsForetold(lane)) continue;
+    if (!IsForetold(lane) || lane.alone.whole >= 0) continue;
     for (size_t r = lane.own_rules; r < lane.plan.rules.size(); ++r) {
       const RuleEffect& e = lane.plan.rules[r];
       if (lane.plan.recipe.rules[r].part == Part::kWeight && e.counts.changed == 0)
@@ -85,7 +86,7 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;
   for (const StudyPart& part : reports)
     for (const VariantReport& v : part.report.variants)
-      if (options.strict && v.vacuous) return kAnswerIsNo;
+      if (options.strict && v.vacuous && !IsLayerAlone(*part.data, v.lane)) return kAnswerIsNo;
   return kDone;
 }
 

@@ -23,14 +23,6 @@ std::vector<bool> NodesForEveryToken(const Graph& graph) {
   return every;
 }
 
-std::vector<int> LastReaders(const Graph& graph) {
-  std::vector<int> last(graph.nodes.size(), -1);
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    for (const int input : graph.nodes[i].inputs)
-      last[static_cast<size_t>(input)] = static_cast<int>(i);
-  return last;
-}
-
 class Evaluator {
  public:
   Evaluator(Model& model, std::span<const Stream> streams,

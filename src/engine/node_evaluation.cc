@@ -7,6 +7,7 @@
 #include "engine/node_evaluator.h"
 #include "engine/treat_rows.h"
 #include "kernels/panels.h"
+#include "ops/attention.h"
 #include "ops/recurrence.h"
 
 namespace vernier {
@@ -273,32 +274,50 @@ void NodeEvaluator::ComputeConvolution(const std::vector<size_t>& rows,
   EvaluateConvolution<T>({node_.shape, &PanelsOf<T>(weight), x, out}, request_.model.machine());
 }
 
+// What one job's attention reads and writes.
 template <class T>
-void NodeEvaluator::ComputeAttention(size_t index) {
-  const Job& job = jobs_[index];
-  const size_t kv_width = node_.shape.kv_heads * node_.shape.head_dim;
+struct AttentionRows {
   std::vector<std::unique_ptr<T[]>> converted;
   std::vector<const T*> q, k, v;
   std::vector<size_t> keys;
   std::vector<T*> out;
+  std::vector<std::shared_ptr<InnerRow>> kept;
+};
+
+template <class T>
+AttentionRows<T> NodeEvaluator::GatherAttention(const Job& job) const {
+  const size_t kv_width = node_.shape.kv_heads * node_.shape.head_dim;
+  AttentionRows<T> rows;
   for (size_t i = 0; i < job.history.k.size(); ++i) {
-    k.push_back(As<T>(job.history.k[i], job.history.k_type, kv_width, &converted));
-    v.push_back(As<T>(job.history.v[i], job.history.v_type, kv_width, &converted));
+    rows.k.push_back(As<T>(job.history.k[i], job.history.k_type, kv_width, &rows.converted));
+    rows.v.push_back(As<T>(job.history.v[i], job.history.v_type, kv_width, &rows.converted));
   }
   for (size_t i = 0; i < job.inputs[1]->rows.size(); ++i) {
-    k.push_back(As<T>(job.inputs[1]->rows[i], job.inputs[1]->type, kv_width, &converted));
-    v.push_back(As<T>(job.inputs[2]->rows[i], job.inputs[2]->type, kv_width, &converted));
+    rows.k.push_back(As<T>(job.inputs[1]->rows[i], job.inputs[1]->type, kv_width, &rows.converted));
+    rows.v.push_back(As<T>(job.inputs[2]->rows[i], job.inputs[2]->type, kv_width, &rows.converted));
   }
   for (const size_t i : job.fresh) {
     const NewRow& row = new_rows_[i];
-    q.push_back(As<T>(row.a, job.inputs[0]->type, node_.shape.width, &converted));
-    keys.push_back(job.context->start + row.token + 1);
-    out.push_back(Mutable<T>(row.out));
+    rows.q.push_back(As<T>(row.a, job.inputs[0]->type, node_.shape.width, &rows.converted));
+    rows.keys.push_back(job.context->start + row.token + 1);
+    rows.out.push_back(Mutable<T>(row.out));
   }
-  AttentionArgs<T> args{node_.shape, q, keys, k, v, out, {}};
-  if (request_.keep_inner || job.plan->scores || job.plan->softmax) {
-    std::vector<std::shared_ptr<InnerRow>> kept(job.fresh.size());
-    args.inner = [&](AttentionStage stage, size_t r, T* values, size_t n) {
+  return rows;
+}
+
+template <class T>
+void NodeEvaluator::ComputeAttention(Arithmetic type) {
+  std::vector<AttentionRows<T>> rows;
+  std::vector<AttentionArgs<T>> sequences;
+  rows.reserve(jobs_.size());
+  for (const Job& job : jobs_) {
+    if (job.plan->math != type || job.fresh.empty()) continue;
+    AttentionRows<T>& of = rows.emplace_back(GatherAttention<T>(job));
+    sequences.push_back({node_.shape, of.q, of.keys, of.k, of.v, of.out, {}});
+    if (!request_.keep_inner && !job.plan->scores && !job.plan->softmax) continue;
+    of.kept.resize(job.fresh.size());
+    sequences.back().inner = [this, &job, &of](AttentionStage stage, size_t r, T* values,
+                                               size_t n) {
       NewRow& row = new_rows_[job.fresh[r]];
       const bool scores = stage == AttentionStage::kScores;
       const auto& place = scores ? job.plan->scores : job.plan->softmax;
@@ -306,18 +325,15 @@ void NodeEvaluator::ComputeAttention(size_t index) {
         (scores ? row.scores : row.softmax) =
             TreatRow(place->treatment, values, n, RandomKey(*place, *job.context, row.token));
       if (!request_.keep_inner) return;
-      if (kept[r] == nullptr) kept[r] = std::make_shared<InnerRow>();
+      if (of.kept[r] == nullptr) row.inner = of.kept[r] = std::make_shared<InnerRow>();
       auto copy = std::make_shared<AlignedArray<T>>(n);
       std::copy_n(values, n, copy->data());
-      kept[r]->width = n;
-      (scores ? kept[r]->scores : kept[r]->softmax) =
+      of.kept[r]->width = n;
+      (scores ? of.kept[r]->scores : of.kept[r]->softmax) =
           std::shared_ptr<const void>(copy, copy->data());
     };
-    EvaluateAttention(args, request_.model.machine());
-    for (size_t r = 0; r < kept.size(); ++r) new_rows_[job.fresh[r]].inner = kept[r];
-    return;
   }
-  EvaluateAttention(args, request_.model.machine());
+  EvaluateAttention<T>(sequences, request_.model.machine());
 }
 
 // All new rows of one arithmetic, plan by plan.
@@ -338,13 +354,7 @@ void NodeEvaluator::Compute(Arithmetic type) {
   // States are made for later calls even where no row is wanted.
   if (node_.op == OpKind::kScan) return ComputeScans<T>(type);
   if (all.empty()) return;
-  if (node_.op == OpKind::kAttention) {
-    request_.model.workers().For(jobs_.size(), 1, [&](size_t first, size_t last) {
-      for (size_t j = first; j < last; ++j)
-        if (jobs_[j].plan->math == type && !jobs_[j].fresh.empty()) ComputeAttention<T>(j);
-    });
-    return;
-  }
+  if (node_.op == OpKind::kAttention) return ComputeAttention<T>(type);
   for (const auto& [plan, rows] : by_plan) {
     std::shared_ptr<const LoadedWeight> weight;
     if (node_.weight >= 0) {

@@ -51,6 +51,9 @@ struct ScanState {
   TreatmentCounts counts;
 };
 
+template <class T>
+struct AttentionRows;
+
 class NodeEvaluator {
  public:
   NodeEvaluator(const NodeRequest& request, const std::vector<StreamRows>& rows);
@@ -73,7 +76,9 @@ class NodeEvaluator {
   void ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
                    const LoadedWeight* weight);
   template <class T>
-  void ComputeAttention(size_t job);
+  AttentionRows<T> GatherAttention(const Job& job) const;
+  template <class T>
+  void ComputeAttention(Arithmetic type);
   template <class T>
   void ComputeConvolution(const std::vector<size_t>& rows, const LoadedWeight& weight);
   // scan_evaluation.cc

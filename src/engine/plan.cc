@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/names.h"
+#include "engine/type_rules.h"
 
 namespace vernier {
 namespace {
@@ -27,6 +28,7 @@ class Compiler {
 
  private:
   Status Apply(const Rule& rule, int index);
+  Status ApplyTypes(const Rule& rule, int index);
   Status ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots);
   Status ApplyToSite(const Rule& rule, int index, const Site& site);
   Result<Treatment> ReadTreatment(const Rule& rule, TreatedThing thing, const std::string& label,
@@ -138,6 +140,25 @@ Status Compiler::ApplyToWeights(const Rule& rule, int index, const std::vector<i
   return {};
 }
 
+Status Compiler::ApplyTypes(const Rule& rule, int index) {
+  ASSIGN_OR_RETURN(const auto types, TypesByRule(rule, model_));
+  for (size_t slot = 0; slot < types.size(); ++slot) {
+    const WeightSlot& weight = graph_.weights[slot];
+    if (types[slot].keeps || !rule.layers.Contains(weight.layer, graph_.layers)) continue;
+    AddSite(index, weight.name);
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (graph_.nodes[i].weight != static_cast<int>(slot)) continue;
+      plan_.nodes[i].weight.reset();
+      if (types[slot].treatment)
+        plan_.nodes[i].weight = Place(*types[slot].treatment, index, weight.name);
+    }
+  }
+  if (plan_.rules.back().sites.empty() && !rule.layers.only)
+    return Fail("rule '{}': no weight of these layers is quantised; layers are 0 to {}", rule.text,
+                graph_.layers - 1);
+  return {};
+}
+
 Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
   NodePlan& node = plan_.nodes[static_cast<size_t>(site.node)];
   if (rule.part == Part::kMath) {
@@ -199,6 +220,7 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
 Status Compiler::Apply(const Rule& rule, int index) {
   plan_.rules.push_back(
       {rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps, {}});
+  if (IsTypesRule(rule)) return ApplyTypes(rule, index);
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
   std::vector<int> slots;
@@ -229,7 +251,8 @@ Status Compiler::Apply(const Rule& rule, int index) {
   RETURN_IF_ERROR(ApplyToWeights(rule, index, slots));
   if (!named) return tl::unexpected(NothingMatches(rule));
   if (!has_part) return Fail("rule '{}': '{}' has no such part", rule.text, rule.glob);
-  if (plan_.rules.back().sites.empty()) return tl::unexpected(NoSuchLayer(rule, layers));
+  if (plan_.rules.back().sites.empty() && !rule.layers.only)
+    return tl::unexpected(NoSuchLayer(rule, layers));
   return {};
 }
 

@@ -50,6 +50,7 @@ std::string WithoutSpaces(std::string_view text) {
 }  // namespace
 
 bool LayerSelection::Contains(int layer, int layers) const {
+  if (only && layer != *only) return false;
   if (ranges.empty()) return true;
   if (layer < 0) return false;
   const auto from_end = [layers](int i) { return i < 0 ? i + layers : i; };
@@ -103,6 +104,7 @@ Result<Rule> ParseRule(std::string_view text) {
   rule.glob = selector;
   rule.weight_name = selector.find('.') != std::string::npos;
   if (rule.weight_name) rule.part = Part::kWeight;
+  if (selector == "types" && rule.part == Part::kOut) rule.part = Part::kWeight;
   return rule;
 }
 

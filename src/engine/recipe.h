@@ -5,6 +5,7 @@
 //   ("blk.*.ffn_*.weight") layers   = item { "," item }, item = N | [A] ":" [B]      as in Python:
 //   0:5  -5:  3  0,2,7 part     = out (default) | in | weight | math | eps value    = a treatment
 //   (formats/treatment.h); for math: f32 | f64; for eps: a positive number
+//   types=FILETYPE, types[layers]=FILETYPE: the types of a file (engine/type_rules.h)
 #ifndef VERNIER_ENGINE_RECIPE_H_
 #define VERNIER_ENGINE_RECIPE_H_
 
@@ -30,6 +31,7 @@ struct LayerRange {
 struct LayerSelection {
   std::string text;                // "0:5"
   std::vector<LayerRange> ranges;  // empty: every layer, and what is in none
+  std::optional<int> only;         // of those this layer alone; not written in a rule
   bool Contains(int layer, int layers) const;
 };
 

@@ -7,6 +7,7 @@
 #include "arch/type_patterns.h"
 #include "base/hash.h"
 #include "base/names.h"
+#include "engine/type_rules.h"
 
 namespace vernier {
 namespace {
@@ -73,6 +74,8 @@ Result<WeightChanges> MatchWeightRules(const Recipe& recipe, std::span<const std
   int layers = 0;
   for (const std::string& name : names) layers = std::max(layers, LayerOf(name) + 1);
   for (const Rule& rule : recipe.rules) {
+    if (IsTypesRule(rule))
+      return Fail("rule '{}': the types of a file are chosen by --type", rule.text);
     if (rule.part != Part::kWeight)
       return Fail("rule '{}': a file has weights only; expected a weight's name or SITE.weight",
                   rule.text);

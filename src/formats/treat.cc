@@ -391,7 +391,27 @@ Treatment WithoutRotation(const Treatment& t) {
 
 template <class T>
 TreatmentCounts Row(const Treatment& t, T* row, size_t n, uint64_t key,
-                    const Shared* shared = nullptr) {
+                    const Shared* shared = nullptr);
+
+// times= and plus=, then the treatment without them. NaN stays as it is.
+template <class T>
+TreatmentCounts AffineRow(const Treatment& t, T* row, size_t n, uint64_t key) {
+  const std::vector<T> before(row, row + n);
+  for (size_t i = 0; i < n; ++i)
+    if (!std::isnan(row[i]))
+      row[i] = static_cast<T>(std::fma(static_cast<double>(row[i]), t.times, t.plus));
+  Treatment plain = t;
+  plain.times = 1;
+  plain.plus = 0;
+  TreatmentCounts counts = Row(plain, row, n, key);
+  counts.changed = 0;
+  for (size_t i = 0; i < n; ++i) counts.changed += std::memcmp(&before[i], &row[i], sizeof(T)) != 0;
+  return counts;
+}
+
+template <class T>
+TreatmentCounts Row(const Treatment& t, T* row, size_t n, uint64_t key, const Shared* shared) {
+  if (t.IsAffine()) return AffineRow(t, row, n, key);
   if (!t.hadamard) return PlainRow(t, row, n, key, shared);
   if (n == 0) return {};
   std::vector<double> rotated(n);
@@ -502,7 +522,8 @@ template <class T>
 bool Holds(const Treatment& treatment, const T* row, size_t n) {
   // Without a scale in pieces, so that a long row that fails early costs little.
   const bool elementwise = treatment.scale == ScaleRule::kNone && treatment.block == nullptr &&
-                           !treatment.hadamard && treatment.outliers != Outliers::kSecond;
+                           !treatment.hadamard && !treatment.IsAffine() &&
+                           treatment.outliers != Outliers::kSecond;
   const size_t step = elementwise ? 4096 : std::max<size_t>(n, 1);
   std::vector<T> copy;
   for (size_t i = 0; i < n; i += step) {

@@ -260,13 +260,26 @@ Status ParseOutliers(std::string_view value, Treatment* t) {
   return {};
 }
 
+Status ParseAffine(std::string_view name, std::string_view value, TreatedThing thing,
+                   Treatment* t) {
+  const auto number = ParseNumber<double>(value);
+  if (!number || !(std::abs(*number) <= kMaxScale))
+    return Fail("{}={}: expected a number from -{} to {}", name, value, kMaxScale, kMaxScale);
+  if (thing == TreatedThing::kWeight)
+    return Fail("{}={}: corrects activations; what a weight gives is corrected where it is read",
+                name, value);
+  (name == "times" ? t->times : t->plus) = *number + 0.0;  // one zero
+  return {};
+}
+
 // The options a treatment takes; its format is known.
 std::vector<std::string> KnownOptions(const Treatment& t) {
-  if (t.IsStored()) return {"rotate"};
-  if (t.IsNvfp4()) return {"round", "scale", "percentile", "per", "rotate"};
-  if (IsMx(t)) return {"round", "overflow", "subnormals", "scale", "per", "rotate"};
-  return {"round", "overflow",  "subnormals", "scale",    "percentile",
-          "per",   "symmetric", "segments",   "outliers", "rotate"};
+  if (t.IsStored()) return {"rotate", "times", "plus"};
+  if (t.IsNvfp4()) return {"round", "scale", "percentile", "per", "rotate", "times", "plus"};
+  if (IsMx(t))
+    return {"round", "overflow", "subnormals", "scale", "per", "rotate", "times", "plus"};
+  return {"round",     "overflow", "subnormals", "scale",  "percentile", "per",
+          "symmetric", "segments", "outliers",   "rotate", "times",      "plus"};
 }
 
 tl::unexpected<Error> UnknownOption(std::string_view name, const Treatment& t) {
@@ -300,6 +313,8 @@ Status ParseOption(std::string_view name, std::string_view value, TreatedThing t
     return ParseSymmetric(value, t);
   } else if (name == "segments") {
     return ParseSegmentsOption(value, t);
+  } else if (name == "times" || name == "plus") {
+    return ParseAffine(name, value, thing, t);
   } else {
     return ParseOutliers(value, t);
   }
@@ -463,6 +478,8 @@ std::string TreatmentText(const Treatment& t) {
   if (t.outliers != Outliers::kClip)
     text += fmt::format(",outliers={}", NameOf(t.outliers, kOutliers));
   if (t.hadamard) text += ",rotate=hadamard";
+  if (t.times != 1) text += fmt::format(",times={}", t.times);
+  if (t.plus != 0) text += fmt::format(",plus={}", t.plus);
   return text;
 }
 

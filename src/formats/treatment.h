@@ -25,7 +25,9 @@
 //   segments=  a piecewise grid in place of the integers (formats/segments.h; intN only)
 //   outliers=  clip (default) | keep | second: integers beyond the range (intN only)
 //   rotate=    none (default) | hadamard: around all of it (formats/rotate.h)
-// Storage types (q4_0, q4_k) take rotate= only.
+//   times= plus=  numbers (1 and 0): x becomes x * times + plus, one fused operation in double
+//              rounded to the row's type, before all else; activations only
+// Storage types (q4_0, q4_k) take rotate=, times= and plus= only.
 #ifndef VERNIER_FORMATS_TREATMENT_H_
 #define VERNIER_FORMATS_TREATMENT_H_
 
@@ -83,6 +85,8 @@ struct Treatment {
   SegmentedGrid segments;  // empty: integers
   Outliers outliers = Outliers::kClip;
   bool hadamard = false;
+  double times = 1, plus = 0;
+  bool IsAffine() const { return times != 1 || plus != 0; }
   bool IsStored() const { return block != nullptr && block->family == BlockFamily::kStored; }
   bool IsNvfp4() const { return block != nullptr && block->family == BlockFamily::kNvfp4; }
   friend bool operator==(const Treatment&, const Treatment&) = default;

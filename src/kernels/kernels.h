@@ -61,18 +61,33 @@ struct ScanArgs {
   T* scratch;      // states * 16 elements
 };
 
+// y[r][o] = sum over i < terms[r] of panels[o / 16 * panel_stride + i * 16 + o % 16] * x[r][i]: one
+// fma chain over ascending i from zero in each block of 256, block sums added in order. With `add`
+// the first sum is added to what y holds (an earlier block's). A row without terms is left as it
+// is.
+template <class T>
+struct ChainArgs {
+  const T* panels;
+  size_t panel_stride;
+  size_t outputs;
+  size_t k;             // terms of every row, where `terms` is null
+  const T* const* x;    // n rows
+  const size_t* terms;  // by row, at most k
+  size_t n;
+  T* const* y;
+  bool add;
+};
+
 template <class T>
 struct RowKernels {
-  // scores[h * stride + j] = q_h . k_j (one fma chain in blocks, as a matrix product), 0 <= j <
-  // keys for row r's own keys[r]; `scratch` holds head_dim * 16 elements. All rows are tokens of
-  // one sequence: row r sees keys 0 .. keys[r]-1, keys ascending. scores of row r start at
-  // scores[r]; what lies past keys[r] up to the next multiple of 16 is overwritten.
-  void (*scores)(const T* const* q, const size_t* keys, size_t rows, const T* const* k,
-                 size_t heads, size_t kv_heads, size_t head_dim, T* const* scores, size_t stride,
-                 T* scratch);
-  // out_h = sum over j of p[h * stride + j] v_j (one fma chain over ascending j, in blocks).
-  void (*weighted_sum)(const T* p, size_t stride, const T* const* v, size_t keys, size_t heads,
-                       size_t kv_heads, size_t head_dim, T* out);
+  // The two products of attention, on keys and values packed head by head, a block of at most 256
+  // keys a time: scores = chains over the elements of the head on packed keys, and weighted sums =
+  // chains over keys on packed values.
+  void (*chains)(const ChainArgs<T>&);
+  // panels[(p * head_dim + i) * 16 + l] = k[16p + l][column + i]; zeros past the last key.
+  void (*pack_keys)(const T* const* k, size_t column, size_t keys, size_t head_dim, T* panels);
+  // panels[(p * 256 + j) * 16 + l] = v[j][column + 16p + l] for j < keys; zeros past the head.
+  void (*pack_values)(const T* const* v, size_t column, size_t keys, size_t head_dim, T* panels);
   // p[j] = exp(scale * p[j] - max) / sum, in place.
   void (*softmax)(T* p, size_t n, T scale);
   // y = x / sqrt(mean(x^2) + eps).

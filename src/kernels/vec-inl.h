@@ -229,6 +229,38 @@ VERNIER_INLINE Vec<double> Exp(const Vec<double>& argument) {
   return p * PowerOfTwo(half) * PowerOfTwo(n - half);
 }
 
+// exp(x) for results that are rounded to float32: the Taylor polynomial ends with degree 9
+// (remainder below 2^-36 of the result: float32 results are within 0.5002 ulp), and x is clamped to
+// where 2^n can be added to the exponent of p at once; what lies beyond overflows, or is nothing,
+// in float32.
+VERNIER_INLINE Vec<double> ShortExp(const Vec<double>& argument) {
+  constexpr double kLog2e = 0x1.71547652b82fep0, kLn2High = 0x1.62e42feep-1,
+                   kLn2Low = 0x1.a39ef35793c76p-33;
+  constexpr double kTaylor[] = {0x1.71de3a556c734p-19,
+                                0x1.a01a01a01a01ap-16,
+                                0x1.a01a01a01a01ap-13,
+                                0x1.6c16c16c16c17p-10,
+                                0x1.1111111111111p-7,
+                                0x1.5555555555555p-5,
+                                0x1.5555555555555p-3,
+                                0.5,
+                                1,
+                                1};
+  const Vec<double> x = Less(Greater(argument, Set(-708.0)), Set(709.0));
+  const Vec<double> round = Set(0x1.8p52);
+  const Vec<double> shifted = Fma(x, Set(kLog2e), round);
+  const Vec<double> n = shifted - round;
+  const Vec<double> r = Fma(n, Set(-kLn2Low), Fma(n, Set(-kLn2High), x));
+  Vec<double> p = Set(kTaylor[0]);
+#pragma GCC unroll 9
+  for (int i = 1; i < 10; ++i) p = Fma(p, r, Set(kTaylor[i]));
+  return ForParts<double>([&](int q) {
+    using Bits = Native<double>::Bits;
+    return reinterpret_cast<Native<double>::Type>(reinterpret_cast<Bits>(p.part[q]) +
+                                                  (reinterpret_cast<Bits>(shifted.part[q]) << 52));
+  });
+}
+
 // ln(1 + exp(x)) within 4 ulp; x itself above 20, as PyTorch's softplus has it (where the two are
 // 2e-9 apart). With t = exp(-|x|): max(x, 0) + ln(1 + t), and ln(1 + t) = 2 atanh(s) with
 // s = t / (2 + t) <= 1/3, by its series up to s^33 (the remainder is below 2e-18 of the sum).
@@ -259,17 +291,54 @@ VERNIER_INLINE void StoreLanes(const Vec<T>& v, T* y, size_t valid) {
   }
 }
 
-// f of each element evaluated in double and rounded once to T.
+// The halves of a register of floats, and what they are the halves of.
+#if VERNIER_VECTOR_BYTES == 64
+#define VERNIER_LOW 0, 1, 2, 3, 4, 5, 6, 7
+#define VERNIER_HIGH 8, 9, 10, 11, 12, 13, 14, 15
+#elif VERNIER_VECTOR_BYTES == 32
+#define VERNIER_LOW 0, 1, 2, 3
+#define VERNIER_HIGH 4, 5, 6, 7
+#else
+#define VERNIER_LOW 0, 1
+#define VERNIER_HIGH 2, 3
+#endif
+VERNIER_INLINE Vec<double> Widen(const Vec<float>& x) {
+  Vec<double> y;
+#pragma GCC unroll 4
+  for (int q = 0; q < Vec<float>::kParts; ++q) {
+    const Native<float>::Type v = x.part[q];
+    y.part[2 * q] =
+        __builtin_convertvector(__builtin_shufflevector(v, v, VERNIER_LOW), Native<double>::Type);
+    y.part[2 * q + 1] =
+        __builtin_convertvector(__builtin_shufflevector(v, v, VERNIER_HIGH), Native<double>::Type);
+  }
+  return y;
+}
+// Rounded, ties to even.
+VERNIER_INLINE Vec<float> Narrow(const Vec<double>& x) {
+  Vec<float> y;
+#pragma GCC unroll 4
+  for (int q = 0; q < Vec<float>::kParts; ++q) {
+    const auto low = __builtin_convertvector(x.part[2 * q], Native<double>::Narrow),
+               high = __builtin_convertvector(x.part[2 * q + 1], Native<double>::Narrow);
+    y.part[q] = __builtin_shufflevector(low, high, VERNIER_LOW, VERNIER_HIGH);
+  }
+  return y;
+}
+#undef VERNIER_LOW
+#undef VERNIER_HIGH
+
+// f(x, exponential) of each element evaluated in double and rounded once to T, with the exponential
+// that suffices for it.
 template <class F>
 VERNIER_INLINE Vec<double> InDouble(const Vec<double>& x, F f) {
-  return f(x);
+  return f(
+      x, [](const Vec<double>& v) __attribute__((always_inline)) { return Exp(v); });
 }
 template <class F>
 VERNIER_INLINE Vec<float> InDouble(const Vec<float>& x, F f) {
-  float buffer[16];
-  Store(x, buffer);
-  StoreNarrow(f(Load<double>(buffer)), buffer);
-  return Load<float>(buffer);
+  return Narrow(f(
+      Widen(x), [](const Vec<double>& v) __attribute__((always_inline)) { return ShortExp(v); }));
 }
 
 }  // namespace vernier::VERNIER_TARGET

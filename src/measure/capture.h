@@ -30,6 +30,7 @@ struct CapturedSite {
   std::vector<uint32_t> tokens;  // which token each row is
   std::vector<float> f32;        // the rows one after another, without gaps, where type is kF32
   std::vector<double> f64;       // ... where it is kF64
+  double step = 0;               // largest relative error of having been stored: F16 2^-11, else 0
 };
 
 // The rows of a captured site, which must outlive this.

@@ -105,28 +105,63 @@ class Wave {
     const size_t site = static_cast<size_t>(SiteIndex(*tensor.site));
     model_.workers().For(pending_.size(), 1, [&](size_t first, size_t last) {
       for (size_t s = first; s < last; ++s) {
-        const SiteTensor& base = pending_[ChunkOf(s) * lanes_.size() + baseline_];
-        scores_[ChunkOf(s)][LaneOf(s)].sites[site] = ErrorOf(base, pending_[s]);
+        const size_t first_lane = ChunkOf(s) * lanes_.size();
+        const LayerAlone alone = Alone(lanes_[LaneOf(s)]);
+        const bool here = alone.whole >= 0 && alone.layer == pending_[s].site->layer;
+        scores_[ChunkOf(s)][LaneOf(s)].sites[site] = SumsOf(
+            pending_[s], pending_[first_lane + baseline_],
+            truth_ < 0 ? nullptr : &pending_[first_lane + static_cast<size_t>(truth_)],
+            !here ? nullptr : &pending_[first_lane + Position(static_cast<size_t>(alone.whole))]);
       }
     });
     pending_.clear();
   }
 
-  static double At(const SiteTensor& t, size_t row, size_t i) {
-    return t.type == Arithmetic::kF32
-               ? static_cast<double>(static_cast<const float*>(t.rows[row])[i])
-               : static_cast<const double*>(t.rows[row])[i];
+  LayerAlone Alone(size_t lane) const {
+    return request_.alone.empty() ? LayerAlone{} : request_.alone[lane];
   }
-  static SiteError ErrorOf(const SiteTensor& a, const SiteTensor& b) {
-    SiteError e;
-    for (size_t r = 0; r < a.rows.size(); ++r) {
-      for (size_t i = 0; i < a.widths[r]; ++i) {
-        const double x = At(a, r, i), d = At(b, r, i) - x;
-        e.error += d * d;
-        e.reference += x * x;
-      }
+  static void Read(const SiteTensor& t, size_t row, std::vector<double>* out) {
+    const size_t n = t.widths[row];
+    if (t.type == Arithmetic::kF32) {
+      const float* values = static_cast<const float*>(t.rows[row]);
+      out->assign(values, values + n);
+    } else {
+      const double* values = static_cast<const double*>(t.rows[row]);
+      out->assign(values, values + n);
     }
-    return e;
+  }
+  // sum (x - y)^2 and sum y^2
+  static void AddError(const std::vector<double>& x, const std::vector<double>& y, double* error,
+                       double* reference) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double d = x[i] - y[i];
+      *error += d * d;
+      *reference += y[i] * y[i];
+    }
+  }
+  static SiteSums SumsOf(const SiteTensor& b, const SiteTensor& a, const SiteTensor* truth,
+                         const SiteTensor* whole) {
+    SiteSums s;
+    std::vector<double> x, y;
+    for (size_t r = 0; r < b.rows.size(); ++r) {
+      Read(b, r, &x);
+      s.count += static_cast<double>(x.size());
+      for (const double value : x) {
+        s.sum += value;
+        s.squares += value * value;
+      }
+      Read(a, r, &y);
+      AddError(x, y, &s.error, &s.reference);
+      if (truth != nullptr) {
+        Read(*truth, r, &y);
+        AddError(x, y, &s.truth_error, &s.truth_reference);
+      }
+      if (whole == nullptr) continue;
+      Read(*whole, r, &y);
+      double ignored = 0;
+      AddError(x, y, &s.inherited, &ignored);
+    }
+    return s;
   }
 
   Model& model_;
@@ -140,7 +175,8 @@ class Wave {
   std::vector<SiteTensor> pending_;
 };
 
-// The lanes in groups of at most `most`, the baseline and the truth in each.
+// The lanes in groups of about `most`, the baseline and the truth in each; a lane of one layer
+// alone is with the lane it belongs to.
 std::vector<std::vector<size_t>> LaneGroups(const ScoreRequest& request, size_t most) {
   std::vector<size_t> always = {request.baseline};
   if (request.truth >= 0 && static_cast<size_t>(request.truth) != request.baseline)
@@ -149,12 +185,27 @@ std::vector<std::vector<size_t>> LaneGroups(const ScoreRequest& request, size_t 
   for (size_t lane = 0; lane < request.plans.size(); ++lane) {
     if (std::find(always.begin(), always.end(), lane) != always.end()) continue;
     if (groups.back().size() >= std::max(most, always.size() + 1)) groups.push_back(always);
-    groups.back().push_back(lane);
+    const int whole = request.alone.empty() ? -1 : request.alone[lane].whole;
+    for (const size_t wanted : {whole < 0 ? lane : static_cast<size_t>(whole), lane})
+      if (std::find(groups.back().begin(), groups.back().end(), wanted) == groups.back().end())
+        groups.back().push_back(wanted);
   }
   return groups;
 }
 
 }  // namespace
+
+SiteSums& SiteSums::Add(const SiteSums& other, double times) {
+  count += times * other.count;
+  sum += times * other.sum;
+  squares += times * other.squares;
+  error += times * other.error;
+  reference += times * other.reference;
+  truth_error += times * other.truth_error;
+  truth_reference += times * other.truth_reference;
+  inherited += times * other.inherited;
+  return *this;
+}
 
 Result<std::vector<Chunk>> PerplexityChunks(const std::vector<int32_t>& tokens, size_t context,
                                             bool add_bos, int32_t bos, size_t most) {

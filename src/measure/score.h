@@ -30,10 +30,16 @@ struct Chunk {
 Result<std::vector<Chunk>> PerplexityChunks(const std::vector<int32_t>& tokens, size_t context,
                                             bool add_bos, int32_t bos, size_t most = 0);
 
-// Squared error of a lane's site against the baseline's, over the scored chunk.
-struct SiteError {
-  double error = 0;      // sum (b - a)^2
-  double reference = 0;  // sum a^2
+// What a lane's site is over one chunk, all its tokens: b the lane's value, a the baseline's, t the
+// truth's. Sums, so that those of several chunks add up.
+struct SiteSums {
+  double count = 0, sum = 0, squares = 0;       // 1, b, b^2
+  double error = 0, reference = 0;              // (b - a)^2, a^2
+  double truth_error = 0, truth_reference = 0;  // (b - t)^2, t^2; 0 without a truth
+  // Of a lane that is another one in this layer alone: (c - b)^2, c the value in that other lane,
+  // whose layers before err too. What c has inherited: b has what the layer itself contributed.
+  double inherited = 0;
+  SiteSums& Add(const SiteSums& other, double times);
 };
 
 // What one chunk gives in one lane.
@@ -41,11 +47,18 @@ struct ChunkScore {
   std::vector<TokenMeasure> tokens;  // one a scored row
   Hash128 fingerprint;               // of all logits' bits: equal fingerprints, identical output
   std::vector<TreatmentCounts> effects;  // by rule of the lane's plan: its activations
-  std::vector<SiteError> sites;          // by the sites asked for
+  std::vector<SiteSums> sites;           // by the sites asked for
+};
+
+// A lane whose recipe is that of lane `whole` in one layer and the baseline's elsewhere.
+struct LayerAlone {
+  int whole = -1;  // index of a lane; -1: not such a lane
+  int layer = -1;
 };
 
 struct ScoreRequest {
   std::vector<const Plan*> plans;  // the lanes
+  std::vector<LayerAlone> alone;   // by lane; empty: none is such a lane
   size_t baseline = 0;             // index of the lane all are compared with
   int truth = -1;                  // index of the lane that is right; -1: none
   std::vector<const Chunk*> chunks;

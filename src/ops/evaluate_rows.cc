@@ -1,7 +1,6 @@
 #include "ops/evaluate_rows.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/result.h"
 
@@ -83,42 +82,6 @@ void OneRow(const RowsArgs<T>& args, const RowKernels<T>& kernels, size_t r) {
   }
 }
 
-// Scratch of one task of attention: a tile of rows, scores padded to whole vectors.
-template <class T>
-void AttentionTile(const AttentionArgs<T>& args, const RowKernels<T>& kernels, size_t first,
-                   size_t last) {
-  const OpShape& s = args.shape;
-  const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(s.head_dim)));
-  size_t most = 0;
-  for (size_t r = first; r < last; ++r) most = std::max(most, args.keys[r]);
-  const size_t stride = (most + kLanes - 1) / kLanes * kLanes;
-  AlignedArray<T> scores((last - first) * s.heads * stride), scratch(s.head_dim * kLanes);
-  std::vector<T*> rows;
-  for (size_t r = first; r < last; ++r)
-    rows.push_back(scores.data() + (r - first) * s.heads * stride);
-  kernels.scores(args.q.data() + first, args.keys.data() + first, last - first, args.k.data(),
-                 s.heads, s.kv_heads, s.head_dim, rows.data(), stride, scratch.data());
-  std::vector<T> compact;
-  const auto inner = [&](AttentionStage stage, size_t r, T* row, size_t keys) {
-    if (!args.inner) return;
-    compact.resize(s.heads * keys);
-    for (size_t h = 0; h < s.heads; ++h)
-      std::copy_n(row + h * stride, keys, compact.data() + h * keys);
-    args.inner(stage, r, compact.data(), compact.size());
-    for (size_t h = 0; h < s.heads; ++h)
-      std::copy_n(compact.data() + h * keys, keys, row + h * stride);
-  };
-  for (size_t r = first; r < last; ++r) {
-    T* row = rows[r - first];
-    const size_t keys = args.keys[r];
-    inner(AttentionStage::kScores, r, row, keys);
-    for (size_t h = 0; h < s.heads; ++h) kernels.softmax(row + h * stride, keys, scale);
-    inner(AttentionStage::kSoftmax, r, row, keys);
-    kernels.weighted_sum(row, stride, args.v.data(), keys, s.heads, s.kv_heads, s.head_dim,
-                         args.out[r]);
-  }
-}
-
 }  // namespace
 
 template <class T>
@@ -131,20 +94,7 @@ void EvaluateRows(const RowsArgs<T>& args, const Machine& machine) {
   });
 }
 
-template <class T>
-void EvaluateAttention(const AttentionArgs<T>& args, const Machine& machine) {
-  constexpr size_t kTile = 16;
-  const RowKernels<T>& kernels = RowKernelsOf<T>(*machine.kernels);
-  const size_t tiles = (args.out.size() + kTile - 1) / kTile;
-  machine.workers->For(tiles, 1, [&](size_t first, size_t last) {
-    for (size_t tile = first; tile < last; ++tile)
-      AttentionTile(args, kernels, tile * kTile, std::min(args.out.size(), (tile + 1) * kTile));
-  });
-}
-
 template void EvaluateRows(const RowsArgs<float>&, const Machine&);
 template void EvaluateRows(const RowsArgs<double>&, const Machine&);
-template void EvaluateAttention(const AttentionArgs<float>&, const Machine&);
-template void EvaluateAttention(const AttentionArgs<double>&, const Machine&);
 
 }  // namespace vernier

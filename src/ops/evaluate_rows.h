@@ -4,7 +4,6 @@
 #define VERNIER_OPS_EVALUATE_ROWS_H_
 
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -56,24 +55,6 @@ struct RowsArgs {
 
 template <class T>
 void EvaluateRows(const RowsArgs<T>& args, const Machine& machine);
-
-// Attention of some tokens of one sequence, row r seeing its keys[r] first tokens. `inner` (may be
-// empty) is called for each row with the scores ([heads][keys] without gaps) as `kq`, before
-// scaling, and again after the softmax, and may change them; calls for different rows may run at
-// once.
-enum class AttentionStage { kScores, kSoftmax };
-template <class T>
-struct AttentionArgs {
-  OpShape shape;
-  std::span<const T* const> q;
-  std::span<const size_t> keys;
-  std::span<const T*const> k, v;  // rows of all tokens of the sequence
-  std::span<T* const> out;
-  std::function<void(AttentionStage, size_t row, T* values, size_t n)> inner;
-};
-
-template <class T>
-void EvaluateAttention(const AttentionArgs<T>& args, const Machine& machine);
 
 }  // namespace vernier
 

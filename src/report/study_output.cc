@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "report/rule_effects.h"
+#include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
 
@@ -43,10 +44,14 @@ Json AgreementJson(const Agreement& a) {
 Json VariantJson(const StudyPart& part, const VariantReport& v) {
   const StudySpec& spec = *part.spec;
   const StudyData& data = *part.data;
-  const Graph& graph = part.model->graph();
   const bool truth = data.Truth() >= 0;
   Json json = {{"name", v.name}, {"vacuous", v.vacuous}, {"foretold", v.foretold}};
   json["same_as"] = v.same_as.empty() ? Json(nullptr) : Json(v.same_as);
+  if (IsLayerAlone(data, v.lane)) {
+    const LayerAlone& alone = data.lanes[v.lane].alone;
+    json["alone"] = {{"of", data.lanes[static_cast<size_t>(alone.whole)].name},
+                     {"layer", alone.layer}};
+  }
   json["rules"] = EffectsJson(v.rules);
   json["ppl"] = PerplexityJson(v.ppl);
   json.update(DivergenceJson(v.divergence, truth));
@@ -56,10 +61,9 @@ Json VariantJson(const StudyPart& part, const VariantReport& v) {
     text.update(DivergenceJson(v.text_divergence[t], truth));
     json["texts"].push_back(std::move(text));
   }
-  json["sites"] = Json::array();
-  for (size_t s = 0; s < data.sites.size(); ++s)
-    json["sites"].push_back({{"site", graph.sites[static_cast<size_t>(data.sites[s])].Label()},
-                             {"l2_rel", v.site_errors[s]}});
+  json["sites"] = SitesJson(part, v.lane);
+  if (!data.first_tokens.empty() && !data.first_tokens[v.lane].empty())
+    json["first_token"] = FirstTokensJson(part, v.lane);
   if (!v.agreement.empty()) {
     json["free_running"] = AgreementJson(v.agreement[0].second);
     for (size_t i = 1; i < v.agreement.size(); ++i)
@@ -131,6 +135,13 @@ Json ModelJson(const StudyPart& part) {
   for (size_t t = 0; t < spec.texts.size(); ++t)
     json["baseline"]["texts"].push_back(
         {{"text", spec.texts[t].name}, {"ppl", PerplexityJson(report.baseline_texts[t])}});
+  json["baseline"]["sites"] = SitesJson(part, part.data->Baseline());
+  if (!part.data->first_tokens.empty()) {
+    json["baseline"]["first_token"] = FirstTokensJson(part, part.data->Baseline());
+    json["first_prompts"] = Json::array();
+    for (const StudyPrompt& prompt : part.data->first_prompts)
+      json["first_prompts"].push_back(prompt.text);
+  }
   if (report.noise)
     json["noise"] = {{"lanes", spec.noise},
                      {"kld", KldJson(*report.noise)},
@@ -215,9 +226,10 @@ std::string StudyCsv(std::span<const StudyPart> parts) {
 namespace {
 
 // Why variants are vacuous: a line a reason, with the variants it holds for.
-std::string VacuousText(const StudyReport& report) {
+std::string VacuousText(const StudyReport& report, const StudyData& data) {
   std::vector<std::pair<std::string, std::string>> reasons;  // and names
   for (const VariantReport& v : report.variants) {
+    if (IsLayerAlone(data, v.lane)) continue;
     for (const RuleEffect& e : v.rules) {
       if (!e.vacuous()) continue;
       const std::string why = WhyVacuous(e);
@@ -259,6 +271,7 @@ std::string ModelTable(const StudyPart& part, size_t width) {
   if (free_running) table.columns.push_back({"free match"});
   table.columns.push_back({"", Align::kLeft});
   for (const VariantReport& v : report.variants) {
+    if (IsLayerAlone(data, v.lane)) continue;
     const DivergenceSummary& d = v.divergence;
     std::vector<std::string> row = {v.name, WithError(d.kld.value, d.kld.error),
                                     WithError(d.log_ratio.value, d.log_ratio.error),
@@ -269,7 +282,7 @@ std::string ModelTable(const StudyPart& part, size_t width) {
     table.rows.push_back(std::move(row));
   }
   text += "\n" + FormatTable(table, width);
-  return text + VacuousText(report);
+  return text + VacuousText(report, data) + FirstTokenTable(part, width) + LayerTables(part, width);
 }
 
 }  // namespace

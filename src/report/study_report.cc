@@ -1,7 +1,6 @@
 #include "report/study_report.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "report/rule_effects.h"
 
@@ -72,14 +71,7 @@ VariantReport MakeVariant(const StudySpec& spec, const StudyData& data, size_t l
     v.text_divergence.push_back(
         Summarize(TokensOf(data, data.Baseline(), static_cast<int>(t)), text_tokens));
   }
-  for (size_t s = 0; s < data.sites.size(); ++s) {
-    double error = 0, reference = 0;
-    for (const ChunkScore& score : data.scores[lane]) {
-      error += score.sites[s].error;
-      reference += score.sites[s].reference;
-    }
-    v.site_errors.push_back(reference > 0 ? std::sqrt(error / reference) : 0);
-  }
+  if (data.lanes[lane].alone.whole >= 0) return v;  // nothing is generated there
   if (data.prompts.empty()) return v;
   std::vector<std::string> tags = {""};
   for (const StudyPrompt& prompt : data.prompts)

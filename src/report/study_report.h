@@ -37,8 +37,7 @@ struct VariantReport {
   std::vector<Perplexity> text_ppl;  // by text
   std::vector<DivergenceSummary> text_divergence;
   std::vector<std::pair<std::string, Agreement>>
-      agreement;                    // by tag, "" for all; empty without generation
-  std::vector<double> site_errors;  // relative l2, by the study's sites
+      agreement;  // by tag, "" for all; empty without generation
 };
 
 struct StudyReport {

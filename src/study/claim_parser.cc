@@ -10,18 +10,49 @@ namespace {
 
 using Kind = Expression::Kind;
 
+enum class CallKind {
+  kMeasure,    // of a lane, perhaps of one text
+  kSite,       // of a lane's site
+  kFunction,   // of numbers
+  kPredicate,  // a claim by itself
+};
+
 struct CallShape {
   const char* name;
   size_t least, most;  // arguments
-  bool predicate;
+  CallKind kind;
 };
 constexpr CallShape kCalls[] = {
-    {"kld", 1, 2, false},     {"ppl", 1, 2, false},         {"nll", 1, 2, false},
-    {"delta_p", 1, 2, false}, {"rms_delta_p", 1, 2, false}, {"same_top", 1, 2, false},
-    {"mae", 1, 2, false},     {"truth", 1, 2, false},       {"error", 1, 2, false},
-    {"noise", 0, 2, false},   {"overhead", 1, 1, false},    {"identical", 2, 2, true},
-    {"vacuous", 1, 1, true},  {"increasing", 2, 3, true},   {"decreasing", 2, 3, true},
-    {"monotone", 2, 3, true},
+    {"kld", 1, 2, CallKind::kMeasure},
+    {"ppl", 1, 2, CallKind::kMeasure},
+    {"nll", 1, 2, CallKind::kMeasure},
+    {"delta_p", 1, 2, CallKind::kMeasure},
+    {"rms_delta_p", 1, 2, CallKind::kMeasure},
+    {"same_top", 1, 2, CallKind::kMeasure},
+    {"mae", 1, 2, CallKind::kMeasure},
+    {"truth", 1, 2, CallKind::kMeasure},
+    {"noise", 0, 2, CallKind::kMeasure},
+    {"overhead", 1, 1, CallKind::kMeasure},
+    {"first_token", 1, 1, CallKind::kMeasure},
+    {"first_rank", 1, 1, CallKind::kMeasure},
+    {"error", 2, 2, CallKind::kSite},
+    {"truth_error", 2, 2, CallKind::kSite},
+    {"contributed", 2, 2, CallKind::kSite},
+    {"inherited", 2, 2, CallKind::kSite},
+    {"rms", 2, 2, CallKind::kSite},
+    {"mean", 2, 2, CallKind::kSite},
+    {"growth", 2, 2, CallKind::kSite},
+    {"drift", 2, 2, CallKind::kSite},
+    {"abs", 1, 1, CallKind::kFunction},
+    {"max", 2, 100, CallKind::kFunction},
+    {"min", 2, 100, CallKind::kFunction},
+    {"identical", 2, 2, CallKind::kPredicate},
+    {"vacuous", 1, 1, CallKind::kPredicate},
+    {"increasing", 2, 3, CallKind::kPredicate},
+    {"decreasing", 2, 3, CallKind::kPredicate},
+    {"monotone", 2, 3, CallKind::kPredicate},
+    {"largest", 3, 4, CallKind::kPredicate},
+    {"anomalous", 2, 4, CallKind::kPredicate},
 };
 
 const CallShape* FindCall(const std::string& name) {
@@ -31,7 +62,17 @@ const CallShape* FindCall(const std::string& name) {
 }
 
 bool IsSeries(const std::string& name) {
-  return name == "increasing" || name == "decreasing" || name == "monotone";
+  return name == "increasing" || name == "decreasing" || name == "monotone" || name == "largest" ||
+         name == "anomalous";
+}
+bool IsOfSite(const Expression& e) {
+  const CallShape* call = e.kind == Kind::kCall ? FindCall(e.text) : nullptr;
+  return call != nullptr && call->kind == CallKind::kSite;
+}
+
+// Measures of sites that lanes of one layer alone give.
+bool NeedsLayersAlone(const std::string& name) {
+  return name == "contributed" || name == "inherited";
 }
 
 class Parser {
@@ -57,9 +98,10 @@ class Parser {
     if (at_ != text_.size()) return Expected("the end");
     const bool comparison = left.kind >= Kind::kLess;
     const CallShape* call = left.kind == Kind::kCall ? FindCall(left.text) : nullptr;
-    if (!comparison && (call == nullptr || !call->predicate))
+    if (!comparison && (call == nullptr || call->kind != CallKind::kPredicate))
       return Expected(
-          "a comparison or one of identical, vacuous, monotone, increasing, decreasing");
+          "a comparison or one of identical, vacuous, monotone, increasing, decreasing, largest, "
+          "anomalous");
     RETURN_IF_ERROR(Check(left, !comparison));
     return left;
   }
@@ -162,11 +204,18 @@ class Parser {
       return Fail("{}: claim \"{}\": unknown measure '{}'{}", spec_.path, text_, e.text,
                   DidYouMean(e.text, names));
     }
-    if (call->predicate && !predicate_allowed)
+    if (call->kind == CallKind::kPredicate && !predicate_allowed)
       return Fail("{}: claim \"{}\": '{}' is no number", spec_.path, text_, e.text);
+    if (call->kind == CallKind::kSite && e.parts.size() != 2)
+      return Fail("{}: claim \"{}\": '{}' takes a variant and a site as its arguments", spec_.path,
+                  text_, e.text);
     if (e.parts.size() < call->least || e.parts.size() > call->most)
       return Fail("{}: claim \"{}\": '{}' takes {} to {} arguments, found {}", spec_.path, text_,
                   e.text, call->least, call->most, e.parts.size());
+    if (call->kind == CallKind::kFunction) {
+      for (const Expression& part : e.parts) RETURN_IF_ERROR(Check(part, false));
+      return {};
+    }
     return IsSeries(e.text) ? CheckSeries(e) : CheckNames(e);
   }
 
@@ -175,7 +224,7 @@ class Parser {
       if (e.parts[i].kind != Kind::kText)
         return Fail("{}: claim \"{}\": '{}' takes quoted names", spec_.path, text_, e.text);
       const std::string& name = e.parts[i].text;
-      if (e.text == "error" && i == 1) continue;  // a site: checked against the model
+      if (IsOfSite(e) && i == 1) continue;  // a site: checked against the model
       const char* what = i == 1 && e.text != "identical" ? "text" : "variant";
       if (e.text == "noise") what = Several() && i == 0 ? "model" : "text";
       const std::vector<std::string> known = NamesOf(what);
@@ -183,14 +232,29 @@ class Parser {
         return Fail("{}: claim \"{}\": no {} is named '{}'{}", spec_.path, text_, what, name,
                     DidYouMean(name, known));
     }
-    if (e.text == "noise" && (Several() ? e.parts.empty() : e.parts.size() > 1))
+    if ((e.text == "truth" || e.text == "truth_error") && !spec_.truth)
+      return Fail("{}: claim \"{}\": '{}' needs truth = true in the study", spec_.path, text_,
+                  e.text);
+    if (e.text.starts_with("first_") && !spec_.first_token)
+      return Fail("{}: claim \"{}\": '{}' needs first_token in the study", spec_.path, text_,
+                  e.text);
+    if (NeedsLayersAlone(e.text)) RETURN_IF_ERROR(CheckLayersAlone(e));
+    return e.text == "noise" ? CheckNoise(e) : Status{};
+  }
+
+  Status CheckLayersAlone(const Expression& e) const {
+    for (const StudySpec& part : parts_)
+      for (const StudyVariant& v : part.variants)
+        if (v.of == e.parts[0].text) return {};
+    return Fail("{}: claim \"{}\": '{}' needs by_layer = true in variant '{}'", spec_.path, text_,
+                e.text, e.parts[0].text);
+  }
+
+  Status CheckNoise(const Expression& e) const {
+    if (Several() ? e.parts.empty() : e.parts.size() > 1)
       return Fail("{}: claim \"{}\": 'noise' takes {}", spec_.path, text_,
                   Several() ? "a model, and perhaps a text" : "at most a text");
-    if (e.text == "error" && e.parts.size() == 1)
-      return Fail("{}: claim \"{}\": 'error' takes a variant and a site", spec_.path, text_);
-    if (e.text == "truth" && !spec_.truth)
-      return Fail("{}: claim \"{}\": 'truth' needs truth = true in the study", spec_.path, text_);
-    if (e.text == "noise" && spec_.noise == 0)
+    if (spec_.noise == 0)
       return Fail("{}: claim \"{}\": 'noise' needs noise = N in the study", spec_.path, text_);
     return {};
   }
@@ -217,7 +281,7 @@ class Parser {
     std::vector<std::string> sweeps;
     for (const StudySpec& part : parts_) {
       for (const StudyVariant& v : part.variants) {
-        const std::string key = part.prefix + v.site + " " + v.format;
+        const std::string key = SweepKey(part, v);
         if (v.layer && std::find(sweeps.begin(), sweeps.end(), key) == sweeps.end())
           sweeps.push_back(key);
       }
@@ -229,26 +293,47 @@ class Parser {
     if (e.parts[1].kind != Kind::kName || e.parts[1].text != "layer")
       return Fail("{}: claim \"{}\": the second argument of '{}' is the word layer", spec_.path,
                   text_, e.text);
-    if (e.parts[0].kind == Kind::kCall && e.parts[0].text == "error" &&
-        e.parts[0].parts.size() == 2 && e.parts.size() == 2)
+    RETURN_IF_ERROR(CheckSeriesEnd(e));
+    if (IsOfSite(e.parts[0]) && e.parts[0].parts.size() == 2) {
+      if (SweepOf(e) != nullptr)
+        return Fail("{}: claim \"{}\": '{}' of a site takes no sweep", spec_.path, text_, e.text);
       return CheckNames(e.parts[0]);
+    }
     const CallShape* measure = e.parts[0].kind == Kind::kName ? FindCall(e.parts[0].text) : nullptr;
-    if (measure == nullptr || measure->predicate || measure->most != 2 ||
-        e.parts[0].text == "error")
+    if (measure == nullptr || measure->kind != CallKind::kMeasure || measure->least != 1 ||
+        measure->most != 2)
       return Fail(
-          "{}: claim \"{}\": the first argument of '{}' is a measure's name, or error('VARIANT', "
-          "'SITE')",
+          "{}: claim \"{}\": the first argument of '{}' is a measure's name, or one of a site, "
+          "such "
+          "as error('VARIANT', 'SITE')",
           spec_.path, text_, e.text);
     const std::vector<std::string> sweeps = LayerSweeps();
-    if (e.parts.size() == 2 && sweeps.size() != 1)
+    const Expression* sweep = SweepOf(e);
+    if (sweep == nullptr && sweeps.size() != 1)
       return Fail(
           "{}: claim \"{}\": {} sweeps go over layers; say which as a third argument, such as '{}'",
           spec_.path, text_, sweeps.size(), sweeps.empty() ? "ffn_norm bf16" : sweeps[0]);
-    if (e.parts.size() == 3 &&
-        (e.parts[2].kind != Kind::kText ||
-         std::find(sweeps.begin(), sweeps.end(), e.parts[2].text) == sweeps.end()))
+    if (sweep != nullptr && std::find(sweeps.begin(), sweeps.end(), sweep->text) == sweeps.end())
       return Fail("{}: claim \"{}\": no sweep over layers is '{}'{}", spec_.path, text_,
-                  e.parts[2].text, DidYouMean(e.parts[2].text, sweeps));
+                  sweep->text, DidYouMean(sweep->text, sweeps));
+    return {};
+  }
+
+  // What stands after S and layer: the sweep, and last the layers of `largest` or the layer of
+  // `anomalous`.
+  Status CheckSeriesEnd(const Expression& e) const {
+    const size_t most = e.parts.size() - (e.text == "largest" || NamesLayer(e) ? 1 : 0);
+    for (size_t i = 2; i < e.parts.size(); ++i) {
+      const bool layers = i >= most;
+      if (layers && e.text == "largest" &&
+          (e.parts[i].kind != Kind::kText || !LayersOfText(e.parts[i].text).has_value()))
+        return Fail("{}: claim \"{}\": 'largest' ends with its layers, such as '0,-1'", spec_.path,
+                    text_);
+      if (!layers && e.parts[i].kind != Kind::kText)
+        return Fail("{}: claim \"{}\": no sweep over layers is '{}'", spec_.path, text_,
+                    e.parts[i].text);
+    }
+    if (most > 3) return Fail("{}: claim \"{}\": '{}' takes one sweep", spec_.path, text_, e.text);
     return {};
   }
 
@@ -261,6 +346,28 @@ class Parser {
 
 }  // namespace
 
+std::string SweepKey(const StudySpec& part, const StudyVariant& v) {
+  return v.of.empty() ? part.prefix + v.site + " " + v.format : v.of;
+}
+
+bool NamesLayer(const Expression& e) {
+  const Expression& last = e.parts.back();
+  return e.text == "anomalous" &&
+         (last.kind == Kind::kNumber ||
+          (last.kind == Kind::kNegate && last.parts[0].kind == Kind::kNumber));
+}
+
+const Expression* SweepOf(const Expression& e) {
+  const size_t end = e.parts.size() - (e.text == "largest" || NamesLayer(e) ? 1 : 0);
+  return end > 2 ? &e.parts[2] : nullptr;
+}
+
+std::optional<LayerSelection> LayersOfText(const std::string& text) {
+  const auto rule = ParseRule("l_out[" + text + "]=f32");
+  if (!rule || text.empty() || rule->layers.ranges.empty()) return std::nullopt;
+  return rule->layers;
+}
+
 Result<Expression> ParseClaim(const std::string& text, std::span<const StudySpec> parts) {
   return Parser(text, parts).Parse();
 }
@@ -271,16 +378,25 @@ void CollectNeeds(const Expression& e, const StudySpec& part, RunOptions* option
            std::any_of(part.variants.begin(), part.variants.end(),
                        [&](const StudyVariant& v) { return v.name == name; });
   };
-  if (e.kind == Kind::kCall && e.text == "error") {
+  const auto need_site = [&](const std::string& site) {
+    options->error_sites.push_back(site.substr(0, site.find('[')));
+    if (e.text == "growth" && options->error_sites.back() == "l_out")
+      options->error_sites.push_back("embd");  // what layer 0 grows from
+  };
+  if (IsOfSite(e)) {
     if (!in_part(e.parts[0].text)) return;
     const std::string& site = e.parts[1].text;
-    options->error_sites.push_back(site.substr(0, site.find('[')));
-    options->error_labels.push_back(site);
+    need_site(site);
+    const bool all_layers = e.text == "growth" || e.text == "drift";
+    if (!all_layers || site.find('[') != std::string::npos) options->error_labels.push_back(site);
     return;
   }
-  if (e.kind == Kind::kCall && IsSeries(e.text)) {  // of error, over all layers
-    if (e.parts[0].kind == Kind::kCall && in_part(e.parts[0].parts[0].text))
-      options->error_sites.push_back(e.parts[0].parts[1].text);
+  if (e.kind == Kind::kCall && IsSeries(e.text)) {  // of a site, over all layers
+    const Expression& what = e.parts[0];
+    if (what.kind != Kind::kCall || !in_part(what.parts[0].text)) return;
+    options->error_sites.push_back(what.parts[1].text);
+    if (what.text == "growth" && what.parts[1].text == "l_out")
+      options->error_sites.push_back("embd");
     return;
   }
   if (e.kind == Kind::kCall && e.text == "overhead" && in_part(e.parts[0].text))

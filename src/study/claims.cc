@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "measure/outlier.h"
 #include "measure/statistics.h"
 #include "ops/elementary.h"
 
@@ -61,6 +62,8 @@ class Judge {
         timing_at_[{m, lane}] = groups_;
         AddStratum(timing.baseline.size());
       }
+      first_prompt_.push_back(groups_);
+      AddStratum(models[m].data->first_prompts.size());
     }
   }
 
@@ -74,6 +77,8 @@ class Judge {
       claim->detail = fmt::format("exact, over {} chunks", data.chunks.size());
       return;
     }
+    if (e.text == "largest") return Largest(e, claim);
+    if (e.text == "anomalous") return Anomalous(e, claim);
     Series(e, claim);
   }
 
@@ -163,17 +168,93 @@ class Judge {
     };
   }
 
-  // Relative l2 error of the lane's site (index into data.sites) against the baseline's.
-  Statistic ErrorOf(LaneOf of, size_t site) const {
-    return [this, of, site](std::span<const uint32_t> times) {
-      const std::vector<ChunkScore>& scores = Data(of).scores[of.lane];
-      const auto of_group = times.subspan(first_group_[of.model]);
-      double error = 0, reference = 0;
-      for (size_t c = 0; c < scores.size(); ++c) {
-        error += of_group[c] * scores[c].sites[site].error;
-        reference += of_group[c] * scores[c].sites[site].reference;
+  SiteSums SumsAt(LaneOf of, size_t site, std::span<const uint32_t> times) const {
+    const std::vector<ChunkScore>& scores = Data(of).scores[of.lane];
+    const auto of_group = times.subspan(first_group_[of.model]);
+    SiteSums sums;
+    for (size_t c = 0; c < scores.size(); ++c) sums.Add(scores[c].sites[site], of_group[c]);
+    return sums;
+  }
+  // The variant's lane of this layer alone; none without by_layer.
+  std::optional<LaneOf> Alone(LaneOf of, int layer) const {
+    const StudyData& data = Data(of);
+    for (size_t l = 0; l < data.lanes.size(); ++l)
+      if (data.lanes[l].alone.whole == static_cast<int>(of.lane) &&
+          data.lanes[l].alone.layer == layer)
+        return LaneOf{of.model, l};
+    return std::nullopt;
+  }
+  // Index into data.sites, -1: not measured.
+  int SiteIndex(LaneOf of, const std::string& name, int layer) const {
+    for (size_t i = 0; i < Data(of).sites.size(); ++i)
+      if (SiteOf(of, i).name == name && SiteOf(of, i).layer == layer) return static_cast<int>(i);
+    return -1;
+  }
+  // A measure of one lane's site (index into data.sites).
+  Statistic SiteMeasure(const std::string& name, LaneOf of, size_t site) const {
+    if (name == "contributed" || name == "inherited") {
+      const auto alone = Alone(of, SiteOf(of, site).layer);
+      if (!alone) return Unknown();
+      return [this, alone, site, own = name == "contributed"](std::span<const uint32_t> times) {
+        const SiteSums sums = SumsAt(*alone, site, times);
+        return std::sqrt((own ? sums.error : sums.inherited) / sums.reference);
+      };
+    }
+    if (name == "growth") {
+      const Site& here = SiteOf(of, site);
+      const int before = here.layer == 0 && here.name == "l_out"
+                             ? SiteIndex(of, "embd", -1)
+                             : SiteIndex(of, here.name, here.layer - 1);
+      return before < 0 ? Unknown() : RmsRatio(of, site, static_cast<size_t>(before));
+    }
+    return [this, name, of, site](std::span<const uint32_t> times) {
+      const SiteSums sums = SumsAt(of, site, times);
+      if (name == "error") return std::sqrt(sums.error / sums.reference);
+      if (name == "truth_error") return std::sqrt(sums.truth_error / sums.truth_reference);
+      if (name == "rms") return std::sqrt(sums.squares / sums.count);
+      if (name == "mean") return sums.sum / sums.count;
+      CHECK(name == "drift");
+      const SiteSums base = SumsAt({of.model, Data(of).Baseline()}, site, times);
+      return (sums.sum / sums.count - base.sum / base.count) / std::sqrt(base.squares / base.count);
+    };
+  }
+  Statistic RmsRatio(LaneOf of, size_t site, size_t before) const {
+    return [this, of, site, before](std::span<const uint32_t> times) {
+      const SiteSums a = SumsAt(of, before, times), b = SumsAt(of, site, times);
+      return std::sqrt((b.squares / b.count) / (a.squares / a.count));
+    };
+  }
+  static Statistic Unknown() {
+    return [](std::span<const uint32_t>) { return std::nan(""); };
+  }
+  // Of 'SITE[LAYER]', or of 'SITE' in all layers.
+  Statistic CompileSite(const std::string& name, LaneOf of, const std::string& written) const {
+    const std::string label = AbsoluteLabel(written, models_[of.model].graph->layers);
+    std::vector<size_t> layers;  // of the name
+    for (size_t i = 0; i < Data(of).sites.size(); ++i) {
+      if (SiteOf(of, i).Label() == label) return SiteMeasure(name, of, i);
+      if (SiteOf(of, i).name == label) layers.push_back(i);
+    }
+    if (name == "growth" && layers.size() > 1) return RmsRatio(of, layers.back(), layers.front());
+    if (name != "drift" || layers.empty()) return Unknown();  // of a layer that is not
+    std::vector<Statistic> each;
+    for (const size_t i : layers) each.push_back(SiteMeasure(name, of, i));
+    return [each](std::span<const uint32_t> times) {
+      double squares = 0;
+      for (const Statistic& drift : each) squares += drift(times) * drift(times);
+      return std::sqrt(squares / static_cast<double>(each.size()));
+    };
+  }
+  Statistic FirstOf(LaneOf of, bool rank) const {
+    return [this, of, rank](std::span<const uint32_t> times) {
+      const auto& tokens = Data(of).first_tokens[of.lane];
+      double total = 0, count = 0;
+      for (size_t p = 0; p < tokens.size(); ++p) {
+        const double n = times[first_prompt_[of.model] + p];
+        total += n * (rank ? static_cast<double>(tokens[p].rank) : double(tokens[p].rank == 0));
+        count += n;
       }
-      return std::sqrt(error / reference);
+      return total / count;
     };
   }
   Statistic OverheadOf(LaneOf of) const {
@@ -206,16 +287,36 @@ class Judge {
     }
   }
 
+  // Whether the call is of a lane's site.
+  static bool IsSiteMeasure(const Expression& e) {
+    static constexpr const char* kNames[] = {"error", "truth_error", "contributed", "inherited",
+                                             "rms",   "mean",        "growth",      "drift"};
+    return std::find(std::begin(kNames), std::end(kNames), e.text) != std::end(kNames);
+  }
+  // abs, max, min
+  Statistic CompileFunction(const Expression& e) const {
+    std::vector<Statistic> parts;
+    for (const Expression& part : e.parts) parts.push_back(Compile(part));
+    return [parts, name = e.text](std::span<const uint32_t> times) {
+      double result = parts[0](times);
+      if (name == "abs") return std::abs(result);
+      for (size_t i = 1; i < parts.size(); ++i) {
+        const double x = parts[i](times);
+        if (std::isnan(x) || (name == "max" ? x > result : x < result)) result = x;
+      }
+      return result;
+    };
+  }
+
   Statistic CompileCall(const Expression& e) const {
     if (e.text == "noise") return CompileNoise(e);
+    if (e.text == "abs" || e.text == "max" || e.text == "min") return CompileFunction(e);
     const LaneOf lane = Lane(e.parts[0].text);
     if (e.text == "overhead") return OverheadOf(lane);
-    if (e.text == "error") {
-      const std::vector<int>& sites = Data(lane).sites;
-      for (size_t i = 0; i < sites.size(); ++i)
-        if (SiteOf(lane, i).Label() == e.parts[1].text) return ErrorOf(lane, i);
-      return [](std::span<const uint32_t>) { return std::nan(""); };  // no such layer
-    }
+    if (e.text.starts_with("first_"))
+      return Data(lane).first_tokens[lane.lane].empty() ? Unknown()
+                                                        : FirstOf(lane, e.text == "first_rank");
+    if (IsSiteMeasure(e)) return CompileSite(e.text, lane, e.parts[1].text);
     return MeasureOf(e.text, lane, e.parts.size() == 2 ? Text(e.parts[1].text) : -1);
   }
 
@@ -320,33 +421,134 @@ class Judge {
                                 Data(a).chunks.size());
   }
 
-  // The statistics by layer that a series speaks of.
-  std::vector<Statistic> SeriesOf(const Expression& e) const {
-    std::vector<Statistic> series;
+  // The statistics by layer that a series speaks of; those that cannot be measured are left out.
+  struct ByLayer {
+    std::vector<int> layers;
+    std::vector<Statistic> statistics;
+  };
+  ByLayer SeriesOf(const Expression& e) const {
+    ByLayer series;
     const Expression& what = e.parts[0];
     if (what.kind == Kind::kCall) {  // error('VARIANT', 'SITE')
       const LaneOf of = Lane(what.parts[0].text);
-      for (size_t i = 0; i < Data(of).sites.size(); ++i)
-        if (SiteOf(of, i).name == what.parts[1].text) series.push_back(ErrorOf(of, i));
+      const std::vector<uint32_t> once(groups_, 1);
+      for (size_t i = 0; i < Data(of).sites.size(); ++i) {
+        if (SiteOf(of, i).name != what.parts[1].text) continue;
+        const Statistic measure = SiteMeasure(what.text, of, i);
+        if (what.text == "growth" && std::isnan(measure(once))) continue;  // no layer before
+        series.layers.push_back(SiteOf(of, i).layer);
+        series.statistics.push_back(measure);
+      }
       return series;
     }
+    const Expression* sweep = SweepOf(e);
     std::map<int, LaneOf> by_layer;
     for (size_t m = 0; m < models_.size(); ++m) {
       const auto& [spec, data, graph] = models_[m];
       for (size_t l = 0; l < data->lanes.size(); ++l) {
         if (data->lanes[l].variant < 0) continue;
         const StudyVariant& v = spec->variants[static_cast<size_t>(data->lanes[l].variant)];
-        const std::string sweep = spec->prefix + v.site + " " + v.format;
-        if (v.layer && (e.parts.size() == 2 || sweep == e.parts[2].text))
+        if (v.layer && (sweep == nullptr || SweepKey(*spec, v) == sweep->text))
           by_layer[*v.layer] = {m, l};
       }
     }
-    for (const auto& [layer, lane] : by_layer) series.push_back(MeasureOf(what.text, lane, -1));
+    for (const auto& [layer, lane] : by_layer) {
+      series.layers.push_back(layer);
+      series.statistics.push_back(MeasureOf(what.text, lane, -1));
+    }
     return series;
+  }
+  std::string SeriesText(const ByLayer& series) const {
+    const std::vector<uint32_t> once(groups_, 1);
+    std::string text = "by layer";
+    for (size_t i = 0; i < series.layers.size(); ++i)
+      text += fmt::format(" {}: {:.4g}", series.layers[i], series.statistics[i](once));
+    return text;
+  }
+
+  // Whether the least of the layers named is above the largest of the others.
+  void Largest(const Expression& e, JudgedClaim* claim) const {
+    const ByLayer series = SeriesOf(e);
+    const LayerSelection wanted = *LayersOfText(e.parts.back().text);
+    const int layers = series.layers.empty() ? 0 : series.layers.back() + 1;
+    std::vector<size_t> named, others;
+    for (size_t i = 0; i < series.layers.size(); ++i)
+      (wanted.Contains(series.layers[i], layers) ? named : others).push_back(i);
+    claim->detail = SeriesText(series);
+    if (named.empty() || others.empty()) {
+      claim->detail += "; no layers on both sides";
+      return;
+    }
+    const auto gap = [&](std::span<const uint32_t> times) {
+      double least = INFINITY, most = -INFINITY;
+      for (const size_t i : named) least = std::min(least, series.statistics[i](times));
+      for (const size_t i : others) most = std::max(most, series.statistics[i](times));
+      return least - most;
+    };
+    const Estimate d = EstimateOf(gap, alpha_);
+    claim->detail += "; least of the named - largest of the others = " + Describe(e, d, alpha_);
+    if (d.known && d.interval.low > 0) claim->verdict = Verdict::kSupported;
+    if (d.known && d.interval.high < 0) claim->verdict = Verdict::kRefuted;
+  }
+
+  // Bonferroni's outlier test over depth: docs/measures.md, "An anomalous layer".
+  void Anomalous(const Expression& e, JudgedClaim* claim) const {
+    const ByLayer series = SeriesOf(e);
+    claim->detail = SeriesText(series);
+    const size_t n = series.layers.size();
+    if (n < 5) {
+      claim->detail += fmt::format("; {} layers say nothing of one of them, at least 5 do", n);
+      return;
+    }
+    const std::string& measure = e.parts[0].text;
+    const bool logarithm = measure != "drift" && measure != "mean" && measure != "delta_p";
+    const auto values = [&](std::span<const uint32_t> times) {
+      std::vector<double> y;
+      for (const Statistic& s : series.statistics)
+        y.push_back(logarithm ? Logarithm(s(times)) : s(times));
+      return y;
+    };
+    const double critical =
+        StudentQuantile(alpha_ / static_cast<double>(n), static_cast<double>(n - 3));
+    const std::vector<uint32_t> once(groups_, 1);
+    const auto residuals = [&](std::span<const uint32_t> times) {
+      const std::vector<double> y = values(times);
+      std::vector<double> t;
+      for (size_t i = 0; i < n; ++i) t.push_back(std::abs(StudentisedResidual(y, i)));
+      return t;
+    };
+    const std::vector<double> now = residuals(once);
+    size_t at = static_cast<size_t>(std::max_element(now.begin(), now.end()) - now.begin());
+    if (NamesLayer(e)) {
+      const Expression& last = e.parts.back();
+      const double written = last.kind == Kind::kNegate ? -last.parts[0].number : last.number;
+      const int layer =
+          static_cast<int>(written < 0 ? written + series.layers.back() + 1 : written);
+      const auto found = std::find(series.layers.begin(), series.layers.end(), layer);
+      if (found == series.layers.end()) {
+        claim->detail += fmt::format("; there is no layer {}", layer);
+        return;
+      }
+      at = static_cast<size_t>(found - series.layers.begin());
+    }
+    const bool any = !NamesLayer(e);
+    const auto excess = [&](std::span<const uint32_t> times) {
+      const std::vector<double> t = residuals(times);
+      const double value = any ? *std::max_element(t.begin(), t.end()) : t[at];
+      return std::min(value, 1e300) - critical;
+    };
+    const Estimate d = EstimateOf(excess, alpha_);
+    claim->detail += fmt::format(
+        "; |t| of layer {} = {:.4g}{}, critical {:.4g} at {} degrees; "
+        "difference {}",
+        series.layers[at], now[at], any ? ", the largest" : "", critical, n - 3,
+        Describe(e, d, alpha_));
+    if (d.known && d.interval.low > 0) claim->verdict = Verdict::kSupported;
+    if (d.known && d.interval.high < 0) claim->verdict = Verdict::kRefuted;
   }
 
   void Series(const Expression& e, JudgedClaim* claim) const {
-    const std::vector<Statistic> series = SeriesOf(e);
+    const std::vector<Statistic> series = SeriesOf(e).statistics;
     if (series.size() < 2) {
       claim->detail = fmt::format("{} layer: no direction", series.size());
       return;
@@ -386,6 +588,7 @@ class Judge {
   std::vector<size_t> strata_;
   size_t groups_ = 0;
   std::vector<size_t> first_group_;                        // of a model's chunks
+  std::vector<size_t> first_prompt_;                       // of a model's first tokens
   std::map<std::pair<size_t, size_t>, size_t> timing_at_;  // (model, lane) -> its first group
 };
 

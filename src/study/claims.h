@@ -7,26 +7,42 @@
 //             ppl, nll('VARIANT' [, 'TEXT'])   perplexity, mean negative log-likelihood
 //             delta_p, rms_delta_p, same_top, mae('VARIANT' [, 'TEXT'])
 //             truth('VARIANT' [, 'TEXT'])      mean KL(truth || variant)
-//             error('VARIANT', 'SITE[LAYER]')  relative l2 error of a site against the baseline
+//             error, truth_error('VARIANT', 'SITE[LAYER]')
+//                                              relative l2 error of a site against baseline, truth
+//             contributed, inherited('VARIANT', 'SITE[LAYER]')
+//                                              its parts, with by_layer = true
+//             rms, mean('VARIANT', 'SITE[LAYER]')
+//             growth('VARIANT', 'SITE[LAYER]') rms over that of the layer before; of 'SITE': of the
+//                                              last layer over the first
+//             drift('VARIANT', 'SITE[LAYER]')  (mean - the baseline's) / the baseline's rms; of
+//                                              'SITE': its root mean square over the layers
+//             first_token, first_rank('VARIANT')
+//                                              share of prompts with the baseline's first token;
+//                                              mean rank of that token
+//             abs(x), max(x, ...), min(x, ...) of numbers
 //             noise(['TEXT'])                  mean kld of the noise lanes; noise('MODEL' [,
 //             'TEXT'])
 //                                              in a study of several models
 //             overhead('VARIANT')              time alone / time of the baseline alone - 1
 //   predicate = identical('A', 'B') | vacuous('VARIANT')
 //             | increasing(S, layer) | decreasing(S, layer) | monotone(S, layer)
+//             | largest(S, layer, 'LAYERS')     the largest of S are those of these layers: '0,-1'
+//             | anomalous(S, layer [, NUMBER])  S of that layer, or of any, is an outlier
 //   In a study of several models a VARIANT is "MODEL: NAME", and so are 'SITE FORMAT' below.
 //   S       = a measure's name: that measure of the sweep's variants, by layer (a third argument
 //   'SITE FORMAT' says which sweep),
-//             or error('VARIANT', 'SITE'): that site's error by layer
+//             or error('VARIANT', 'SITE') and its like: that of the site by layer
 #ifndef VERNIER_STUDY_CLAIMS_H_
 #define VERNIER_STUDY_CLAIMS_H_
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/recipe.h"
 #include "study/run.h"
 #include "study/spec.h"
 
@@ -58,6 +74,13 @@ struct Expression {
 // Checks syntax, and every variant, text and measure named; errors name the claim and the nearest
 // right name. `parts`: the study of each model, sweeps expanded (study/spec.h).
 Result<Expression> ParseClaim(const std::string& text, std::span<const StudySpec> parts);
+
+// What a series says beside the measure: the sweep it goes over (null: the only one), whether its
+// last argument is a layer, the layers in a text ("0,-1"); and the name of a variant's sweep.
+const Expression* SweepOf(const Expression& series);
+bool NamesLayer(const Expression& series);
+std::optional<LayerSelection> LayersOfText(const std::string& text);
+std::string SweepKey(const StudySpec& part, const StudyVariant& variant);
 
 // What running one model's study must measure for a claim beside the usual: names of sites, of
 // variants to be timed.

@@ -1,6 +1,7 @@
 #include "study/run.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,8 @@
 #include "base/names.h"
 #include "engine/generate.h"
 #include "model/utf8.h"
+#include "study/corrections.h"
+#include "study/first_token.h"
 
 namespace vernier {
 namespace {
@@ -19,32 +22,18 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Result<StudyLane> MakeLane(Model& model, LaneKind kind, std::string name,
-                           const std::vector<std::string>& before,
-                           const std::vector<std::string>& own, uint64_t seed,
-                           const std::shared_ptr<const StaticScales>& scales) {
-  std::vector<std::string> rules = before;
-  rules.insert(rules.end(), own.begin(), own.end());
-  ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(rules));
-  recipe.scales = scales;
-  StudyLane lane;
-  lane.kind = kind;
-  lane.name = std::move(name);
-  lane.own_rules = before.size();
-  ASSIGN_OR_RETURN(lane.plan, MakePlan(model, recipe, seed));
-  return lane;
-}
-
 // The store's key of a lane: all its numbers depend on.
 std::string LaneKey(Model& model, const std::vector<StudyLane>& lanes, const StudyLane& lane,
                     const std::vector<int>& sites) {
-  Hash128 key = Combine(HashText(kNumericsVersion), model.hash());
+  Hash128 key = Combine(Combine(HashText(kNumericsVersion), HashText(kSitesVersion)), model.hash());
   key = Combine(key, lane.plan.identity);
   for (const Rule& rule : lane.plan.recipe.rules) key = Combine(key, HashText(rule.text));
   key = Combine(Combine(key, lane.plan.seed), lanes[0].plan.identity);
   for (const StudyLane& other : lanes)
     if (other.kind == LaneKind::kTruth) key = Combine(key, other.plan.identity);
   for (const int site : sites) key = Combine(key, static_cast<uint64_t>(site));
+  if (lane.alone.whole >= 0)
+    key = Combine(key, lanes[static_cast<size_t>(lane.alone.whole)].plan.identity);
   return key.Hex();
 }
 
@@ -73,15 +62,22 @@ class InputReader {
   Status Read() {
     RETURN_IF_ERROR(ReadChunks());
     RETURN_IF_ERROR(ChooseSites());
-    if (spec_.generate) RETURN_IF_ERROR(ReadPrompts());
-    return {};
+    if (spec_.generate) {
+      ASSIGN_OR_RETURN(data_.prompts, ReadPrompts(spec_.generate->prompts, spec_.generate->limit));
+    }
+    if (spec_.first_token) {
+      ASSIGN_OR_RETURN(data_.first_prompts,
+                       ReadPrompts(spec_.first_token->prompts, spec_.first_token->limit));
+    }
+    return CheckCorrections();
   }
 
  private:
   Status ReadChunks();
   Status ChooseSites();
   Status CheckLabels() const;
-  Status ReadPrompts();
+  Status CheckCorrections() const;
+  Result<std::vector<StudyPrompt>> ReadPrompts(const std::string& path, size_t limit);
 
   const StudySpec& spec_;
   Model& model_;
@@ -129,8 +125,16 @@ Status InputReader::ReadChunks() {
     const auto tokens = tokenizer->Encode(text, {});
     if (!tokens) return Fail("{}: {}", spec_.texts[t].path, tokens.error().message);
     auto chunks = PerplexityChunks(*tokens, spec_.context, tokenizer->adds_bos(), tokenizer->bos(),
-                                   spec_.chunks);
+                                   spec_.chunks + spec_.fit_chunks);
     if (!chunks) return Fail("{}: {}", spec_.texts[t].path, chunks.error().message);
+    if (spec_.fit_chunks > 0 && chunks->size() < spec_.chunks + spec_.fit_chunks)
+      return Fail(
+          "{}: has {} chunks of {} tokens; expected {} to score and {} to fit corrections on",
+          spec_.texts[t].path, chunks->size(), spec_.context, spec_.chunks, spec_.fit_chunks);
+    const auto scored = chunks->end() - static_cast<std::ptrdiff_t>(spec_.fit_chunks);
+    data_.fit_chunks.insert(data_.fit_chunks.end(), std::make_move_iterator(scored),
+                            std::make_move_iterator(chunks->end()));
+    chunks->erase(scored, chunks->end());
     for (Chunk& chunk : *chunks) {
       data_.chunks.push_back(std::move(chunk));
       data_.text_of_chunk.push_back(t);
@@ -141,6 +145,7 @@ Status InputReader::ReadChunks() {
 
 Status InputReader::ChooseSites() {
   std::set<std::string> names = {"l_out"};
+  names.insert(spec_.observe.begin(), spec_.observe.end());
   names.insert(options_.error_sites.begin(), options_.error_sites.end());
   std::set<std::string> found;
   std::vector<std::string> known;
@@ -156,17 +161,34 @@ Status InputReader::ChooseSites() {
     if (!found.contains(name))
       return Fail("{}: a claim speaks of site '{}', which the model has not{}", spec_.path, name,
                   DidYouMean(name, known));
+  for (const std::string& name : spec_.observe)
+    if (!found.contains(name))
+      return Fail("{}: 'observe': no site is named '{}'{}", spec_.path, name,
+                  DidYouMean(name, known));
   return CheckLabels();
+}
+
+Status InputReader::CheckCorrections() const {
+  std::vector<std::string> known;
+  for (const Site& site : model_.graph().sites)
+    if (site.layer >= 0 && site.inner == InnerSite::kNone) known.push_back(site.name);
+  for (const StudyVariant& v : spec_.variants)
+    if (v.correct && std::find(known.begin(), known.end(), v.correct->site) == known.end())
+      return Fail("{}: variant '{}': 'correct': no layer has a site '{}'{}", spec_.path, v.name,
+                  v.correct->site, DidYouMean(v.correct->site, known));
+  return {};
 }
 
 Status InputReader::CheckLabels() const {
   std::vector<std::string> labels;
   for (const int site : data_.sites)
     labels.push_back(model_.graph().sites[static_cast<size_t>(site)].Label());
-  for (const std::string& label : options_.error_labels)
+  for (const std::string& written : options_.error_labels) {
+    const std::string label = AbsoluteLabel(written, model_.graph().layers);
     if (std::find(labels.begin(), labels.end(), label) == labels.end())
       return Fail("{}: a claim speaks of site '{}', which the model has not{}", spec_.path, label,
                   DidYouMean(label, labels));
+  }
   return {};
 }
 
@@ -213,10 +235,23 @@ Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
 Status Runner::ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes) {
   std::vector<size_t> all = {data_.Baseline()};
   if (data_.Truth() >= 0) all.push_back(static_cast<size_t>(data_.Truth()));
-  for (const size_t lane : lanes)
-    if (std::find(all.begin(), all.end(), lane) == all.end()) all.push_back(lane);
+  const auto add = [&](size_t lane) {
+    const auto found = std::find(all.begin(), all.end(), lane);
+    if (found == all.end()) all.push_back(lane);
+  };
+  for (const size_t lane : lanes) {
+    if (data_.lanes[lane].alone.whole >= 0) add(static_cast<size_t>(data_.lanes[lane].alone.whole));
+    add(lane);
+  }
   ScoreRequest request;
-  for (const size_t lane : all) request.plans.push_back(&data_.lanes[lane].plan);
+  for (const size_t lane : all) {
+    request.plans.push_back(&data_.lanes[lane].plan);
+    LayerAlone alone = data_.lanes[lane].alone;
+    if (alone.whole >= 0)
+      alone.whole = static_cast<int>(
+          std::find(all.begin(), all.end(), static_cast<size_t>(alone.whole)) - all.begin());
+    request.alone.push_back(alone);
+  }
   request.truth = data_.Truth() >= 0 ? 1 : -1;
   for (size_t c = first; c < last; ++c) request.chunks.push_back(&data_.chunks[c]);
   request.sites = data_.sites;
@@ -272,9 +307,10 @@ Status Runner::ScoreChunks() {
   return {};
 }
 
-Status InputReader::ReadPrompts() {
+Result<std::vector<StudyPrompt>> InputReader::ReadPrompts(const std::string& path, size_t limit) {
+  std::vector<StudyPrompt> prompts;
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
-  ASSIGN_OR_RETURN(const std::string text, ReadText(spec_.generate->prompts, 64 << 20));
+  ASSIGN_OR_RETURN(const std::string text, ReadText(path, 64 << 20));
   std::map<std::string, size_t> of_tag;
   int number = 0;
   for (const std::string& line : Split(text, '\n')) {
@@ -284,21 +320,19 @@ Status InputReader::ReadPrompts() {
     const bool good = json.is_object() && json.contains("prompt") && json["prompt"].is_string() &&
                       (!json.contains("tag") || json["tag"].is_string());
     if (!good)
-      return Fail("{}:{}: expected an object with 'prompt' and perhaps 'tag'",
-                  spec_.generate->prompts, number);
+      return Fail("{}:{}: expected an object with 'prompt' and perhaps 'tag'", path, number);
     StudyPrompt prompt{json.contains("tag") ? json["tag"].get<std::string>() : "",
                        json["prompt"].get<std::string>(),
                        {}};
-    if (spec_.generate->limit > 0 && ++of_tag[prompt.tag] > spec_.generate->limit) continue;
+    if (limit > 0 && ++of_tag[prompt.tag] > limit) continue;
     auto ids = tokenizer->Encode(prompt.text, {});
-    if (!ids) return Fail("{}:{}: {}", spec_.generate->prompts, number, ids.error().message);
+    if (!ids) return Fail("{}:{}: {}", path, number, ids.error().message);
     prompt.ids = std::move(*ids);
-    if (prompt.ids.empty())
-      return Fail("{}:{}: the prompt has no tokens", spec_.generate->prompts, number);
-    data_.prompts.push_back(std::move(prompt));
+    if (prompt.ids.empty()) return Fail("{}:{}: the prompt has no tokens", path, number);
+    prompts.push_back(std::move(prompt));
   }
-  if (data_.prompts.empty()) return Fail("{}: no prompts", spec_.generate->prompts);
-  return {};
+  if (prompts.empty()) return Fail("{}: no prompts", path);
+  return prompts;
 }
 
 std::string Runner::GenerationKey(size_t lane, size_t prompt) const {
@@ -332,7 +366,7 @@ Status Runner::GenerateAll() {
   std::vector<std::pair<size_t, size_t>> missing;  // lane, prompt
   const auto generates = [&](size_t lane) {
     return data_.lanes[lane].kind == LaneKind::kBaseline ||
-           data_.lanes[lane].kind == LaneKind::kVariant;
+           (data_.lanes[lane].kind == LaneKind::kVariant && data_.lanes[lane].alone.whole < 0);
   };
   for (size_t p = 0; p < data_.prompts.size(); ++p) {
     for (size_t l = 0; l < data_.lanes.size(); ++l) {
@@ -426,12 +460,16 @@ Status Runner::MeasureTimes() {
 }
 
 Result<StudyData> Runner::Run() {
+  ASSIGN_OR_RETURN(data_.complete,
+                   FitCorrections(spec_, model_, store_, options_.progress, &data_));
+  if (!data_.complete) return std::move(data_);
   std::vector<std::string> keys;
   for (const StudyLane& lane : data_.lanes)
     keys.push_back(LaneKey(model_, data_.lanes, lane, data_.sites));
   for (size_t l = 0; l < keys.size(); ++l) data_.lanes[l].key = keys[l];
   RETURN_IF_ERROR(ScoreChunks());
   RETURN_IF_ERROR(GenerateAll());
+  if (data_.complete) RETURN_IF_ERROR(MeasureFirstTokens(model_, store_, &data_));
   RETURN_IF_ERROR(MeasureTimes());
   return std::move(data_);
 }
@@ -444,6 +482,31 @@ int StudyData::Truth() const {
   return -1;
 }
 
+std::string AbsoluteLabel(const std::string& label, int layers) {
+  const size_t open = label.find("[-");
+  if (open == std::string::npos || label.back() != ']') return label;
+  int back = 0;
+  const char *first = label.data() + open + 2, *last = label.data() + label.size() - 1;
+  const auto [end, error] = std::from_chars(first, last, back);
+  if (error != std::errc() || end != last || back < 1 || back > layers) return label;
+  return fmt::format("{}[{}]", label.substr(0, open), layers - back);
+}
+
+Result<StudyLane> MakeLane(Model& model, const LaneRecipe& of) {
+  std::vector<std::string> rules = of.before;
+  rules.insert(rules.end(), of.own.begin(), of.own.end());
+  ASSIGN_OR_RETURN(Recipe recipe, ParseRecipe(rules));
+  recipe.scales = of.scales;
+  for (size_t r = of.before.size(); r < rules.size() && of.only >= 0; ++r)
+    recipe.rules[r].layers.only = of.only;
+  StudyLane lane;
+  lane.kind = of.kind;
+  lane.name = of.name;
+  lane.own_rules = of.before.size();
+  ASSIGN_OR_RETURN(lane.plan, MakePlan(model, recipe, of.seed));
+  return lane;
+}
+
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   std::vector<StudyLane> lanes;
   std::shared_ptr<const StaticScales> scales;
@@ -452,8 +515,9 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
     scales = std::make_shared<const StaticScales>(std::move(read));
   }
   const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
-                       const std::vector<std::string>& own, uint64_t seed) -> Status {
-    auto lane = MakeLane(model, kind, name, before, own, seed, scales);
+                       const std::vector<std::string>& own, uint64_t seed,
+                       int only = -1) -> Status {
+    auto lane = MakeLane(model, {kind, name, before, own, seed, only, scales});
     if (!lane)
       return Fail("{}: {} '{}': {}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
                   name, lane.error().message);
@@ -462,9 +526,13 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   };
   RETURN_IF_ERROR(add(LaneKind::kBaseline, spec.prefix + "baseline", spec.baseline, {}, spec.seed));
   for (size_t v = 0; v < spec.variants.size(); ++v) {
-    RETURN_IF_ERROR(add(LaneKind::kVariant, spec.variants[v].name, spec.baseline,
-                        spec.variants[v].rules, spec.seed));
+    const StudyVariant& variant = spec.variants[v];
+    const int only = variant.of.empty() ? -1 : variant.layer.value_or(-1);
+    RETURN_IF_ERROR(
+        add(LaneKind::kVariant, variant.name, spec.baseline, variant.rules, spec.seed, only));
     lanes.back().variant = static_cast<int>(v);
+    for (size_t l = 0; l < lanes.size() && only >= 0; ++l)
+      if (lanes[l].name == variant.of) lanes.back().alone = {static_cast<int>(l), only};
   }
   if (spec.truth)
     RETURN_IF_ERROR(add(LaneKind::kTruth, spec.prefix + "truth", {}, {"*.math=f64"}, spec.seed));
@@ -514,8 +582,11 @@ bool SameOutput(const StudyData& data_a, size_t a, const StudyData& data_b, size
 
 bool IsVacuous(const StudyData& data, size_t lane) {
   const std::vector<RuleEffect> effects = OwnEffects(data, lane);
-  return std::any_of(effects.begin(), effects.end(),
-                     [](const RuleEffect& e) { return e.vacuous(); }) ||
+  // In a lane of one layer alone, rules on other layers have no site.
+  const bool alone = data.lanes[lane].alone.whole >= 0;
+  return std::any_of(
+             effects.begin(), effects.end(),
+             [&](const RuleEffect& e) { return e.vacuous() && !(alone && e.sites.empty()); }) ||
          SameOutput(data, lane, data.Baseline());
 }
 

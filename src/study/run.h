@@ -19,6 +19,8 @@ namespace vernier {
 
 // Changes whenever a number that a study stores would: part of every key of the store.
 inline constexpr const char* kNumericsVersion = "vernier-numerics-2";
+// Changes whenever what is kept of a site does.
+inline constexpr const char* kSitesVersion = "site-sums-2";
 
 enum class LaneKind { kBaseline, kVariant, kTruth, kNoise };
 
@@ -29,7 +31,8 @@ struct StudyLane {
   size_t own_rules =
       0;  // the plan's rules from here on are the variant's own, those before the baseline's
   Plan plan;
-  std::string key;  // of the store
+  LayerAlone alone{};  // of a variant in one layer alone: the lane of that variant
+  std::string key;     // of the store
 };
 
 // One prompt continued freely in one lane.
@@ -41,6 +44,14 @@ struct Continuation {
 struct StudyPrompt {
   std::string tag, text;
   std::vector<int32_t> ids;
+};
+
+// The first token of a prompt in one lane.
+struct FirstToken {
+  int32_t token = 0;
+  double logit = 0, margin = 0;  // the largest logit; minus the second
+  uint64_t rank = 0;             // of the baseline's token here; 0: the same token
+  double kld = 0;                // KL(baseline || this)
 };
 
 // Wall times of the same work alone, taken alternately.
@@ -58,6 +69,10 @@ struct StudyData {
   std::vector<std::vector<Continuation>>
       generated;                     // [lane][prompt]; empty for truth and noise lanes
   std::map<size_t, Timing> timings;  // by lane
+  std::vector<Chunk> fit_chunks;     // what corrections are fitted on; none of them is scored
+  std::vector<StudyPrompt> first_prompts;
+  std::vector<std::vector<FirstToken>>
+      first_tokens;  // [lane][prompt]; empty for noise lanes and those of one layer alone
   EvaluationCost cost;
   double seconds = 0;
   bool complete = true;  // false: interrupted; what is done is in the store
@@ -70,10 +85,21 @@ struct RunOptions {
   ProgressSink progress;
   uint64_t memory_budget = uint64_t{2} << 30;
   std::vector<std::string>
-      error_sites;  // site names whose error over depth claims ask for, beside l_out
-  std::vector<std::string> error_labels;    // sites whose error claims ask for: "l_out[3]"
+      error_sites;  // names of sites that claims ask for in all layers, beside l_out
+  std::vector<std::string> error_labels;    // sites that claims ask for: "l_out[3]", "l_out[-1]"
   std::vector<std::string> timed_variants;  // names whose overhead claims ask for
 };
+
+// A lane of these rules; `own` in layer `only` alone, where that is not negative.
+struct LaneRecipe {
+  LaneKind kind = LaneKind::kVariant;
+  std::string name;
+  std::vector<std::string> before, own;
+  uint64_t seed = 0;
+  int only = -1;
+  std::shared_ptr<const StaticScales> scales;
+};
+Result<StudyLane> MakeLane(Model& model, const LaneRecipe& recipe);
 
 // Compiles the lanes: every rule is checked here, before anything runs.
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model);
@@ -86,6 +112,9 @@ Result<StudyData> ReadInputs(const StudySpec& spec, Model& model, std::vector<St
 // What ReadInputs gave, with its numbers.
 Result<StudyData> RunStudy(const StudySpec& spec, Model& model, StudyData inputs, Store& store,
                            const RunOptions& options);
+
+// "l_out[-1]" of a model of 6 layers: "l_out[5]". Any other text is itself.
+std::string AbsoluteLabel(const std::string& label, int layers);
 
 // What a variant's own rules did, over all chunks.
 std::vector<RuleEffect> OwnEffects(const StudyData& data, size_t lane);

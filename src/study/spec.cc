@@ -214,6 +214,38 @@ Status ReadGenerate(const std::string& study, const TableReader& top, StudySpec*
   return {};
 }
 
+Status ReadFirstToken(const std::string& study, const TableReader& top, StudySpec* spec) {
+  if (!top.Has("first_token")) return {};
+  const toml::table* table = top.Node("first_token")->as_table();
+  if (table == nullptr) return top.Wrong("first_token", "a table with prompts");
+  const TableReader reader(study, *table);
+  RETURN_IF_ERROR(reader.Allow({"prompts", "limit"}));
+  StudyPrompts first;
+  ASSIGN_OR_RETURN(const std::string prompts, reader.Text("prompts"));
+  ASSIGN_OR_RETURN(first.prompts, Locate(study, prompts, reader.line()));
+  if (reader.Has("limit")) {
+    ASSIGN_OR_RETURN(const int64_t limit, reader.Integer("limit", 0, 1 << 20));
+    first.limit = static_cast<size_t>(limit);
+  }
+  spec->first_token = std::move(first);
+  return {};
+}
+
+// correct = { site = "l_out", by = "scale" }
+Result<StudyCorrection> ReadCorrection(const std::string& study, const TableReader& variant) {
+  const toml::table* table = variant.Node("correct")->as_table();
+  if (table == nullptr) return variant.Wrong("correct", "a table with site and by");
+  const TableReader reader(study, *table);
+  RETURN_IF_ERROR(reader.Allow({"site", "by"}));
+  StudyCorrection correction;
+  ASSIGN_OR_RETURN(correction.site, reader.Text("site"));
+  ASSIGN_OR_RETURN(const std::string by, reader.Text("by"));
+  correction.scale = by == "scale" || by == "both";
+  correction.shift = by == "shift" || by == "both";
+  if (!correction.scale && !correction.shift) return reader.Wrong("by", "scale, shift or both");
+  return correction;
+}
+
 // Every {word} of a template is an axis that the sweep has.
 Status CheckTemplate(const std::string& study, const StudySweep& sweep, const std::string& text) {
   std::vector<std::string> known = {"{site}", "{format}"};
@@ -231,11 +263,20 @@ Status ReadVariants(const std::string& study, const TableReader& top, StudySpec*
   ASSIGN_OR_RETURN(const auto variants, top.Tables("variant"));
   for (const toml::table* table : variants) {
     const TableReader reader(study, *table);
-    RETURN_IF_ERROR(reader.Allow({"name", "rules", "models"}));
+    RETURN_IF_ERROR(reader.Allow({"name", "rules", "models", "by_layer", "correct"}));
     StudyVariant variant;
     ASSIGN_OR_RETURN(variant.models, ReadModelNames(reader, *spec));
     ASSIGN_OR_RETURN(variant.name, reader.Text("name"));
     ASSIGN_OR_RETURN(variant.rules, reader.Texts("rules"));
+    if (reader.Has("by_layer")) {
+      ASSIGN_OR_RETURN(variant.by_layer, reader.Flag("by_layer"));
+    }
+    if (reader.Has("correct")) {
+      ASSIGN_OR_RETURN(variant.correct, ReadCorrection(study, reader));
+      if (variant.by_layer)
+        return reader.Wrong("correct",
+                            "not together with by_layer: its constants are of all layers");
+    }
     spec->variants.push_back(std::move(variant));
   }
   ASSIGN_OR_RETURN(const auto sweeps, top.Tables("sweep"));
@@ -289,6 +330,10 @@ Status ReadNumbers(const TableReader& top, StudySpec* spec) {
   RETURN_IF_ERROR(number("chunks", 0, 1 << 30, &spec->chunks));
   RETURN_IF_ERROR(number("seed", 0, INT64_MAX, &spec->seed));
   RETURN_IF_ERROR(number("noise", 0, 1000, &spec->noise));
+  RETURN_IF_ERROR(number("fit_chunks", 1, 1 << 20, &spec->fit_chunks));
+  if (top.Has("observe")) {
+    ASSIGN_OR_RETURN(spec->observe, top.Texts("observe"));
+  }
   if (top.Has("truth")) {
     ASSIGN_OR_RETURN(spec->truth, top.Flag("truth"));
   }
@@ -349,14 +394,46 @@ Status ChooseModels(const TableReader& top, const std::vector<std::string>& over
   return {};
 }
 
+// Corrections are fitted on chunks that are not scored.
+Status CheckFitting(const TableReader& top, const StudySpec& spec) {
+  const bool corrects = std::any_of(spec.variants.begin(), spec.variants.end(),
+                                    [](const StudyVariant& v) { return v.correct.has_value(); });
+  if (corrects && spec.fit_chunks == 0)
+    return Fail(
+        "{}: a variant has 'correct'; expected fit_chunks, what its constants are fitted on",
+        spec.path);
+  if (!corrects && spec.fit_chunks > 0)
+    return top.Wrong("fit_chunks", "a variant with 'correct', which would read them");
+  if (corrects && spec.chunks == 0)
+    return Fail("{}: 'correct' needs chunks that are not scored; expected a number of chunks",
+                spec.path);
+  return {};
+}
+
+// A variant for each layer alone, right after the variants there are.
+void ExpandLayers(StudySpec* spec, int layers) {
+  const size_t count = spec->variants.size();
+  for (size_t v = 0; v < count; ++v) {
+    if (!spec->variants[v].by_layer) continue;
+    for (int layer = 0; layer < layers; ++layer) {
+      StudyVariant alone = spec->variants[v];
+      alone.by_layer = false;
+      alone.of = spec->variants[v].name;
+      alone.layer = layer;
+      alone.name += fmt::format(", layer {} alone", layer);
+      spec->variants.push_back(std::move(alone));
+    }
+  }
+}
+
 }  // namespace
 
 Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::string>& overrides) {
   ASSIGN_OR_RETURN(const toml::table table, ParseToml(path));
   const TableReader top(path, table);
-  RETURN_IF_ERROR(
-      top.Allow({"name", "model", "models", "texts", "context", "chunks", "seed", "noise", "truth",
-                 "baseline", "scales", "generate", "variant", "sweep", "claim"}));
+  RETURN_IF_ERROR(top.Allow({"name", "model", "models", "texts", "context", "chunks", "seed",
+                             "noise", "truth", "baseline", "scales", "generate", "variant", "sweep",
+                             "claim", "observe", "fit_chunks", "first_token"}));
   StudySpec spec;
   spec.path = path;
   ASSIGN_OR_RETURN(spec.name, top.Text("name"));
@@ -369,7 +446,9 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::stri
   }
   RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
   RETURN_IF_ERROR(ReadVariants(path, top, &spec));
+  RETURN_IF_ERROR(ReadFirstToken(path, top, &spec));
   RETURN_IF_ERROR(ReadClaims(path, top, &spec));
+  RETURN_IF_ERROR(CheckFitting(top, spec));
   if (spec.variants.empty() && spec.sweeps.empty())
     return Fail("{}: no [[variant]] and no [[sweep]]", path);
   return spec;
@@ -420,12 +499,16 @@ Status ExpandSweeps(StudySpec* spec, int layers) {
     }
   }
   spec->sweeps.clear();
+  ExpandLayers(spec, layers);
   std::set<std::string> names = {"baseline", "truth"};
   for (const StudyVariant& variant : spec->variants)
     if (!names.insert(variant.name).second)
       return Fail("{}: two variants are named '{}' (or it is a reserved name)", spec->path,
                   variant.name);
-  for (StudyVariant& variant : spec->variants) variant.name = spec->prefix + variant.name;
+  for (StudyVariant& variant : spec->variants) {
+    variant.name = spec->prefix + variant.name;
+    if (!variant.of.empty()) variant.of = spec->prefix + variant.of;
+  }
   return {};
 }
 

@@ -24,10 +24,22 @@ struct StudyText {
   std::string path;
 };
 
+struct StudyPrompts {
+  std::string prompts;  // as StudyGenerate's
+  size_t limit = 0;
+};
+
 struct StudyGenerate {
   std::string prompts;  // a JSON-lines file of {"prompt": ..., "tag": ...}
   size_t tokens = 0;
   size_t limit = 0;  // prompts of each tag; 0: all
+};
+
+// Constants of each layer, measured on texts that are not scored and put into the variant's recipe:
+// its site gets the baseline's rms, mean, or spread and mean.
+struct StudyCorrection {
+  std::string site;  // "l_out"
+  bool scale = false, shift = false;
 };
 
 struct StudyVariant {
@@ -36,7 +48,10 @@ struct StudyVariant {
   std::vector<std::string> models{};  // on which; empty: all
   std::string sweep;                  // of which sweep (its name template); empty: none
   std::string site, format;           // of a sweep
-  std::optional<int> layer;           // of a sweep with layer = "each"
+  std::optional<int> layer;           // of a sweep with layer = "each", or of `of`
+  bool by_layer = false;              // also measured in each layer alone
+  std::string of{};                   // the variant that this one is in `layer` alone; empty: none
+  std::optional<StudyCorrection> correct{};
 };
 
 // One variant for each combination of what is listed. An axis that is not listed is not in the
@@ -70,6 +85,10 @@ struct StudySpec {
   std::string scales;  // a file of scales for scale=static; empty: none
   bool truth = false;  // also evaluate in f64
   size_t noise = 0;    // lanes of the baseline with random rounding, for the noise floor
+  std::vector<std::string> observe;  // names of sites whose values are measured in every layer
+  size_t fit_chunks =
+      0;  // of each text, after those that are scored: what corrections are fitted on
+  std::optional<StudyPrompts> first_token;
   std::optional<StudyGenerate> generate;
   std::vector<StudyVariant> variants;
   std::vector<StudySweep> sweeps;
@@ -86,8 +105,8 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::stri
 // speak of several models.
 std::vector<StudySpec> SplitByModel(const StudySpec& spec);
 
-// Turns the sweeps into variants, for a model of so many layers, and puts the prefix before every
-// variant's name. For a study of one model, or a part of SplitByModel.
+// Turns the sweeps into variants, for a model of so many layers, adds those of one layer alone, and
+// puts the prefix before every variant's name. For a study of one model, or a part of SplitByModel.
 Status ExpandSweeps(StudySpec* spec, int layers);
 
 }  // namespace vernier

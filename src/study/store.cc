@@ -74,7 +74,8 @@ void Fields(P& p, M& m) {
   } else if constexpr (requires { m.touched; }) {
     each(m.touched, m.changed, m.saturated, m.flushed);
   } else {
-    each(m.error, m.reference);
+    each(m.count, m.sum, m.squares, m.error, m.reference, m.truth_error, m.truth_reference,
+         m.inherited);
   }
 }
 

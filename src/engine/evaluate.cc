@@ -94,6 +94,8 @@ void Evaluator::Prepare() {
     result_.effects.emplace_back(s.plan->rules.size());
   }
   model_.rope().Extend(longest, model_.workers());
+  if (std::any_of(streams_.begin(), streams_.end(), [](const Stream& s) { return s.plan->ggml; }))
+    model_.ggml_rope().Extend(longest);
 }
 
 NodeRequest Evaluator::Request(size_t node) {

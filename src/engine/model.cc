@@ -16,6 +16,7 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path, const ModelO
   model->weights_ = std::make_unique<WeightStore>(model->graph_, model->workers_,
                                                   model->checkpoint_.files, options.mapped);
   model->rope_ = std::make_unique<RopeTable>(model->graph_.rope);
+  model->ggml_rope_ = std::make_unique<GgmlRopeTable>(model->graph_.rope);
   return model;
 }
 

@@ -15,6 +15,7 @@
 #include "model/checkpoint.h"
 #include "model/tokenizer.h"
 #include "ops/evaluate_rows.h"
+#include "ops/ggml_rows.h"
 
 namespace vernier {
 
@@ -35,6 +36,7 @@ class Model {
   const Graph& graph() const { return graph_; }
   WeightStore& weights() { return *weights_; }
   RopeTable& rope() { return *rope_; }
+  GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
   Workers& workers() { return workers_; }
   BufferPool& buffers() { return buffers_; }  // for values
   Machine machine() { return {kernels_, &workers_}; }
@@ -52,6 +54,7 @@ class Model {
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;
   std::unique_ptr<RopeTable> rope_;
+  std::unique_ptr<GgmlRopeTable> ggml_rope_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<Hash128> hash_;
 };

@@ -119,6 +119,7 @@ void NodeEvaluator::MakeJobs() {
 Hash128 NodeEvaluator::RowKey(const Job& job, size_t i, const Hash128& chain) const {
   const uint32_t token = job.tokens->tokens[i];
   Hash128 key = job.plan->identity;
+  if (job.plan->ggml) key = Combine(key, static_cast<uint64_t>(OrderOf(job, token)));
   switch (node_.op) {
     case OpKind::kEmbed:
       return Combine(key, static_cast<uint64_t>(job.context->tokens[token]));
@@ -333,6 +334,7 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
       return place.has_value();
     };
   }
+  if constexpr (std::is_same_v<T, float>) TakeGgmlAttention(&sequences);
   EvaluateAttention<T>(sequences, request_.model.machine());
 }
 
@@ -356,6 +358,10 @@ void NodeEvaluator::Compute(Arithmetic type) {
   if (all.empty()) return;
   if (node_.op == OpKind::kAttention) return ComputeAttention<T>(type);
   for (const auto& [plan, rows] : by_plan) {
+    if (plan->ggml && node_.op == OpKind::kMatMul) {
+      ComputeGgmlProduct(rows);
+      continue;
+    }
     std::shared_ptr<const LoadedWeight> weight;
     if (node_.weight >= 0) {
       const auto& place = plan->weight;
@@ -366,6 +372,8 @@ void NodeEvaluator::Compute(Arithmetic type) {
       ComputeEmbedding<T>(rows, *weight);
     } else if (node_.op == OpKind::kConvolve) {
       ComputeConvolution<T>(rows, *weight);
+    } else if (plan->ggml) {
+      ComputeGgmlRows(*plan, rows, weight.get());
     } else {
       ComputeRows<T>(*plan, rows, weight.get());
     }

@@ -12,6 +12,7 @@
 #include "base/hash_index.h"
 #include "engine/node_evaluation.h"
 #include "kernels/panels.h"
+#include "ops/attention.h"
 #include "ops/recurrence.h"
 
 namespace vernier {
@@ -69,6 +70,7 @@ class NodeEvaluator {
   std::vector<Hash128> StateChains(Job* job, size_t index);
   std::vector<const RowRef*> Window(const Job& job, size_t token) const;
   Hash128 RowKey(const Job& job, size_t i, const Hash128& chain) const;
+  GgmlOrder OrderOf(const Job& job, uint32_t token) const;
   template <class T>
   void Compute(Arithmetic type);
   template <class T>
@@ -76,6 +78,13 @@ class NodeEvaluator {
   template <class T>
   void ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
                    const LoadedWeight* weight);
+  // ggml_evaluation.cc
+  void ComputeGgmlRows(const NodePlan& plan, const std::vector<size_t>& rows,
+                       const LoadedWeight* weight);
+  void ComputeGgmlProduct(const std::vector<size_t>& rows);
+  // Computes those of the sequences, one for each job with new rows in float, whose plan is ggml's,
+  // and takes them out.
+  void TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequences) const;
   template <class T>
   AttentionRows<T> GatherAttention(const Job& job) const;
   template <class T>

@@ -68,9 +68,8 @@ struct IntDotKernel {
 struct IntDotKernels {
   IntDotIsa isa;
   const char* name;
-  // One row of X, k floats in whole units. `four`: it is one of `fours`, whose sign ggml chooses
-  // otherwise where a block of Q8_K has its largest magnitude with both signs.
-  void (*quantise)(ActivationFormat format, const float* x, size_t k, bool four, uint8_t* row);
+  // One row of X, k floats in whole units.
+  void (*quantise)(ActivationFormat format, const float* x, size_t k, uint8_t* row);
   IntDotKernel (*find)(PackedType type, IntDotOrder order);
 };
 

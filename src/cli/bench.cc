@@ -127,6 +127,7 @@ constexpr Subject kSubjects[] = {
     {"formats", "rounding of rows to element formats", RunFormats},
     {"inference", "a model, or the shape of one: reading a prompt, and writing tokens",
      RunBenchInference},
+    {"matmul", "products of rows with stored matrices, by type", RunBenchMatmul},
 };
 
 }  // namespace

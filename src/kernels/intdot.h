@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
 #include "kernels/packed.h"
 
 namespace vernier {
@@ -68,14 +69,15 @@ struct IntDotKernel {
 struct IntDotKernels {
   IntDotIsa isa;
   const char* name;
-  // One row of X, k floats in whole units. `four`: it is one of `fours`, whose sign ggml chooses
-  // otherwise where a block of Q8_K has its largest magnitude with both signs.
-  void (*quantise)(ActivationFormat format, const float* x, size_t k, bool four, uint8_t* row);
+  // One row of X, k floats in whole units.
+  void (*quantise)(ActivationFormat format, const float* x, size_t k, uint8_t* row);
   IntDotKernel (*find)(PackedType type, IntDotOrder order);
 };
 
 // Null where this machine cannot run it (or the build has no such path).
 const IntDotKernels* IntDotKernelsFor(IntDotIsa isa);
+// The best of those that go with a table of kernels.h, and of all.
+const IntDotKernels& IntDotKernelsOf(Isa isa);
 const IntDotKernels& BestIntDotKernels();
 
 }  // namespace vernier

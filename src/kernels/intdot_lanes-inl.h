@@ -99,8 +99,7 @@ VERNIER_INLINE void LanesBlock(const uint8_t* codes, const Floats& dw, int lane,
                                size_t scales_at, const uint8_t* const* x, Floats (*sum)[L]) {
   Floats d[N];
 #pragma GCC unroll 8
-  for (int n = 0; n < N; ++n)
-    d[n] = dw * reinterpret_cast<Floats>(Quad(x[n] + scales_at + 4 * b));
+  for (int n = 0; n < N; ++n) d[n] = dw * reinterpret_cast<Floats>(Quad(x[n] + scales_at + 4 * b));
 #pragma GCC unroll 8
   for (int l = 0; l < L; ++l) {
     const SignedCodes w = Prepare(B::Codes(codes, lane + l));
@@ -109,8 +108,7 @@ VERNIER_INLINE void LanesBlock(const uint8_t* codes, const Floats& dw, int lane,
     }
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n)
-      sum[n][l] =
-          FmaPart(d[n], ToFloats(Dot4(w, Quad(x[n] + 32 * b + 4 * (lane + l)))), sum[n][l]);
+      sum[n][l] = FmaPart(d[n], ToFloats(Dot4(w, Quad(x[n] + 32 * b + 4 * (lane + l)))), sum[n][l]);
   }
 }
 
@@ -134,11 +132,12 @@ VERNIER_INLINE void LanesTile(const IntDotArgs& a, size_t panel, int q, size_t j
   for (int lane = 0; lane < 8; lane += L) {
     Floats sum[N][L] = {}, odd[N][L] = {};
     for (size_t b = 0; b < whole; b += B::kPairs ? 2 : 1) {
-      const uint8_t *group = codes + kLayout.group_bytes * b, *unit = scales + kLayout.scale_bytes * b;
+      const uint8_t *group = codes + kLayout.group_bytes * b,
+                    *unit = scales + kLayout.scale_bytes * b;
       LanesBlock<B, L, N>(group, B::Scales(unit, q), lane, b, scales_at, x, sum);
       if constexpr (B::kPairs)
-        LanesBlock<B, L, N>(group + kLayout.group_bytes, B::Scales(unit + kLayout.scale_bytes, q), lane,
-                            b + 1, scales_at, x, odd);
+        LanesBlock<B, L, N>(group + kLayout.group_bytes, B::Scales(unit + kLayout.scale_bytes, q),
+                            lane, b + 1, scales_at, x, odd);
     }
     for (int n = 0; n < N; ++n)
       for (int l = 0; l < L; ++l)

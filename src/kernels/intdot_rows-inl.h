@@ -74,31 +74,29 @@ inline void QuantiseQ8_0(ActivationFormat format, const float* x, size_t k, uint
   }
 }
 
-// The largest magnitude of 256 elements with the sign that ggml gives it: that of the first element
-// that has it; in its rows of four, plus where any is positive.
-VERNIER_INLINE float SignedMost(const float* x, bool four) {
+// The element of the largest magnitude of 256, the first of them (of NaN alone, zero). ggml's rows
+// of four take the positive one instead: codes and scale change their signs, no product does.
+VERNIER_INLINE float SignedMost(const float* x) {
   Vec<float> most = Set(0.0f);
   for (size_t i = 0; i < 256; i += 16) most = Greater(most, Magnitudes(Load<float>(x + i)));
   const float magnitude = MaxLanes(most);
-  size_t first = 256;
-  bool plus = false;
-  for (size_t i = 0; i < 256; ++i) {
-    const bool positive = x[i] == magnitude, negative = x[i] == -magnitude;
-    first = first == 256 && (positive || negative) ? i : first;
-    plus |= positive;
+  for (size_t i = 0; i < 256; i += 16) {
+    bool found = false;
+    for (size_t l = i; l < i + 16; ++l) found |= x[l] == magnitude || x[l] == -magnitude;
+    if (!found) continue;
+    for (size_t l = i; l < i + 16; ++l)
+      if (x[l] == magnitude || x[l] == -magnitude) return x[l];
   }
-  if (first == 256) return magnitude;
-  return four ? (plus ? magnitude : -magnitude) : x[first];
+  return 0.0f;
 }
 
-inline void QuantiseQ8_K(ActivationFormat format, const float* x, size_t k, bool four,
-                         uint8_t* row) {
+inline void QuantiseQ8_K(ActivationFormat format, const float* x, size_t k, uint8_t* row) {
   const uint8_t flip = format.flipped ? 128 : 0;
   float* scales = reinterpret_cast<float*>(row + format.Scales(k));
   int16_t* sums16 = reinterpret_cast<int16_t*>(row + format.Sums(k));
   int16_t* sums32 = sums16 + k / 16;
   for (size_t b = 0; b < k / 256; ++b) {
-    const float most = SignedMost(x + 256 * b, four);
+    const float most = SignedMost(x + 256 * b);
     const float factor = most != 0 ? -127.0f / most : 0.0f;
     scales[b] = most != 0 ? 1.0f / factor : 0.0f;
     for (size_t i = 16 * b; i < 16 * b + 16; ++i)
@@ -108,9 +106,9 @@ inline void QuantiseQ8_K(ActivationFormat format, const float* x, size_t k, bool
   }
 }
 
-inline void Quantise(ActivationFormat format, const float* x, size_t k, bool four, uint8_t* row) {
+inline void Quantise(ActivationFormat format, const float* x, size_t k, uint8_t* row) {
   if (format.kind == ActivationKind::kQ8_K) {
-    QuantiseQ8_K(format, x, k, four, row);
+    QuantiseQ8_K(format, x, k, row);
   } else {
     QuantiseQ8_0(format, x, k, row);
   }

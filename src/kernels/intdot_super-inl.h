@@ -32,9 +32,9 @@ VERNIER_INLINE void AddMinima(const SuperChunk& chunk, size_t s, int q, const ui
   const Floats m = -Number(scale) * LoadFloats(chunk.m + 16 * s + q * kWidth);
   if constexpr (S::kMinima == Minima::kInLanes) {
     for (int l = 0; l < 8; ++l)
-      chains->lane[l] = FmaPart(
-          m, ToFloats(PairDot(Ints{}, LoadInts(couples + 64 * l), Quad(sums16 + 4 * l))),
-          chains->lane[l]);
+      chains->lane[l] =
+          FmaPart(m, ToFloats(PairDot(Ints{}, LoadInts(couples + 64 * l), Quad(sums16 + 4 * l))),
+                  chains->lane[l]);
     return;
   }
   Ints total{};
@@ -52,13 +52,15 @@ VERNIER_INLINE void AddMinima(const SuperChunk& chunk, size_t s, int q, const ui
 }
 
 inline constexpr int kSuperLanes = 4;  // half of the chains at once: they share their scales
-inline constexpr int kSuperLanesRows =
-    VERNIER_VECTOR_BYTES == 64 ? 6 : VERNIER_VECTOR_BYTES == 32 ? 2 : 1;
+inline constexpr int kSuperLanesRows = VERNIER_VECTOR_BYTES == 64   ? 6
+                                       : VERNIER_VECTOR_BYTES == 32 ? 2
+                                                                    : 1;
 
 // The integers of chains [lane, lane + 4) of a super-block of N rows; x: its first column.
 template <class S, int N>
 VERNIER_INLINE void SuperIntegers(const SuperChunk& chunk, size_t s, int q, int lane,
-                                  const uint8_t* const* x, size_t column, Ints (*acc)[kSuperLanes]) {
+                                  const uint8_t* const* x, size_t column,
+                                  Ints (*acc)[kSuperLanes]) {
   const size_t at = q * sizeof(Ints);
   for (int g = 0; g < 8; ++g) {
     const Ints scale = LoadInts(chunk.scales + 1024 * s + 64 * (2 * g + lane / 4) + at);
@@ -106,11 +108,11 @@ VERNIER_INLINE void SuperTile(const IntDotArgs& a, const SuperChunk& chunk, size
 #pragma GCC unroll 8
         for (int n = 0; n < N; ++n) {
           if constexpr (S::kCorrection > 0)
-            acc[n][l] -= PairDot(Ints{},
-                                 LoadInts(chunk.couples + 512 * s + 64 * (lane + l) +
-                                          q * sizeof(Ints)),
-                                 Quad(x[n] + sums16_at + 4 * (lane + l)))
-                         << S::kCorrection;
+            acc[n][l] -=
+                PairDot(Ints{},
+                        LoadInts(chunk.couples + 512 * s + 64 * (lane + l) + q * sizeof(Ints)),
+                        Quad(x[n] + sums16_at + 4 * (lane + l)))
+                << S::kCorrection;
           if constexpr (kOrder == SuperOrder::kWhole) {
             total[n] += acc[n][l];
           } else {
@@ -220,7 +222,8 @@ void MatMulSuper(const IntDotArgs& a) {
   const auto run = [&](auto panel_rows, size_t begin, size_t last) {
     for (size_t j = begin; j < last; j += kRowsTogether) {
       const size_t end = j + kRowsTogether < last ? j + kRowsTogether : last;
-      for (size_t panel = a.first_panel; panel < a.last_panel; ++panel) panel_rows(a, panel, j, end);
+      for (size_t panel = a.first_panel; panel < a.last_panel; ++panel)
+        panel_rows(a, panel, j, end);
     }
   };
   run(SuperPanel<S, kFirst>, 0, fours);

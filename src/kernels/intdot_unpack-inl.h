@@ -7,7 +7,8 @@
 
 namespace vernier::VERNIER_TARGET {
 
-inline constexpr size_t kChunk = 4;  // super-blocks of a chunk: its codes are a third of the L1 cache
+inline constexpr size_t kChunk =
+    4;  // super-blocks of a chunk: its codes are a third of the L1 cache
 struct alignas(64) SuperChunk {
   uint8_t codes[kChunk * 64 * 64];   // [super-block][group of 32][quad][row]
   uint8_t scales[kChunk * 16 * 64];  // [super-block][16 columns][row], in the form of the type

@@ -219,8 +219,8 @@ VERNIER_INLINE void ForTiles(size_t j, size_t end, const F& f) {
 
 inline constexpr size_t kRowsTogether = 96;  // rows of X over a panel: they stay in the L2 cache
 
-// One row of X reads the weights once, from memory: lines are asked for this far ahead of their use,
-// panels being one after another.
+// One row of X reads the weights once, from memory: lines are asked for this far ahead of their
+// use, panels being one after another.
 inline constexpr size_t kAhead = 8192;
 VERNIER_INLINE void Prefetch(const uint8_t* p) { __builtin_prefetch(p + kAhead); }
 

@@ -129,6 +129,7 @@ constexpr Subject kSubjects[] = {
      RunBenchOverhead},
     {"inference", "a model, or the shape of one: reading a prompt, and writing tokens",
      RunBenchInference},
+    {"matmul", "products of rows with stored matrices, by type", RunBenchMatmul},
 };
 
 }  // namespace

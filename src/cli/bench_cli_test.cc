@@ -20,7 +20,7 @@ TEST(BenchCli, LinesOfFormats) {
 }
 
 TEST(BenchCli, Mistakes) {
-  ExpectRefused({"bench"}, "expected a subject: formats, inference");
+  ExpectRefused({"bench"}, "expected a subject: formats");
   ExpectRefused({"bench", "format"}, "unknown subject 'format'; did you mean 'formats'?");
   ExpectRefused({"bench", "formats", "--format", "bf17"}, "--format: unknown format 'bf17'");
   ExpectRefused({"bench", "formats", "--format", "int8"}, "'int8' needs a scale");
@@ -74,6 +74,27 @@ TEST(BenchCli, InferenceBesideItsBounds) {
                 lane["prefill"]["flops"].get<double>() / bounds["fma_f32"]["all"].get<double>(),
                 1e-9);
   }
+}
+
+TEST(BenchCli, Products) {
+  const Json json = RunJson({"bench", "matmul", "--type", "q4_k,f32", "--rows", "1,3", "--outputs",
+                             "128", "--inputs", "256", "-t", "1"});
+  EXPECT_EQ(json["subject"], "matmul");
+  ASSERT_EQ(json["lines"].size(), 4u);
+  EXPECT_EQ(json["lines"][0]["type"], "Q4_K");
+  EXPECT_EQ(json["lines"][1]["rows"], 3);
+  EXPECT_EQ(json["lines"][2]["type"], "F32");
+  for (const Json& line : json["lines"]) {
+    EXPECT_GT(line["of_fma"], 0.0);
+    // 2 operations a weight and row, 4 bytes a weight in F32
+    if (line["type"] == "F32") {
+      EXPECT_NEAR(line["flops"].get<double>() / line["bytes"].get<double>(),
+                  line["rows"].get<double>() / 2, 1e-9);
+    }
+  }
+  ExpectRefused({"bench", "matmul", "--rows", "1,x"}, "--rows: expected numbers");
+  ExpectRefused({"bench", "matmul", "--type", "q4_kk"}, "--type: expected file types");
+  ExpectRefused({"bench", "matmul", "--inputs", "100"}, "multiples of 64 and of 256");
 }
 
 TEST(BenchCli, MistakesOfInference) {

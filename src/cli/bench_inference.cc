@@ -2,10 +2,8 @@
 #include "measure/bench_inference.h"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <filesystem>
 
 #include "arch/synthetic.h"
 #include "base/names.h"
@@ -13,6 +11,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/temporary_file.h"
 #include "measure/bench_bounds.h"
 #include "report/table.h"
 
@@ -126,25 +125,6 @@ Result<int> WriteOnly(const Options& o) {
                        o.write, o.shape, type, report.parameters, report.tensors, types, seconds)));
   return kDone;
 }
-
-// A file of this process that goes when it ends.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& name)
-      : path_((std::filesystem::temp_directory_path() /
-               fmt::format("vernier-{}-{}.gguf", name, getpid()))
-                  .string()) {}
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 struct Measured {
   std::string architecture;

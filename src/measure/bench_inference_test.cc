@@ -13,8 +13,8 @@ std::unique_ptr<Model> Open(const char* name) {
   return Model::Open(std::string(VERNIER_SOURCE_DIR) + "/models/" + name, {.threads = 2}).value();
 }
 
-// Counted by hand from config.json: 4 layers and so on would be the code again, so from the tensors
-// themselves: every matrix of a layer is met once by a token, the head by tokens with logits.
+// Counted from the checkpoint's own tensors: every matrix of a layer is met once by a token, the
+// head by tokens whose logits are wanted.
 TEST(BenchInference, WorkIsWhatTheTensorsHold) {
   const auto model = Open("tiny-llama");
   const TokenWork work = WorkOfToken(model->graph());

@@ -30,7 +30,8 @@ void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
     y.push_back(Mutable<float>(row.out));
     orders.push_back(OrderOf(job, row.token));
   }
-  EvaluateGgmlProduct({static_cast<GgmlType>(tensor.type), tensor.data.data(), tensor.RowBytes(),
+  EvaluateGgmlProduct({static_cast<GgmlType>(tensor.type), tensor.data.data(),
+                       &request_.model.ggml_panels(node_.weight), tensor.RowBytes(),
                        node_.shape.in_width, node_.shape.width, x, orders, y},
                       request_.model.machine());
 }
@@ -69,7 +70,8 @@ void NodeEvaluator::TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequenc
     std::vector<uint8_t> batch;
     for (const size_t i : job.fresh)
       batch.push_back(OrderOf(job, new_rows_[i].token) == GgmlOrder::kBatch);
-    EvaluateGgmlAttention(sequence, batch, request_.model.machine());
+    EvaluateGgmlAttention({sequence, batch, job.plan->half_keys, job.plan->half_values},
+                          request_.model.machine());
   }
   *sequences = std::move(others);
 }

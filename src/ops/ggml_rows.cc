@@ -5,8 +5,11 @@
 #include <map>
 
 #include "base/result.h"
+#include "kernels/intdot.h"
+#include "kernels/packed.h"
 #include "kernels/panels.h"
 #include "ops/elementary.h"
+#include "ops/glibc_math.h"
 
 namespace vernier {
 
@@ -33,36 +36,6 @@ GgmlOrder ProductOrder(GgmlType type, size_t outputs, size_t k, bool repack, Ggm
                                                                    : GgmlOrder::kDot;
 }
 
-// The method of Arm's optimized routines (sincosf.c), which glibc has since 2.28: the argument
-// reduced in double by a multiple of pi/2, a polynomial of degree 7 or 8, one rounding to float.
-// glibc's build for machines with fused multiply-adds is followed; arguments of 120 and more it
-// reduces by integer arithmetic, here by pi/2 in two parts (no float up to 10^6 differs).
-FloatSinCos GlibcSinCos(float x) {
-  constexpr double kS1 = -0x1.555545995a603p-3, kS2 = 0x1.1107605230bc4p-7,
-                   kS3 = -0x1.994eb3774cf24p-13;
-  constexpr double kC1 = -0x1.ffffffd0c621cp-2, kC2 = 0x1.55553e1068f19p-5,
-                   kC3 = -0x1.6c087e89a359dp-10, kC4 = 0x1.99343027bf8c3p-16;
-  constexpr double kHalfPi = 0x1.921fb54442d18p0, kHalfPiLow = 0x1.1a62633145c07p-54;
-  double r = static_cast<double>(x);
-  int64_t quadrant = 0;
-  if (std::fabs(x) >= 120.0f) {
-    const double q = std::nearbyint(r * 0x1.45f306dc9c883p-1);
-    quadrant = static_cast<int64_t>(q);
-    r = std::fma(-q, kHalfPiLow, std::fma(-q, kHalfPi, r));
-  } else if (std::fabs(x) >= 0x1.921fb6p-1f) {
-    quadrant = (static_cast<int64_t>(r * 0x1.45f306dc9c883p23) + 0x800000) >> 24;
-    r = std::fma(-static_cast<double>(quadrant), kHalfPi, r);
-  }
-  const double r2 = r * r, r3 = r * r2, r4 = r2 * r2, r6 = r4 * r2, r7 = r3 * r2;
-  const double sine = std::fma(r7, std::fma(r2, kS3, kS2), std::fma(r3, kS1, r));
-  const double cosine =
-      std::fma(r6, std::fma(r2, kC4, kC3), std::fma(r4, kC2, std::fma(r2, kC1, 1.0)));
-  const bool swap = (quadrant & 1) != 0;
-  const double s = swap ? cosine : sine, c = swap ? sine : cosine;
-  return {static_cast<float>((quadrant & 2) != 0 ? -s : s),
-          static_cast<float>(((quadrant + 1) & 2) != 0 ? -c : c)};
-}
-
 GgmlRopeTable::GgmlRopeTable(const RopeSpec& spec) : spec_(spec), pairs_(spec.rotated / 2) {}
 
 void GgmlRopeTable::Extend(size_t positions) {
@@ -85,10 +58,6 @@ void GgmlRopeTable::Extend(size_t positions) {
       angle *= step;
     }
   }
-}
-
-bool HasGgmlArithmetic(OpKind op) {
-  return op != OpKind::kSoftplus && op != OpKind::kConvolve && op != OpKind::kScan;
 }
 
 namespace {
@@ -114,6 +83,9 @@ void OneRow(const RowsArgs<float>& args, const GgmlRopeTable& rope, const Kernel
       return kernels.ggml.swiglu(a, args.b[r], n, out);
     case OpKind::kSilu:
       return kernels.ggml.silu(a, n, out);
+    case OpKind::kSoftplus:
+      for (size_t i = 0; i < n; ++i) out[i] = a[i] > 20.0f ? a[i] : GlibcLog(1.0f + GlibcExp(a[i]));
+      return;
     case OpKind::kRope: {
       const size_t p = args.positions[r];
       return kernels.ggml.rope(a, args.shape.heads, args.shape.head_dim, rope.Cos(p), rope.Sin(p),
@@ -192,6 +164,67 @@ struct OrderGroup {
   std::vector<float*> y;
 };
 
+const IntDotKernels& IntDotOf(const Kernels& kernels) {
+  const IntDotIsa isa = kernels.isa == Isa::kPortable ? IntDotIsa::kPortable : IntDotIsa::kAvx2;
+  return kernels.isa == Isa::kAvx512 ? BestIntDotKernels() : *IntDotKernelsFor(isa);
+}
+
+IntDotOrder PanelOrder(GgmlOrder order) {
+  return order == GgmlOrder::kDot     ? IntDotOrder::kDot
+         : order == GgmlOrder::kBatch ? IntDotOrder::kBatch
+                                      : IntDotOrder::kRepack;
+}
+
+// The rows in `rows` with one kernel; the first `fours` of them are in groups of four.
+void PanelProduct(const GgmlProductArgs& args, const IntDotKernels& kernels,
+                  const IntDotKernel& kernel, std::span<const size_t> rows, size_t fours,
+                  Workers& workers) {
+  const size_t bytes = kernel.format.RowBytes(args.k);
+  AlignedArray<uint8_t> quantised(rows.size() * bytes);
+  std::vector<const uint8_t*> x;
+  std::vector<float*> y;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    x.push_back(quantised.data() + i * bytes);
+    y.push_back(args.y[rows[i]]);
+  }
+  workers.For(rows.size(), 8, [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i)
+      kernels.quantise(kernel.format, args.x[rows[i]], args.k, quantised.data() + i * bytes);
+  });
+  const size_t panels = (args.outputs + kLanes - 1) / kLanes;
+  const size_t grain = std::max<size_t>(1, panels / (8 * static_cast<size_t>(workers.threads())));
+  workers.For(panels, grain, [&](size_t first, size_t last) {
+    kernel.matmul({args.panels->data.data(), args.k, args.outputs, first, last, x.data(), x.size(),
+                   fours, y.data()});
+  });
+}
+
+// Computes the rows that the integer kernels take and gives the others back.
+std::vector<size_t> FastRows(const GgmlProductArgs& args, const Machine& machine) {
+  std::vector<size_t> left;
+  if (args.panels == nullptr || args.panels->data.size() == 0) {
+    for (size_t r = 0; r < args.x.size(); ++r) left.push_back(r);
+    return left;
+  }
+  const IntDotKernels& kernels = IntDotOf(*machine.kernels);
+  for (const IntDotOrder order : {IntDotOrder::kDot, IntDotOrder::kBatch, IntDotOrder::kRepack}) {
+    std::vector<size_t> rows, alone;
+    for (size_t r = 0; r < args.x.size(); ++r)
+      if (PanelOrder(args.orders[r]) == order)
+        (args.orders[r] == GgmlOrder::kGemv ? alone : rows).push_back(r);
+    const size_t fours = rows.size();
+    rows.insert(rows.end(), alone.begin(), alone.end());
+    if (rows.empty()) continue;
+    const IntDotKernel kernel = kernels.find(static_cast<PackedType>(args.type), order);
+    if (kernel.matmul == nullptr) {
+      left.insert(left.end(), rows.begin(), rows.end());
+    } else {
+      PanelProduct(args, kernels, kernel, rows, fours, *machine.workers);
+    }
+  }
+  return left;
+}
+
 }  // namespace
 
 void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
@@ -202,17 +235,38 @@ void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
   });
 }
 
+GgmlPanels PackGgmlPanels(GgmlType type, const std::byte* weights, size_t row_bytes, size_t k,
+                          size_t outputs, Workers& workers) {
+  GgmlPanels panels;
+  const PackedLayout* layout = FindPackedLayout(static_cast<uint32_t>(type));
+  if (layout == nullptr || GgmlBlock(type) == 1) return panels;
+  const size_t count = (outputs + kLanes - 1) / kLanes;
+  panels.stride = layout->PanelBytes(k);
+  panels.data = AlignedArray<uint8_t>(count * panels.stride);
+  workers.For(count, 1, [&](size_t first, size_t last) {
+    for (size_t p = first; p < last; ++p) {
+      const uint8_t* rows[kLanes] = {};
+      for (size_t r = 0; r < kLanes && p * kLanes + r < outputs; ++r)
+        rows[r] = reinterpret_cast<const uint8_t*>(weights + (p * kLanes + r) * row_bytes);
+      PackPanel(layout->type, rows, k, panels.data.data() + p * panels.stride);
+    }
+  });
+  return panels;
+}
+
 void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
-  const size_t n = args.x.size();
+  const std::vector<size_t> rows = FastRows(args, machine);
+  if (rows.empty()) return;
+  const size_t n = rows.size();
   Quantised quantised(GgmlActivationOf(args.type), GgmlBlock(args.type), n, args.k);
   machine.workers->For(n, 8, [&](size_t first, size_t last) {
-    for (size_t r = first; r < last; ++r) quantised.Fill(*machine.kernels, args.x[r], r);
+    for (size_t i = first; i < last; ++i) quantised.Fill(*machine.kernels, args.x[rows[i]], i);
   });
   std::map<GgmlOrder, OrderGroup> groups;
-  for (size_t r = 0; r < n; ++r) {
-    OrderGroup& group = groups[args.orders[r]];
-    group.x.push_back(quantised.row(r));
-    group.y.push_back(args.y[r]);
+  for (size_t i = 0; i < n; ++i) {
+    OrderGroup& group = groups[args.orders[rows[i]]];
+    group.x.push_back(quantised.row(i));
+    group.y.push_back(args.y[rows[i]]);
   }
   machine.workers->For(args.outputs, 16, [&](size_t first, size_t last) {
     WeightBuffer weight(args.type, args.k);
@@ -223,35 +277,61 @@ void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
       for (const auto& [order, group] : groups) {
         machine.kernels->ggml.dots({args.type, order, args.k, weight.row(), group.x.data(),
                                     group.x.size(), results.data()});
-        for (size_t r = 0; r < group.y.size(); ++r) group.y[r][o] = results[r];
+        for (size_t i = 0; i < group.y.size(); ++i) group.y[i][o] = results[i];
       }
     }
   });
 }
 
-void EvaluateGgmlAttention(const AttentionArgs<float>& args, std::span<const uint8_t> batch,
-                           const Machine& machine) {
-  const OpShape& s = args.shape;
+namespace {
+
+// The products of one row's q with its keys, into scores[head][key].
+void GgmlScores(const GgmlAttentionArgs& args, const GgmlKernels& kernels, size_t r, float* scores,
+                std::vector<float>* half) {
+  const AttentionArgs<float>& a = args.sequence;
+  const OpShape& s = a.shape;
+  const size_t keys = a.keys[r], n = s.head_dim, sharing = s.heads / s.kv_heads;
+  const float* q = a.q[r];
+  GgmlType type = GgmlType::kF32;
+  GgmlOrder order = GgmlOrder::kDot;
+  if (args.half_keys) {
+    type = GgmlType::kF16;
+    half->resize(s.heads * n);
+    kernels.quantise(GgmlActivation::kF16, q, s.heads * n,
+                     {half->data(), nullptr, nullptr, nullptr, nullptr});
+    q = half->data();
+    if (args.batch[r] != 0 && GgmlBatchDiffers(type, 4, n)) order = GgmlOrder::kBatch;
+  }
+  for (size_t h = 0; h < s.heads; ++h)
+    for (size_t j = 0; j < keys; ++j)
+      scores[h * keys + j] = kernels.dot(type, order, a.k[j] + h / sharing * n, q + h * n, n);
+}
+
+}  // namespace
+
+void EvaluateGgmlAttention(const GgmlAttentionArgs& args, const Machine& machine) {
+  const AttentionArgs<float>& a = args.sequence;
+  const OpShape& s = a.shape;
   const GgmlKernels& kernels = machine.kernels->ggml;
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
   const size_t sharing = s.heads / s.kv_heads;  // query heads of a key head
-  machine.workers->For(args.out.size(), 1, [&](size_t first, size_t last) {
-    std::vector<float> scores;
+  machine.workers->For(a.out.size(), 1, [&](size_t first, size_t last) {
+    std::vector<float> scores, half;
     AlignedArray<float> scratch(64 * s.head_dim);
     for (size_t r = first; r < last; ++r) {
-      const size_t keys = args.keys[r];
+      const size_t keys = a.keys[r];
       scores.resize(s.heads * keys);
+      float* p = scores.data();
+      GgmlScores(args, kernels, r, p, &half);
+      if (a.inner) a.inner(AttentionStage::kScores, r, p, scores.size());
+      for (size_t h = 0; h < s.heads; ++h) kernels.softmax(p + h * keys, keys, scale);
+      if (a.inner) a.inner(AttentionStage::kSoftmax, r, p, scores.size());
+      if (args.half_values)
+        kernels.quantise(GgmlActivation::kF16, p, scores.size(),
+                         {p, nullptr, nullptr, nullptr, nullptr});
       for (size_t h = 0; h < s.heads; ++h)
-        for (size_t j = 0; j < keys; ++j)
-          scores[h * keys + j] = kernels.dot(args.k[j] + h / sharing * s.head_dim,
-                                             args.q[r] + h * s.head_dim, s.head_dim, false);
-      if (args.inner) args.inner(AttentionStage::kScores, r, scores.data(), scores.size());
-      for (size_t h = 0; h < s.heads; ++h) kernels.softmax(scores.data() + h * keys, keys, scale);
-      if (args.inner) args.inner(AttentionStage::kSoftmax, r, scores.data(), scores.size());
-      for (size_t h = 0; h < s.heads; ++h)
-        kernels.weighted_sum(scores.data() + h * keys, args.v.data(), h / sharing * s.head_dim,
-                             keys, s.head_dim, batch[r] != 0, args.out[r] + h * s.head_dim,
-                             scratch.data());
+        kernels.weighted_sum(p + h * keys, a.v.data(), h / sharing * s.head_dim, keys, s.head_dim,
+                             args.batch[r] != 0, a.out[r] + h * s.head_dim, scratch.data());
     }
   });
 }

@@ -7,6 +7,7 @@
 namespace vernier {
 
 Result<int> RunBenchInference(const Arguments& arguments);
+Result<int> RunBenchOverhead(const Arguments& arguments);
 
 }  // namespace vernier
 

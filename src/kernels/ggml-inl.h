@@ -147,7 +147,7 @@ inline float FloatDot(const GgmlDots& a, const GgmlRow& x) {
 
 // ---- Blocks of 32.
 
-inline Eight Block(const GgmlDots& a, const GgmlRow& x, size_t b, Eight sum) {
+inline Eight DotOfBlock(const GgmlDots& a, const GgmlRow& x, size_t b, Eight sum) {
   return FmaEight(a.w.d[b] * x.d[b], FloatsOf(LaneSums(a.w.codes + 32 * b, x.codes + 32 * b)), sum);
 }
 inline float Integer(const GgmlDots& a, const GgmlRow& x, size_t b) {
@@ -156,7 +156,7 @@ inline float Integer(const GgmlDots& a, const GgmlRow& x, size_t b) {
 
 inline float DotBlocks(const GgmlDots& a, const GgmlRow& x) {
   Eight sum = ZeroEight();
-  for (size_t b = 0; b < a.k / 32; ++b) sum = Block(a, x, b, sum);
+  for (size_t b = 0; b < a.k / 32; ++b) sum = DotOfBlock(a, x, b, sum);
   return JoinEight(sum);
 }
 inline float DotBlocksWithMinima(const GgmlDots& a, const GgmlRow& x) {
@@ -164,7 +164,7 @@ inline float DotBlocksWithMinima(const GgmlDots& a, const GgmlRow& x) {
   float minima = 0;
   for (size_t b = 0; b < a.k / 32; ++b) {
     minima = __builtin_fmaf(a.w.m[b], x.s[b], minima);
-    sum = Block(a, x, b, sum);
+    sum = DotOfBlock(a, x, b, sum);
   }
   return JoinEight(sum) + minima;
 }
@@ -172,8 +172,8 @@ inline float DotBlockPairs(const GgmlDots& a, const GgmlRow& x) {
   Eight even = ZeroEight(), odd = even;
   const size_t blocks = a.k / 32, pairs = blocks / 2;
   for (size_t p = 0; p < pairs; ++p) {
-    even = Block(a, x, 2 * p, even);
-    odd = Block(a, x, 2 * p + 1, odd);
+    even = DotOfBlock(a, x, 2 * p, even);
+    odd = DotOfBlock(a, x, 2 * p + 1, odd);
   }
   const float sum = JoinEight(AddEight(even, odd));
   if (blocks % 2 == 0) return sum;
@@ -318,8 +318,37 @@ inline void GgmlSwiGlu(const float* gate, const float* up, size_t n, float* y) {
   for (size_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + GgmlExp(0.0f - gate[i])) * up[i];
 }
 
-constexpr GgmlKernels kGgml = {GgmlQuantise, GgmlDotRows, GgmlFloatDot, GgmlNormScale,
-                               GgmlSoftmax,  GgmlSwiGlu,  GgmlSilu};
+// Lane j mod 16 (a batch) or j mod 64 of every element, then the lanes joined as in the dots.
+inline void GgmlWeightedSum(const float* p, const float* const* v, size_t offset, size_t keys,
+                            size_t width, bool batch, float* out, float* scratch) {
+  const size_t lanes = batch ? 16 : 64;
+  for (size_t i = 0; i < lanes * width; ++i) scratch[i] = 0;
+  for (size_t j = 0; j < keys; ++j) {
+    float* lane = scratch + j % lanes * width;
+    const float *row = v[j] + offset, weight = p[j];
+    for (size_t e = 0; e < width; ++e) lane[e] = __builtin_fmaf(row[e], weight, lane[e]);
+  }
+  for (size_t half = lanes / 2; half > 0; half /= 2)
+    for (size_t i = 0; i < half * width; ++i) scratch[i] += scratch[i + half * width];
+  for (size_t e = 0; e < width; ++e) out[e] = scratch[e];
+}
+
+inline void GgmlRope(const float* x, size_t heads, size_t head_dim, const float* cos,
+                     const float* sin, size_t pairs, bool halves, float* y) {
+  for (size_t h = 0; h < heads; ++h, x += head_dim, y += head_dim) {
+    for (size_t i = 0; i < pairs; ++i) {
+      const size_t a = halves ? i : 2 * i, b = halves ? i + pairs : 2 * i + 1;
+      const float x0 = x[a], x1 = x[b], down = x1 * sin[i], up = x1 * cos[i];
+      y[a] = __builtin_fmaf(x0, cos[i], -down);
+      y[b] = __builtin_fmaf(x0, sin[i], up);
+    }
+    for (size_t i = 2 * pairs; i < head_dim; ++i) y[i] = x[i];
+  }
+}
+
+constexpr GgmlKernels kGgml = {GgmlQuantise,    GgmlDotRows,   GgmlFloatDot,
+                               GgmlWeightedSum, GgmlNormScale, GgmlSoftmax,
+                               GgmlSwiGlu,      GgmlSilu,      GgmlRope};
 
 }  // namespace vernier::VERNIER_TARGET
 

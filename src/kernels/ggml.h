@@ -106,11 +106,18 @@ struct GgmlKernels {
   void (*dots)(const GgmlDots&);
   // The sums of ggml's float dots over plain arrays, for attention: `batch` as GgmlOrder::kBatch.
   float (*dot)(const float* a, const float* b, size_t n, bool batch);
-  // Points of the network between the products (docs/profiles.md, sections 4 to 7).
+  // out = sum over j < keys of p[j] v[j], rows of `width` from v[j] + offset: the sum of `dot` for
+  // each element (p padded with zeros to whole turns). `scratch` holds 64 * width elements.
+  void (*weighted_sum)(const float* p, const float* const* v, size_t offset, size_t keys,
+                       size_t width, bool batch, float* out, float* scratch);
+  // Between the products (docs/profiles.md).
   float (*norm_scale)(const float* x, size_t n, float eps);  // 1 / sqrt(mean(x^2) + eps)
   void (*softmax)(float* p, size_t n, float scale);          // in place
   void (*swiglu)(const float* gate, const float* up, size_t n, float* y);
   void (*silu)(const float* x, size_t n, float* y);
+  // Rotates the pairs (i, i + pairs) of each head (`halves`), or (2i, 2i + 1).
+  void (*rope)(const float* x, size_t heads, size_t head_dim, const float* cos, const float* sin,
+               size_t pairs, bool halves, float* y);
 };
 
 constexpr GgmlActivation GgmlActivationOf(GgmlType type) {

@@ -341,6 +341,15 @@ inline void Softmax(float* p, size_t n, float scale) {
 inline float Silu(float x) { return x / (1.0f + Exp(0.0f - x)); }
 inline float SwiGlu(float gate, float up) { return Silu(gate) * up; }
 
+// Lane j mod 16 or 64; joined in halves either way: of 64, first the 32 apart (accumulators 0 and
+// 2, 1 and 3), then the 16 apart.
+inline float WeightedSum(const float* p, const float* v, size_t n, bool batch) {
+  float lanes[64] = {};
+  const size_t count = batch ? 16 : 64;
+  for (size_t j = 0; j < n; ++j) lanes[j % count] = std::fma(v[j], p[j], lanes[j % count]);
+  return Join(lanes, count);
+}
+
 }  // namespace vernier::reference::ggml
 
 #endif  // VERNIER_KERNELS_GGML_REFERENCE_H_

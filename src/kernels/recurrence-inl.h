@@ -3,7 +3,7 @@
 #ifndef VERNIER_KERNELS_RECURRENCE_INL_H_
 #define VERNIER_KERNELS_RECURRENCE_INL_H_
 
-#include "kernels/vec-inl.h"
+#include "kernels/math-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 

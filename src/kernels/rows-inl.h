@@ -4,8 +4,8 @@
 #define VERNIER_KERNELS_ROWS_INL_H_
 
 #include "kernels/attention-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/recurrence-inl.h"
-#include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 

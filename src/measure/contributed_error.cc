@@ -101,8 +101,8 @@ ErrorSize SizeOf(double squares, double reference, double count) {
 
 struct ContributionMeter::State {
   ContributionRequest request;
-  Plan plain;          // the replayed side's plan, changed at one node at a time
-  Plan source_plain;   // the source's, likewise
+  Plan plain;                         // the replayed side's plan, changed at one node at a time
+  Plan source_plain;                  // the source's, likewise
   std::optional<Plan> source_recipe;  // the source's recipe on the replayed model
   std::map<size_t, Fed> derived;      // replayed for want of the source's own
   std::vector<int> last_reader;
@@ -148,8 +148,7 @@ std::optional<Fed> ContributionMeter::State::Own(size_t n) const {
   const CapturedSite* site = request.source_site(LabelOf(node(n)));
   const size_t width = node(n).shape.width;
   if (site == nullptr || site->widths.empty() ||
-      std::any_of(site->widths.begin(), site->widths.end(),
-                  [&](size_t w) { return w != width; }) ||
+      std::any_of(site->widths.begin(), site->widths.end(), [&](size_t w) { return w != width; }) ||
       !std::is_sorted(site->tokens.begin(), site->tokens.end(), std::less_equal<uint32_t>()))
     return std::nullopt;
   Fed out;
@@ -208,18 +207,30 @@ Fed ContributionMeter::State::Fetch(size_t n) {
 // the other way round.
 double ContributionMeter::State::CostOfTypes(size_t n, const std::vector<TokenRows>& operands,
                                              const TokenRows& result, bool* known) {
-  if (node(n).weight < 0 || request.source.model == nullptr ||
-      request.source.model == request.replayed.model)
-    return 0;
-  const TensorView &here = graph().weights[static_cast<size_t>(node(n).weight)].tensor,
-                   &there =
-                       request.source.model->graph()
-                           .weights[static_cast<size_t>(
-                               request.source.model->graph().nodes[n].weight)]
-                           .tensor;
-  if (here.type == there.type) return 0;
-  double squares = CostInSource(n, result.tokens, here.type, known);
-  const auto stored = AsStored(there.type, here);
+  if (node(n).weight < 0 || request.source.model == request.replayed.model) return 0;
+  const WeightSlot& slot = graph().weights[static_cast<size_t>(node(n).weight)];
+  const TensorView& here = slot.tensor;
+  TensorType there = here.type;
+  double squares = 0;
+  if (request.source.model != nullptr) {
+    const Graph& of = request.source.model->graph();
+    there = of.weights[static_cast<size_t>(of.nodes[n].weight)].tensor.type;
+    if (there != here.type) squares = CostInSource(n, result.tokens, here.type, known);
+  } else if (const auto said = request.source_types.find(slot.name);
+             said != request.source_types.end()) {
+    there = FindTensorType(said->second)->type;
+    // What the replayed side's type costs cannot be known without the source's weights, unless it
+    // is a plain one.
+    if (there != here.type) {
+      const double step = here.type == TensorType::kF16    ? 0x1p-11
+                          : here.type == TensorType::kBF16 ? 0x1p-8
+                                                           : 0;
+      squares = step * step * Squares(result, nullptr, node(n).shape.width);
+      if (Info(here.type).block_elements > 1) *known = false;
+    }
+  }
+  if (there == here.type) return 0;
+  const auto stored = AsStored(there, here);
   if (!stored) {
     *known = false;
   } else if (*stored) {
@@ -330,6 +341,7 @@ void ContributionMeter::State::Judge(size_t n, const std::vector<TokenRows>& ope
   const double allowed =
       std::sqrt(cost) + kOtherOrder * std::sqrt(rounding) + step * std::sqrt(value);
   out->cost = SizeOf(allowed * allowed, a, static_cast<double>(result.rows.size() * width));
+  out->has_cost = out->has_cost || std::sqrt(contributed) <= kBeyond * allowed;
   out->beyond = out->has_cost && !(std::sqrt(contributed) <= kBeyond * allowed);
   if (!out->beyond || operands.empty()) return;
   if (node(n).op == OpKind::kRope)
@@ -350,8 +362,7 @@ void ContributionMeter::State::Take(size_t n, const TokenRows& replayed) {
     if (!wanted.empty()) {
       const size_t width = node(n).shape.width;
       const TokenRows theirs = Select(source->rows, wanted), ours = Select(replayed, wanted);
-      const Replayed result =
-          Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
+      const Replayed result = Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
       const double count = static_cast<double>(wanted.size() * width),
                    a = Squares(request.source_is_b ? ours : theirs, nullptr, width);
       Contribution out;
@@ -371,7 +382,8 @@ void ContributionMeter::State::Take(size_t n, const TokenRows& replayed) {
       results.push_back(std::move(out));
     }
   }
-  std::erase_if(derived, [&](const auto& d) { return last_reader[d.first] <= static_cast<int>(n); });
+  std::erase_if(derived,
+                [&](const auto& d) { return last_reader[d.first] <= static_cast<int>(n); });
 }
 
 ContributionMeter::ContributionMeter(ContributionRequest request)
@@ -410,11 +422,7 @@ Result<std::vector<Contribution>> MeasureContributions(const ContributionRun& ru
     source.emplace(tensor.site->Label(), CaptureSite(tensor));
   };
   RETURN_IF_ERROR(ObserveRun(capture));
-  ContributionMeter meter({run.b,
-                           run.a,
-                           false,
-                           run.tokens,
-                           run.a.model->graph().rope.layout,
+  ContributionMeter meter({run.b, run.a, false, run.tokens, run.a.model->graph().rope.layout,
                            [&](const std::string& label) -> const CapturedSite* {
                              const auto found = source.find(label);
                              return found == source.end() ? nullptr : &found->second;

@@ -20,18 +20,6 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path, const ModelO
   return model;
 }
 
-const GgmlPanels& Model::ggml_panels(int slot) {
-  ggml_panels_.resize(graph_.weights.size());
-  std::unique_ptr<GgmlPanels>& panels = ggml_panels_[static_cast<size_t>(slot)];
-  if (panels == nullptr) {
-    const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
-    panels = std::make_unique<GgmlPanels>(PackGgmlPanels(
-        static_cast<GgmlType>(tensor.type), tensor.data.data(), tensor.RowBytes(),
-        static_cast<size_t>(tensor.Columns()), static_cast<size_t>(tensor.Rows()), workers_));
-  }
-  return *panels;
-}
-
 Result<const Tokenizer*> Model::tokenizer() {
   if (tokenizer_ == nullptr) {
     ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> made, MakeTokenizer(checkpoint_));

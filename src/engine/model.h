@@ -37,8 +37,6 @@ class Model {
   WeightStore& weights() { return *weights_; }
   RopeTable& rope() { return *rope_; }
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
-  // A slot's matrix as the profiles' kernels read it, packed on first use.
-  const GgmlPanels& ggml_panels(int slot);
   Workers& workers() { return workers_; }
   BufferPool& buffers() { return buffers_; }  // for values
   Machine machine() { return {kernels_, &workers_}; }
@@ -57,7 +55,6 @@ class Model {
   std::unique_ptr<WeightStore> weights_;
   std::unique_ptr<RopeTable> rope_;
   std::unique_ptr<GgmlRopeTable> ggml_rope_;
-  std::vector<std::unique_ptr<GgmlPanels>> ggml_panels_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<Hash128> hash_;
 };

@@ -188,11 +188,14 @@ Fed ContributionMeter::State::Fetch(size_t n) {
   Fed out;
   out.own = false;
   std::vector<TokenRows> operands;
+  std::set<std::string> since;
+  const bool view = node(n).op == OpKind::kStore || node(n).op == OpKind::kSlice;
   for (const Fed& operand : Operands(n)) {
     operands.push_back(operand.rows);
-    out.storage.insert(out.storage.end(), operand.storage.begin(), operand.storage.end());
-    out.since.insert(out.since.end(), operand.since.begin(), operand.since.end());
+    since.insert(operand.since.begin(), operand.since.end());
+    if (view) out.storage = operand.storage;  // its rows are the operand's
   }
+  out.since.assign(since.begin(), since.end());
   const std::vector<uint32_t> wanted = Available(node(n), operands, request.tokens.size());
   if (!wanted.empty()) {
     Replayed replayed = Replay(request.replayed, *request.replayed.plan, n, operands, wanted);

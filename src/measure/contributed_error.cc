@@ -93,6 +93,20 @@ Result<std::optional<Treatment>> AsStored(TensorType type, const TensorView& wei
   return treatment;
 }
 
+// The node without another engine's arithmetic, whose products read the file's own weights.
+NodePlan OwnArithmetic(const NodePlan& planned) {
+  NodePlan own;
+  own.math = planned.math;
+  own.eps = planned.eps;
+  own.in = planned.in;
+  own.out = planned.out;
+  own.weight = planned.weight;
+  own.scores = planned.scores;
+  own.softmax = planned.softmax;
+  own.state = planned.state;
+  return own;
+}
+
 ErrorSize SizeOf(double squares, double reference, double count) {
   return {std::sqrt(squares / count), squares == 0 ? 0 : std::sqrt(squares / reference)};
 }
@@ -188,11 +202,14 @@ Fed ContributionMeter::State::Fetch(size_t n) {
   Fed out;
   out.own = false;
   std::vector<TokenRows> operands;
+  std::set<std::string> since;
+  const bool view = node(n).op == OpKind::kStore || node(n).op == OpKind::kSlice;
   for (const Fed& operand : Operands(n)) {
     operands.push_back(operand.rows);
-    out.storage.insert(out.storage.end(), operand.storage.begin(), operand.storage.end());
-    out.since.insert(out.since.end(), operand.since.begin(), operand.since.end());
+    since.insert(operand.since.begin(), operand.since.end());
+    if (view) out.storage = operand.storage;  // its rows are the operand's
   }
+  out.since.assign(since.begin(), since.end());
   const std::vector<uint32_t> wanted = Available(node(n), operands, request.tokens.size());
   if (!wanted.empty()) {
     Replayed replayed = Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
@@ -234,10 +251,12 @@ double ContributionMeter::State::CostOfTypes(size_t n, const std::vector<TokenRo
   if (!stored) {
     *known = false;
   } else if (*stored) {
+    plain.nodes[n] = OwnArithmetic(request.replayed.plan->nodes[n]);
+    const Replayed as_is = Replay(request.replayed, plain, n, operands, result.tokens);
     plain.nodes[n].weight = PlacedTreatment{**stored, 0, 0, {}};
     const Replayed other = Replay(request.replayed, plain, n, operands, result.tokens);
-    squares += Squares(other.value, &result, node(n).shape.width);
-    plain.nodes[n].weight = request.replayed.plan->nodes[n].weight;
+    squares += Squares(other.value, &as_is.value, node(n).shape.width);
+    plain.nodes[n] = request.replayed.plan->nodes[n];
   }
   return squares;
 }
@@ -261,10 +280,11 @@ double ContributionMeter::State::CostInSource(size_t n, const std::vector<uint32
                         site->tokens});
   }
   if (Available(of.nodes[n], operands, request.tokens.size()) != wanted) return 0;
-  const Replayed as_is = Replay(request.source, *request.source.plan, n, operands, wanted);
+  source_plain.nodes[n] = OwnArithmetic(request.source.plan->nodes[n]);
+  const Replayed as_is = Replay(request.source, source_plain, n, operands, wanted);
   source_plain.nodes[n].weight = PlacedTreatment{**stored, 0, 0, {}};
   const Replayed other = Replay(request.source, source_plain, n, operands, wanted);
-  source_plain.nodes[n].weight = request.source.plan->nodes[n].weight;
+  source_plain.nodes[n] = request.source.plan->nodes[n];
   return Squares(other.value, &as_is.value, of.nodes[n].shape.width);
 }
 
@@ -332,17 +352,9 @@ void ContributionMeter::State::Judge(size_t n, const std::vector<TokenRows>& ope
     const Replayed other = Replay(request.replayed, *source_recipe, n, operands, result.tokens);
     cost += Squares(other.value, &result, width);
   }
-  // A new one: other arithmetics (profiles) are left out.
-  NodePlan exact_node;
   const NodePlan& planned = request.replayed.plan->nodes[n];
+  NodePlan exact_node = OwnArithmetic(planned);
   exact_node.math = Arithmetic::kF64;
-  exact_node.eps = planned.eps;
-  exact_node.in = planned.in;
-  exact_node.out = planned.out;
-  exact_node.weight = planned.weight;
-  exact_node.scores = planned.scores;
-  exact_node.softmax = planned.softmax;
-  exact_node.state = planned.state;
   plain.nodes[n] = std::move(exact_node);
   const Replayed exact = Replay(request.replayed, plain, n, operands, result.tokens);
   plain.nodes[n] = planned;

@@ -1,11 +1,11 @@
-#include "cli/bench_subjects.h"
+#include "measure/bench_overhead.h"
 
 #include <algorithm>
 #include <numeric>
 
+#include "cli/bench_subjects.h"
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "measure/bench_overhead.h"
 #include "report/table.h"
 
 namespace vernier {

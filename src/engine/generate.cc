@@ -31,9 +31,9 @@ double Uniform(uint64_t seed, size_t stream, size_t step) {
 // The two largest of each of 16 lanes first: loops the compiler makes vectors of.
 template <class T>
 TopLogit FindTop(const T* logits, size_t n) {
-  constexpr size_t kLanes = 16;
+  constexpr size_t kAtOnce = 16;
   constexpr T kLowest = -std::numeric_limits<T>::infinity();
-  std::array<T, kLanes> best, second;
+  std::array<T, kAtOnce> best, second;
   best.fill(kLowest);
   second.fill(kLowest);
   const auto see = [&](size_t l, T x) {
@@ -42,10 +42,10 @@ TopLogit FindTop(const T* logits, size_t n) {
     second[l] = rest > second[l] ? rest : second[l];
   };
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t l = 0; l < kLanes; ++l) see(l, logits[i + l]);
+  for (; i + kAtOnce <= n; i += kAtOnce)
+    for (size_t l = 0; l < kAtOnce; ++l) see(l, logits[i + l]);
   for (size_t l = 0; i + l < n; ++l) see(l, logits[i + l]);
-  for (size_t l = 1; l < kLanes; ++l) {
+  for (size_t l = 1; l < kAtOnce; ++l) {
     see(0, best[l]);
     see(0, second[l]);
   }

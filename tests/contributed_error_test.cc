@@ -2,6 +2,7 @@
 // types change shows where they are and nowhere else.
 #include "measure/contributed_error.h"
 
+#include <cstring>
 #include <map>
 
 #include "e2e_testing.h"

@@ -1,6 +1,7 @@
 // Nodes in ggml's arithmetic: the part of NodeEvaluator that knows of batches.
 #include "engine/node_evaluator.h"
 #include "ops/ggml_rows.h"
+#include "ops/integer_product.h"
 
 namespace vernier {
 
@@ -29,6 +30,14 @@ void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
     x.push_back(As<float>(row.a, job.inputs[0]->type, node_.shape.in_width, &converted));
     y.push_back(Mutable<float>(row.out));
     orders.push_back(OrderOf(job, row.token));
+  }
+  const PackedType type = static_cast<PackedType>(tensor.type);
+  if (HasIntegerProduct(type, orders)) {
+    const auto weight = request_.model.weights().Get(node_.weight, nullptr, 0);
+    if (weight->matrix.mapped == nullptr)
+      return EvaluateIntegerProduct(
+          {type, weight->matrix.data.data(), node_.shape.in_width, node_.shape.width, x, orders, y},
+          request_.model.machine());
   }
   EvaluateGgmlProduct({static_cast<GgmlType>(tensor.type), tensor.data.data(), tensor.RowBytes(),
                        node_.shape.in_width, node_.shape.width, x, orders, y},
@@ -69,7 +78,8 @@ void NodeEvaluator::TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequenc
     std::vector<uint8_t> batch;
     for (const size_t i : job.fresh)
       batch.push_back(OrderOf(job, new_rows_[i].token) == GgmlOrder::kBatch);
-    EvaluateGgmlAttention(sequence, batch, request_.model.machine());
+    EvaluateGgmlAttention({sequence, batch, job.plan->half_keys, job.plan->half_values},
+                          request_.model.machine());
   }
   *sequences = std::move(others);
 }

@@ -67,11 +67,6 @@ std::vector<bool> SelectedNodes(const Graph& graph) {
 }
 
 Status CheckGgml(const Graph& graph, const Node& node, const NodePlan& plan) {
-  if (!HasGgmlArithmetic(node.op))
-    return Fail(
-        "{} is computed by '{}', which the profiles do not have; give it another"
-        " arithmetic after the profile, as in '{}.math=f32'",
-        Site{node.site, node.layer, 0}.Label(), Info(node.op).name, node.site);
   if (node.op != OpKind::kMatMul) return {};
   const WeightSlot& weight = graph.weights[static_cast<size_t>(node.weight)];
   if (plan.weight)
@@ -342,6 +337,15 @@ Status Compiler::FinishGgml() {
     if (!node.ggml) continue;
     plan_.ggml = true;
     node.selected = selected[i];
+    if (graph_.nodes[i].op == OpKind::kAttention) {
+      const auto half = [&](size_t operand) {
+        const size_t store = static_cast<size_t>(graph_.nodes[i].inputs[operand]);
+        const auto& place = plan_.nodes[store].out;
+        return place && TreatmentText(place->treatment) == "f16";
+      };
+      node.half_keys = half(1);
+      node.half_values = half(2);
+    }
     if (const Status fits = CheckGgml(graph_, graph_.nodes[i], node); !fits) {
       const Rule& rule = recipe_.rules[static_cast<size_t>(math_rule_[i])];
       return Fail("rule '{}': {}", rule.text, fits.error().message);
@@ -378,6 +382,8 @@ void Compiler::MakeIdentities() {
     // Orders of summing are in the keys of rows.
     const char* name = node.ggml ? "ggml" : ArithmeticName(node.math);
     Hash128 id = Combine(HashText(name), static_cast<uint64_t>(i));
+    if (node.half_keys || node.half_values)
+      id = Combine(id, static_cast<uint64_t>(node.half_keys) * 2 + node.half_values);
     uint64_t eps = 0;
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);

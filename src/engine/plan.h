@@ -26,8 +26,9 @@ struct PlacedTreatment {
 
 struct NodePlan {
   Arithmetic math = Arithmetic::kF32;
-  std::optional<GgmlBatching> ggml;  // ggml's arithmetic, in float (docs/profiles.md)
-  bool selected = false;             // of ggml's: see RowBatch
+  std::optional<GgmlBatching> ggml;             // ggml's arithmetic, in float (docs/profiles.md)
+  bool selected = false;                        // of ggml's: see RowBatch
+  bool half_keys = false, half_values = false;  // ggml's attention: K, V are kept in binary16
   double eps = 0;
   std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`

@@ -102,7 +102,10 @@ void NodeEvaluator::RunScan(const std::vector<size_t>& jobs, const LoadedWeight&
     sequences.push_back(SequenceOf<T>(jobs_[j], j, sequence_of_job, &converted));
     sequence_of_job.emplace(j, static_cast<int>(sequences.size()) - 1);
   }
-  ScanSequencesArgs<T> args{node_.shape, &PanelsOf<T>(weight), sequences, {}};
+  ScanSequencesArgs<T> args{node_.shape, &PanelsOf<T>(weight), sequences, {}, {}};
+  if constexpr (sizeof(T) == sizeof(float)) {
+    if (jobs_[jobs.front()].plan->ggml) args.scan = GgmlScan;
+  }
   const auto& place = jobs_[jobs.front()].plan->state;
   if (place) {
     args.treat = [&](size_t sequence, size_t step, T* values) {

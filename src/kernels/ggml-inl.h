@@ -135,14 +135,12 @@ inline float GgmlBatchBF16(const float* a, const float* b, size_t n) {
   return SumLanes(Load<float>(lanes));
 }
 
-inline float FloatDot(const GgmlDots& a, const GgmlRow& x) {
-  const bool batch = a.order == GgmlOrder::kBatch;
-  if (a.type == GgmlType::kBF16)
-    return batch ? GgmlBatchBF16(a.w.values, x.values, a.k)
-                 : GgmlDotBF16(a.w.values, x.values, a.k);
-  if (batch) return GgmlBatchF32(a.w.values, x.values, a.k);
-  return a.type == GgmlType::kF16 ? GgmlDotF16(a.w.values, x.values, a.k)
-                                  : GgmlDotF32(a.w.values, x.values, a.k);
+inline float GgmlFloatDot(GgmlType type, GgmlOrder order, const float* a, const float* b,
+                          size_t n) {
+  const bool batch = order == GgmlOrder::kBatch;
+  if (type == GgmlType::kBF16) return batch ? GgmlBatchBF16(a, b, n) : GgmlDotBF16(a, b, n);
+  if (batch) return GgmlBatchF32(a, b, n);
+  return type == GgmlType::kF16 ? GgmlDotF16(a, b, n) : GgmlDotF32(a, b, n);
 }
 
 // ---- Blocks of 32.
@@ -275,14 +273,10 @@ inline float BlockOf256Dot(const GgmlDots& a, const GgmlRow& x) {
 inline void GgmlDotRows(const GgmlDots& a) {
   const size_t block = GgmlBlock(a.type);
   for (size_t j = 0; j < a.n; ++j) {
-    a.y[j] = block == 1    ? FloatDot(a, a.x[j])
+    a.y[j] = block == 1    ? GgmlFloatDot(a.type, a.order, a.w.values, a.x[j].values, a.k)
              : block == 32 ? BlockDot(a, a.x[j])
                            : BlockOf256Dot(a, a.x[j]);
   }
-}
-
-inline float GgmlFloatDot(const float* a, const float* b, size_t n, bool batch) {
-  return batch ? GgmlBatchF32(a, b, n) : GgmlDotF32(a, b, n);
 }
 
 // ---- Between the products.

@@ -104,8 +104,8 @@ struct GgmlKernels {
   // Fills the arrays that the activation has. k is a multiple of its block.
   void (*quantise)(GgmlActivation, const float* x, size_t k, const GgmlRowBuffer& out);
   void (*dots)(const GgmlDots&);
-  // The sums of ggml's float dots over plain arrays, for attention: `batch` as GgmlOrder::kBatch.
-  float (*dot)(const float* a, const float* b, size_t n, bool batch);
+  // The sum of a product of a type that is not quantised, over plain arrays, for attention.
+  float (*dot)(GgmlType type, GgmlOrder order, const float* a, const float* b, size_t n);
   // out = sum over j < keys of p[j] v[j], rows of `width` from v[j] + offset: the sum of `dot` for
   // each element (p padded with zeros to whole turns). `scratch` holds 64 * width elements.
   void (*weighted_sum)(const float* p, const float* const* v, size_t offset, size_t keys,
@@ -172,8 +172,9 @@ constexpr bool GgmlBatchDiffers(GgmlType type, size_t rows, size_t k) {
     case GgmlType::kBF16:
       return rows % 4 == 0 && k % 32 == 0;
     case GgmlType::kIQ4_NL:
-    case GgmlType::kIQ4_XS:
       return true;
+    case GgmlType::kIQ4_XS:  // in a batch of 8 and more
+      return rows % 8 == 0;
     default:  // Q8_0, Q4_0, Q5_0 have the same order in both; the others are not taken
       return false;
   }

@@ -161,8 +161,13 @@ TEST_P(GgmlTest, ProductsAreSummedAsTheReferenceSays) {
 TEST_P(GgmlTest, SumsOverPlainArraysOfAnyLength) {
   for (size_t n = 1; n < 200; ++n) {
     const std::vector<float> a = Random(n, 5 * n), b = Random(n, 5 * n + 4);
-    EXPECT_EQ(kernels_->dot(a.data(), b.data(), n, false), plain::DotF32(a.data(), b.data(), n));
-    EXPECT_EQ(kernels_->dot(a.data(), b.data(), n, true), plain::BatchF32(a.data(), b.data(), n));
+    const auto dot = [&](GgmlType type, GgmlOrder order) {
+      return kernels_->dot(type, order, a.data(), b.data(), n);
+    };
+    for (const GgmlType type : {GgmlType::kF32, GgmlType::kF16})
+      EXPECT_EQ(dot(type, GgmlOrder::kBatch), plain::BatchF32(a.data(), b.data(), n));
+    EXPECT_EQ(dot(GgmlType::kF32, GgmlOrder::kDot), plain::DotF32(a.data(), b.data(), n));
+    EXPECT_EQ(dot(GgmlType::kF16, GgmlOrder::kDot), plain::DotF16(a.data(), b.data(), n));
     for (const bool batch : {false, true}) {
       constexpr size_t kWidth = 3, kOffset = 2;
       std::vector<std::vector<float>> v;

@@ -175,7 +175,7 @@ SiteCandidates LlamaSites(const ForeignTensor& tensor) {
 
 SiteCandidates ModuleSites(std::string_view name) {
   bool input = false;
-  for (const std::string_view suffix : {".output.0", ".output", ".out", ".0"})
+  for (const std::string_view suffix : {".output.0", ".output", ".out"})
     if (name.ends_with(suffix)) {
       name.remove_suffix(suffix.size());
       break;

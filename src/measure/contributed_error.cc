@@ -332,9 +332,20 @@ void ContributionMeter::State::Judge(size_t n, const std::vector<TokenRows>& ope
     const Replayed other = Replay(request.replayed, *source_recipe, n, operands, result.tokens);
     cost += Squares(other.value, &result, width);
   }
-  plain.nodes[n].math = Arithmetic::kF64;
+  // A new one: other arithmetics (profiles) are left out.
+  NodePlan exact_node;
+  const NodePlan& planned = request.replayed.plan->nodes[n];
+  exact_node.math = Arithmetic::kF64;
+  exact_node.eps = planned.eps;
+  exact_node.in = planned.in;
+  exact_node.out = planned.out;
+  exact_node.weight = planned.weight;
+  exact_node.scores = planned.scores;
+  exact_node.softmax = planned.softmax;
+  exact_node.state = planned.state;
+  plain.nodes[n] = std::move(exact_node);
   const Replayed exact = Replay(request.replayed, plain, n, operands, result.tokens);
-  plain.nodes[n].math = request.replayed.plan->nodes[n].math;
+  plain.nodes[n] = planned;
   const double rounding = Squares(exact.value, &result, width);
   const CapturedSite* captured = request.source_site(out->label);
   const double step = captured == nullptr ? 0 : captured->step;

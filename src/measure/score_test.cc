@@ -261,18 +261,20 @@ TEST_F(ScoreTest, InheritedAndContributed) {
     for (size_t c = 0; c < 2; ++c) {
       std::vector<Stream> streams;
       for (const Plan* plan : request.plans)
-        streams.push_back({plan, chunks_[c].tokens, nullptr, {}});
+        streams.push_back({plan, chunks_[c].tokens, nullptr, chunks_[c].scored});
       std::vector<std::vector<double>> values(4);
       const Tap tap{[](const Site& site) { return site.name == "l_out" && site.layer == 2; },
                     [&](const SiteTensor& t) {
                       for (size_t r = 0; r < t.rows.size(); ++r)
-                        for (size_t i = 0; i < t.widths[r]; ++i)
+                        for (size_t i = 0; chunks_[c].IsScored(t.tokens[r]) && i < t.widths[r]; ++i)
                           values[t.stream].push_back(
                               t.type == Arithmetic::kF32
                                   ? static_cast<double>(static_cast<const float*>(t.rows[r])[i])
                                   : static_cast<const double*>(t.rows[r])[i]);
                     }};
-      Evaluate(*model, streams, nullptr, &tap);
+      Evaluate(
+          *model, streams, [](std::span<const LogitsRow>) {}, &tap);
+      ASSERT_EQ(values[0].size(), chunks_[c].scored.size() * model->graph().hidden);
       SiteSums expected;
       for (size_t i = 0; i < values[0].size(); ++i) {
         const double a = values[0][i], b = values[1][i], t = values[2][i], w = values[3][i];
@@ -302,6 +304,27 @@ TEST_F(ScoreTest, InheritedAndContributed) {
       EXPECT_EQ(scores[c][3].sites[1].inherited, 0);
     }
   }
+}
+
+// The last layer is evaluated for scored tokens alone; all layers speak of those.
+TEST_F(ScoreTest, SitesSpeakOfScoredTokens) {
+  const auto model = Open(1);
+  const Plan plan = PlanOf(*model, {});
+  ScoreRequest request;
+  request.plans = {&plan};
+  for (const Chunk& chunk : chunks_) request.chunks.push_back(&chunk);
+  for (size_t i = 0; i < model->graph().sites.size(); ++i)
+    if (model->graph().sites[i].name == "l_out") request.sites.push_back(static_cast<int>(i));
+  EvaluationCost cost;
+  Score(
+      *model, request,
+      [&](size_t c, std::vector<ChunkScore> lanes) {
+        for (const SiteSums& sums : lanes[0].sites)
+          EXPECT_EQ(sums.count,
+                    static_cast<double>(chunks_[c].scored.size() * model->graph().hidden));
+        return true;
+      },
+      {}, &cost);
 }
 
 TEST_F(ScoreTest, StopsWhenAsked) {

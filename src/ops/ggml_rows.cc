@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "kernels/panels.h"
 #include "ops/elementary.h"
+#include "ops/glibc_math.h"
 
 namespace vernier {
 
@@ -33,36 +34,6 @@ GgmlOrder ProductOrder(GgmlType type, size_t outputs, size_t k, bool repack, Ggm
                                                                    : GgmlOrder::kDot;
 }
 
-// The method of Arm's optimized routines (sincosf.c), which glibc has since 2.28: the argument
-// reduced in double by a multiple of pi/2, a polynomial of degree 7 or 8, one rounding to float.
-// glibc's build for machines with fused multiply-adds is followed; arguments of 120 and more it
-// reduces by integer arithmetic, here by pi/2 in two parts (no float up to 10^6 differs).
-FloatSinCos GlibcSinCos(float x) {
-  constexpr double kS1 = -0x1.555545995a603p-3, kS2 = 0x1.1107605230bc4p-7,
-                   kS3 = -0x1.994eb3774cf24p-13;
-  constexpr double kC1 = -0x1.ffffffd0c621cp-2, kC2 = 0x1.55553e1068f19p-5,
-                   kC3 = -0x1.6c087e89a359dp-10, kC4 = 0x1.99343027bf8c3p-16;
-  constexpr double kHalfPi = 0x1.921fb54442d18p0, kHalfPiLow = 0x1.1a62633145c07p-54;
-  double r = static_cast<double>(x);
-  int64_t quadrant = 0;
-  if (std::fabs(x) >= 120.0f) {
-    const double q = std::nearbyint(r * 0x1.45f306dc9c883p-1);
-    quadrant = static_cast<int64_t>(q);
-    r = std::fma(-q, kHalfPiLow, std::fma(-q, kHalfPi, r));
-  } else if (std::fabs(x) >= 0x1.921fb6p-1f) {
-    quadrant = (static_cast<int64_t>(r * 0x1.45f306dc9c883p23) + 0x800000) >> 24;
-    r = std::fma(-static_cast<double>(quadrant), kHalfPi, r);
-  }
-  const double r2 = r * r, r3 = r * r2, r4 = r2 * r2, r6 = r4 * r2, r7 = r3 * r2;
-  const double sine = std::fma(r7, std::fma(r2, kS3, kS2), std::fma(r3, kS1, r));
-  const double cosine =
-      std::fma(r6, std::fma(r2, kC4, kC3), std::fma(r4, kC2, std::fma(r2, kC1, 1.0)));
-  const bool swap = (quadrant & 1) != 0;
-  const double s = swap ? cosine : sine, c = swap ? sine : cosine;
-  return {static_cast<float>((quadrant & 2) != 0 ? -s : s),
-          static_cast<float>(((quadrant + 1) & 2) != 0 ? -c : c)};
-}
-
 GgmlRopeTable::GgmlRopeTable(const RopeSpec& spec) : spec_(spec), pairs_(spec.rotated / 2) {}
 
 void GgmlRopeTable::Extend(size_t positions) {
@@ -85,10 +56,6 @@ void GgmlRopeTable::Extend(size_t positions) {
       angle *= step;
     }
   }
-}
-
-bool HasGgmlArithmetic(OpKind op) {
-  return op != OpKind::kSoftplus && op != OpKind::kConvolve && op != OpKind::kScan;
 }
 
 namespace {
@@ -114,6 +81,9 @@ void OneRow(const RowsArgs<float>& args, const GgmlRopeTable& rope, const Kernel
       return kernels.ggml.swiglu(a, args.b[r], n, out);
     case OpKind::kSilu:
       return kernels.ggml.silu(a, n, out);
+    case OpKind::kSoftplus:
+      for (size_t i = 0; i < n; ++i) out[i] = a[i] > 20.0f ? a[i] : GlibcLog(1.0f + GlibcExp(a[i]));
+      return;
     case OpKind::kRope: {
       const size_t p = args.positions[r];
       return kernels.ggml.rope(a, args.shape.heads, args.shape.head_dim, rope.Cos(p), rope.Sin(p),
@@ -229,29 +199,55 @@ void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
   });
 }
 
-void EvaluateGgmlAttention(const AttentionArgs<float>& args, std::span<const uint8_t> batch,
-                           const Machine& machine) {
-  const OpShape& s = args.shape;
+namespace {
+
+// The products of one row's q with its keys, into scores[head][key].
+void GgmlScores(const GgmlAttentionArgs& args, const GgmlKernels& kernels, size_t r, float* scores,
+                std::vector<float>* half) {
+  const AttentionArgs<float>& a = args.sequence;
+  const OpShape& s = a.shape;
+  const size_t keys = a.keys[r], n = s.head_dim, sharing = s.heads / s.kv_heads;
+  const float* q = a.q[r];
+  GgmlType type = GgmlType::kF32;
+  GgmlOrder order = GgmlOrder::kDot;
+  if (args.half_keys) {
+    type = GgmlType::kF16;
+    half->resize(s.heads * n);
+    kernels.quantise(GgmlActivation::kF16, q, s.heads * n,
+                     {half->data(), nullptr, nullptr, nullptr, nullptr});
+    q = half->data();
+    if (args.batch[r] != 0 && GgmlBatchDiffers(type, 4, n)) order = GgmlOrder::kBatch;
+  }
+  for (size_t h = 0; h < s.heads; ++h)
+    for (size_t j = 0; j < keys; ++j)
+      scores[h * keys + j] = kernels.dot(type, order, a.k[j] + h / sharing * n, q + h * n, n);
+}
+
+}  // namespace
+
+void EvaluateGgmlAttention(const GgmlAttentionArgs& args, const Machine& machine) {
+  const AttentionArgs<float>& a = args.sequence;
+  const OpShape& s = a.shape;
   const GgmlKernels& kernels = machine.kernels->ggml;
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
   const size_t sharing = s.heads / s.kv_heads;  // query heads of a key head
-  machine.workers->For(args.out.size(), 1, [&](size_t first, size_t last) {
-    std::vector<float> scores;
+  machine.workers->For(a.out.size(), 1, [&](size_t first, size_t last) {
+    std::vector<float> scores, half;
     AlignedArray<float> scratch(64 * s.head_dim);
     for (size_t r = first; r < last; ++r) {
-      const size_t keys = args.keys[r];
+      const size_t keys = a.keys[r];
       scores.resize(s.heads * keys);
+      float* p = scores.data();
+      GgmlScores(args, kernels, r, p, &half);
+      if (a.inner) a.inner(AttentionStage::kScores, r, p, scores.size());
+      for (size_t h = 0; h < s.heads; ++h) kernels.softmax(p + h * keys, keys, scale);
+      if (a.inner) a.inner(AttentionStage::kSoftmax, r, p, scores.size());
+      if (args.half_values)
+        kernels.quantise(GgmlActivation::kF16, p, scores.size(),
+                         {p, nullptr, nullptr, nullptr, nullptr});
       for (size_t h = 0; h < s.heads; ++h)
-        for (size_t j = 0; j < keys; ++j)
-          scores[h * keys + j] = kernels.dot(args.k[j] + h / sharing * s.head_dim,
-                                             args.q[r] + h * s.head_dim, s.head_dim, false);
-      if (args.inner) args.inner(AttentionStage::kScores, r, scores.data(), scores.size());
-      for (size_t h = 0; h < s.heads; ++h) kernels.softmax(scores.data() + h * keys, keys, scale);
-      if (args.inner) args.inner(AttentionStage::kSoftmax, r, scores.data(), scores.size());
-      for (size_t h = 0; h < s.heads; ++h)
-        kernels.weighted_sum(scores.data() + h * keys, args.v.data(), h / sharing * s.head_dim,
-                             keys, s.head_dim, batch[r] != 0, args.out[r] + h * s.head_dim,
-                             scratch.data());
+        kernels.weighted_sum(p + h * keys, a.v.data(), h / sharing * s.head_dim, keys, s.head_dim,
+                             args.batch[r] != 0, a.out[r] + h * s.head_dim, scratch.data());
     }
   });
 }

@@ -12,6 +12,7 @@
 #include "kernels/ggml.h"
 #include "ops/attention.h"
 #include "ops/evaluate_rows.h"
+#include "ops/recurrence.h"
 #include "ops/rope.h"
 
 namespace vernier {
@@ -57,19 +58,13 @@ class GgmlRopeTable {
   std::vector<float> cos_, sin_;
 };
 
-// The sine and cosine of a float as glibc's sinf and cosf give them.
-struct FloatSinCos {
-  float sin, cos;
-};
-FloatSinCos GlibcSinCos(float x);
-
-// Ops of one row besides products: kNormalise, kMultiply, kBias, kAdd, kRope, kSwiGlu, kSilu. The
-// arguments are those of EvaluateRows; args.rope is not read.
-bool HasGgmlArithmetic(OpKind op);
+// Ops of one row besides products: kNormalise, kMultiply, kBias, kAdd, kRope, kSwiGlu, kSilu,
+// kSoftplus. The arguments are those of EvaluateRows; args.rope is not read.
 void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
                       const Machine& machine);
 
-// y[r][o] = w[o] . x[r], weights in rows as a file stores them.
+// y[r][o] = w[o] . x[r], weights in rows as a file stores them: the way for types, and for weights
+// left in the file, that ops/integer_product.h does not take. Both give the same bits.
 struct GgmlProductArgs {
   GgmlType type;
   const std::byte* weights;
@@ -81,10 +76,17 @@ struct GgmlProductArgs {
 void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine);
 
 // Attention without ggml's flash attention: the product with the keys, softmax, the product with
-// the values; `batch[r]`: row r is computed among others. The arguments are those of
-// EvaluateAttention.
-void EvaluateGgmlAttention(const AttentionArgs<float>& args, std::span<const uint8_t> batch,
-                           const Machine& machine);
+// the values. The arguments of `sequence` are those of EvaluateAttention.
+struct GgmlAttentionArgs {
+  const AttentionArgs<float>& sequence;
+  std::span<const uint8_t> batch;               // of each row: it is computed among others
+  bool half_keys = false, half_values = false;  // K, V are kept in binary16
+};
+void EvaluateGgmlAttention(const GgmlAttentionArgs& args, const Machine& machine);
+
+// A scan as ScanSequencesArgs::scan: the exponential is glibc's of the rounded product, all else as
+// in Vernier's own arithmetic. (A convolution is the same in both.)
+void GgmlScan(const ScanArgs<float>& args);
 
 }  // namespace vernier
 

@@ -293,19 +293,21 @@ TEST_F(RunTest, LayersAlone) {
 SiteSums Moments(Model& model, const StudyData& data, size_t lane, const std::string& label) {
   SiteSums sums;
   for (const Chunk& chunk : data.fit_chunks) {
-    const Stream stream{&data.lanes[lane].plan, chunk.tokens, nullptr, {}};
+    const Stream stream{&data.lanes[lane].plan, chunk.tokens, nullptr, chunk.scored};
     const Tap tap{[&](const Site& site) { return site.Label() == label; },
                   [&](const SiteTensor& t) {
                     for (size_t r = 0; r < t.rows.size(); ++r)
-                      for (size_t i = 0; i < t.widths[r]; ++i) {
+                      for (size_t i = 0; chunk.IsScored(t.tokens[r]) && i < t.widths[r]; ++i) {
                         const double x = double{static_cast<const float*>(t.rows[r])[i]};
                         sums.count += 1;
                         sums.sum += x;
                         sums.squares += x * x;
                       }
                   }};
-    Evaluate(model, {&stream, 1}, nullptr, &tap);
+    Evaluate(
+        model, {&stream, 1}, [](std::span<const LogitsRow>) {}, &tap);
   }
+  EXPECT_GT(sums.count, 0);
   return sums;
 }
 

@@ -199,8 +199,8 @@ TEST_F(SpecTest, Mistakes) {
   ExpectError(Read(Replace(kWhole, "model = \"model\"", "")), "'model' is missing");
   ExpectError(Read(Replace(kWhole, "name = \"whole\"", "")), "'name' is missing");
   ExpectError(Read(Replace(kWhole, "rules = [\"ffn_norm=bf16\", \"embd=f16\"]", "")),
-              ":11: 'rules' is missing");
-  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":13: unknown key 'rulez'");
+              ":14: 'rules' is missing");
+  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":16: unknown key 'rulez'");
   ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]\n"), "no [[variant]]");
   ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = []\n"), "'texts'");
   ExpectError(Read(Replace(kWhole, "[[claim]]", "[claim]")), "study.toml");
@@ -212,7 +212,7 @@ TEST_F(SpecTest, Mistakes) {
 
 TEST_F(SpecTest, AClaimHasOneExpression) {
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "says = \"s\"\nrequire = \"1 > 0\"")),
-              ":19: a claim has either 'expect' or 'require'");
+              ":27: a claim has either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "expect = \"kld('v') > 0\"", "")),
               "either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "")), "'says' is missing");
@@ -221,15 +221,16 @@ TEST_F(SpecTest, AClaimHasOneExpression) {
 TEST_F(SpecTest, SweepsExpand) {
   StudySpec spec = Read(kWhole).value();
   ASSERT_TRUE(ExpandSweeps(&spec, 3));
-  ASSERT_EQ(spec.variants.size(), 1u + 2 * 3 * 2);
-  EXPECT_EQ(spec.variants[1].name, "ffn_norm[0] bf16");
-  EXPECT_EQ(spec.variants[2].name, "ffn_norm[0] f16");
-  EXPECT_EQ(spec.variants[3].name, "ffn_norm[1] bf16");
-  EXPECT_EQ(spec.variants[12].name, "attn_norm[2] f16");
-  EXPECT_EQ(spec.variants[12].rules, std::vector<std::string>{"attn_norm[2]=f16"});
-  EXPECT_EQ(spec.variants[12].layer, 2);
-  EXPECT_EQ(spec.variants[12].site, "attn_norm");
-  EXPECT_EQ(spec.variants[12].format, "f16");
+  ASSERT_EQ(spec.variants.size(), 2u + 2 * 3 * 2 + 3);
+  EXPECT_EQ(spec.variants[2].name, "ffn_norm[0] bf16");
+  EXPECT_EQ(spec.variants[3].name, "ffn_norm[0] f16");
+  EXPECT_EQ(spec.variants[4].name, "ffn_norm[1] bf16");
+  EXPECT_EQ(spec.variants[13].name, "attn_norm[2] f16");
+  EXPECT_EQ(spec.variants[13].rules, std::vector<std::string>{"attn_norm[2]=f16"});
+  EXPECT_EQ(spec.variants[13].layer, 2);
+  EXPECT_EQ(spec.variants[13].site, "attn_norm");
+  EXPECT_EQ(spec.variants[13].format, "f16");
+  EXPECT_EQ(spec.variants[14].name, "v, layer 0 alone");
   EXPECT_TRUE(spec.sweeps.empty());
 }
 
@@ -286,8 +287,8 @@ TEST_F(SpecTest, LayersAlone) {
   spec->prefix = "m: ";
   ASSERT_TRUE(ExpandSweeps(&*spec, 3));
   ASSERT_EQ(spec->variants.size(), 5u);
-  EXPECT_EQ(spec->variants[1].name, "m: w");
-  EXPECT_TRUE(spec->variants[1].of.empty());
+  EXPECT_EQ(spec->variants[0].name, "m: w");
+  EXPECT_TRUE(spec->variants[0].of.empty());
   for (int layer = 0; layer < 3; ++layer) {
     const StudyVariant& alone = spec->variants[2 + static_cast<size_t>(layer)];
     EXPECT_EQ(alone.name, fmt::format("m: w, layer {} alone", layer));

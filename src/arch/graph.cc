@@ -13,6 +13,14 @@ std::optional<size_t> RowWidth(const Graph& graph, const Site& site) {
   return std::nullopt;
 }
 
+std::vector<int> LastReaders(const Graph& graph) {
+  std::vector<int> last(graph.nodes.size(), -1);
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    for (const int input : graph.nodes[i].inputs)
+      last[static_cast<size_t>(input)] = static_cast<int>(i);
+  return last;
+}
+
 std::vector<Site> ListSites(const Graph& graph) {
   std::vector<Site> sites;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {

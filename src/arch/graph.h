@@ -72,6 +72,9 @@ struct Graph {
 // Elements of a site's row; none where rows grow with the tokens seen.
 std::optional<size_t> RowWidth(const Graph& graph, const Site& site);
 
+// By node, the last one that reads its value; -1: none.
+std::vector<int> LastReaders(const Graph& graph);
+
 // The sites of the graph's nodes in order, the inner ones of a node before its result.
 std::vector<Site> ListSites(const Graph& graph);
 

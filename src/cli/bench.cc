@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "base/names.h"
+#include "cli/bench_subjects.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "measure/bench_formats.h"
@@ -124,12 +125,19 @@ struct Subject {
 };
 constexpr Subject kSubjects[] = {
     {"formats", "rounding of rows to element formats", RunFormats},
+    {"overhead", "what a rule and statistics cost, and each op's share of the time",
+     RunBenchOverhead},
+    {"inference", "a model, or the shape of one: reading a prompt, and writing tokens",
+     RunBenchInference},
+    {"matmul", "products of rows with stored matrices, by type", RunBenchMatmul},
 };
 
 }  // namespace
 
 Result<int> RunBench(const Arguments& arguments) {
   const std::string name = arguments.empty() ? "" : arguments[0];
+  // A shape needs no subject: vernier bench --shape NAME.
+  if (name == "--shape" || name.starts_with("--shape=")) return RunBenchInference(arguments);
   const auto found = std::find_if(std::begin(kSubjects), std::end(kSubjects),
                                   [&](const Subject& s) { return name == s.name; });
   if (found != std::end(kSubjects)) return found->run({arguments.begin() + 1, arguments.end()});

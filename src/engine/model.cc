@@ -13,8 +13,10 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path, const ModelO
   ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(path));
   std::unique_ptr<Model> model(new Model(std::move(checkpoint), options));
   ASSIGN_OR_RETURN(model->graph_, BuildGraph(model->checkpoint_));
-  model->weights_ = std::make_unique<WeightStore>(model->graph_, model->workers_);
+  model->weights_ = std::make_unique<WeightStore>(model->graph_, model->workers_,
+                                                  model->checkpoint_.files, options.mapped);
   model->rope_ = std::make_unique<RopeTable>(model->graph_.rope);
+  model->ggml_rope_ = std::make_unique<GgmlRopeTable>(model->graph_.rope);
   return model;
 }
 

@@ -9,8 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/hash_index.h"
 #include "engine/node_evaluation.h"
 #include "kernels/panels.h"
+#include "ops/attention.h"
 #include "ops/recurrence.h"
 
 namespace vernier {
@@ -34,12 +36,12 @@ struct Job {
   const NodePlan* plan = nullptr;
   const StreamContext* context = nullptr;
   const StreamRows* tokens = nullptr;
-  std::vector<ValuePtr> inputs;  // after `in`
-  KvCache::Layer history;        // causal nodes: what the stream saw before
-  std::vector<size_t> rows;      // into the new rows, by token
-  std::vector<size_t> fresh;     // those of them this job is the first to need
-  std::vector<size_t> states;    // scan: into the states, by token of the stream
-  size_t own_states = 0;         // scan: the first token whose state this job is the first to need
+  std::vector<ValuePtr> inputs;             // after `in`
+  const KvCache::Layer* history = nullptr;  // causal nodes: what the stream saw before
+  std::vector<size_t> rows;                 // into the new rows, by token
+  std::vector<size_t> fresh;                // those of them this job is the first to need
+  std::vector<size_t> states;               // scan: into the states, by token of the stream
+  size_t own_states = 0;  // scan: the first token whose state this job is the first to need
 };
 
 // A distinct state of a scan: after a token, of everything up to it.
@@ -50,6 +52,9 @@ struct ScanState {
   std::shared_ptr<const void> data;  // where it is kept
   TreatmentCounts counts;
 };
+
+template <class T>
+struct AttentionRows;
 
 class NodeEvaluator {
  public:
@@ -65,6 +70,7 @@ class NodeEvaluator {
   std::vector<Hash128> StateChains(Job* job, size_t index);
   std::vector<const RowRef*> Window(const Job& job, size_t token) const;
   Hash128 RowKey(const Job& job, size_t i, const Hash128& chain) const;
+  GgmlOrder OrderOf(const Job& job, uint32_t token) const;
   template <class T>
   void Compute(Arithmetic type);
   template <class T>
@@ -72,8 +78,17 @@ class NodeEvaluator {
   template <class T>
   void ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
                    const LoadedWeight* weight);
+  // ggml_evaluation.cc
+  void ComputeGgmlRows(const NodePlan& plan, const std::vector<size_t>& rows,
+                       const LoadedWeight* weight);
+  void ComputeGgmlProduct(const std::vector<size_t>& rows);
+  // Computes those of the sequences, one for each job with new rows in float, whose plan is ggml's,
+  // and takes them out.
+  void TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequences) const;
   template <class T>
-  void ComputeAttention(size_t job);
+  AttentionRows<T> GatherAttention(const Job& job) const;
+  template <class T>
+  void ComputeAttention(Arithmetic type);
   template <class T>
   void ComputeConvolution(const std::vector<size_t>& rows, const LoadedWeight& weight);
   // scan_evaluation.cc
@@ -108,14 +123,13 @@ class NodeEvaluator {
   const std::vector<StreamRows>& rows_;
   const Node& node_;
   size_t streams_;
-  size_t causal_index_ = 0;                    // among the causal nodes
   std::vector<std::vector<ValuePtr>> inputs_;  // by stream, selected and treated
   std::vector<size_t> job_of_stream_;
   std::vector<Job> jobs_;
   std::vector<NewRow> new_rows_;
-  std::unordered_map<Hash128, size_t> known_rows_;
+  HashIndex known_rows_;
   std::vector<ScanState> states_;
-  std::unordered_map<Hash128, size_t> known_states_;
+  HashIndex known_states_;
   std::vector<std::shared_ptr<const void>> storage_;
   std::vector<NodeOutput> outputs_;
 };
@@ -146,9 +160,9 @@ T* Mutable(const RowRef& row) {  // rows under construction
 template <class T>
 const Panels<T>& PanelsOf(const LoadedWeight& weight) {
   if constexpr (sizeof(T) == sizeof(float)) {
-    return weight.matrix;
+    return weight.small;
   } else {
-    return weight.wide_matrix;
+    return weight.wide_small;
   }
 }
 

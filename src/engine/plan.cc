@@ -14,10 +14,70 @@ namespace {
 
 const char* ArithmeticName(Arithmetic math) { return math == Arithmetic::kF32 ? "f32" : "f64"; }
 
-Result<Arithmetic> ParseArithmetic(const std::string& text) {
-  if (text == "f32") return Arithmetic::kF32;
-  if (text == "f64") return Arithmetic::kF64;
-  return Fail("unknown arithmetic '{}'; expected f32 or f64", text);
+// What `math` names: a type, or ggml's arithmetic in float.
+struct Math {
+  Arithmetic type = Arithmetic::kF32;
+  std::optional<GgmlBatching> ggml;
+};
+
+Result<GgmlBatching> ParseProfile(const std::string& text) {
+  const std::vector<std::string> words = Split(text, ',');
+  GgmlBatching batching;
+  if (words[0] != "ggml-repack" && words[0] != "ggml-vecdot")
+    return Fail("unknown profile '{}'; expected ggml-repack or ggml-vecdot", words[0]);
+  batching.repack = words[0] == "ggml-repack";
+  for (size_t i = 1; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    const std::string value = word.starts_with("rows=") ? word.substr(5) : "";
+    size_t n = 0;
+    const char* end = value.data() + value.size();
+    const auto [at, error] = std::from_chars(value.data(), end, n);
+    if (value == "many") {
+      batching.rows = GgmlBatching::Rows::kMany;
+    } else if (value == "one") {
+      batching.rows = GgmlBatching::Rows::kOne;
+    } else if (error == std::errc() && at == end && n > 0) {
+      batching.rows = GgmlBatching::Rows::kPrompt;
+      batching.prompt = n;
+    } else {
+      return Fail("'{}': expected rows=many, rows=one or rows=N, the tokens of the prompt", word);
+    }
+  }
+  return batching;
+}
+
+Result<Math> ParseMath(const std::string& text) {
+  if (text == "f32") return Math{};
+  if (text == "f64") return Math{Arithmetic::kF64, {}};
+  if (!text.starts_with("ggml"))
+    return Fail("unknown arithmetic '{}'; expected f32, f64, ggml-repack or ggml-vecdot", text);
+  ASSIGN_OR_RETURN(const GgmlBatching batching, ParseProfile(text));
+  return Math{Arithmetic::kF32, batching};
+}
+
+// Whether llama.cpp computes the node after it has dropped the rows whose logits nobody wants: all
+// that follows the matrix that reads the last layer's attention (or scan).
+std::vector<bool> SelectedNodes(const Graph& graph) {
+  std::vector<bool> selected(graph.nodes.size());
+  size_t i = graph.nodes.size();
+  while (i > 0 && !Info(graph.nodes[i - 1].op).causal()) --i;
+  while (i < graph.nodes.size() && graph.nodes[i].op != OpKind::kMatMul) ++i;
+  for (++i; i < graph.nodes.size(); ++i) selected[i] = true;
+  return selected;
+}
+
+Status CheckGgml(const Graph& graph, const Node& node, const NodePlan& plan) {
+  if (node.op != OpKind::kMatMul) return {};
+  const WeightSlot& weight = graph.weights[static_cast<size_t>(node.weight)];
+  if (plan.weight)
+    return Fail(
+        "'{}' is treated by a rule, and the profiles read weights as the file stores them;"
+        " write the treated model with 'vernier quantize --rule'",
+        weight.name);
+  if (!IsGgmlType(static_cast<uint32_t>(weight.tensor.type)))
+    return Fail("'{}' is stored as {}, which the profiles do not multiply", weight.name,
+                Info(weight.tensor.type).name);
+  return {};
 }
 
 class Compiler {
@@ -45,6 +105,7 @@ class Compiler {
   bool HasPart(const Site& site, Part part) const;
   Error NothingMatches(const Rule& rule) const;
   Error NoSuchLayer(const Rule& rule, const std::set<int>& layers) const;
+  Status FinishGgml();
   void CountWeights();
   void MakeIdentities();
 
@@ -53,6 +114,7 @@ class Compiler {
   const Recipe& recipe_;
   uint64_t seed_;
   Plan plan_;
+  std::vector<int> math_rule_;  // of each node, the rule that gave it its arithmetic
 };
 
 // Whether the rule's name means this site, layers apart.
@@ -75,6 +137,7 @@ bool Compiler::HasPart(const Site& site, Part part) const {
       return site.inner == InnerSite::kNone && node.op != OpKind::kEmbed &&
              node.op != OpKind::kStore && node.op != OpKind::kSlice;
     case Part::kMath:
+    case Part::kProfile:
       return site.inner == InnerSite::kNone && node.op != OpKind::kSlice;
     case Part::kWeight:
       return site.inner == InnerSite::kNone && node.weight >= 0;
@@ -161,10 +224,16 @@ Status Compiler::ApplyTypes(const Rule& rule, int index) {
 
 Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
   NodePlan& node = plan_.nodes[static_cast<size_t>(site.node)];
-  if (rule.part == Part::kMath) {
-    auto math = ParseArithmetic(rule.value);
+  if (rule.part == Part::kMath || rule.part == Part::kProfile) {
+    auto math = rule.part == Part::kMath
+                    ? ParseMath(rule.value)
+                    : ParseProfile(rule.value).map([](const GgmlBatching& batching) {
+                        return Math{Arithmetic::kF32, batching};
+                      });
     if (!math) return Fail("rule '{}': {}", rule.text, math.error().message);
-    node.math = *math;
+    node.math = math->type;
+    node.ggml = math->ggml;
+    math_rule_[static_cast<size_t>(site.node)] = index;
   } else if (rule.part == Part::kEps) {
     double eps = 0;
     const char* end = rule.value.data() + rule.value.size();
@@ -219,7 +288,11 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
 
 Status Compiler::Apply(const Rule& rule, int index) {
   plan_.rules.push_back(
-      {rule.text, {}, {}, rule.part != Part::kMath && rule.part != Part::kEps, {}});
+      {rule.text,
+       {},
+       {},
+       rule.part != Part::kMath && rule.part != Part::kEps && rule.part != Part::kProfile,
+       {}});
   if (IsTypesRule(rule)) return ApplyTypes(rule, index);
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
@@ -256,6 +329,31 @@ Status Compiler::Apply(const Rule& rule, int index) {
   return {};
 }
 
+// Which nodes compute in ggml's arithmetic is known when all rules have been read.
+Status Compiler::FinishGgml() {
+  const std::vector<bool> selected = SelectedNodes(graph_);
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    NodePlan& node = plan_.nodes[i];
+    if (!node.ggml) continue;
+    plan_.ggml = true;
+    node.selected = selected[i];
+    if (graph_.nodes[i].op == OpKind::kAttention) {
+      const auto half = [&](size_t operand) {
+        const size_t store = static_cast<size_t>(graph_.nodes[i].inputs[operand]);
+        const auto& place = plan_.nodes[store].out;
+        return place && TreatmentText(place->treatment) == "f16";
+      };
+      node.half_keys = half(1);
+      node.half_values = half(2);
+    }
+    if (const Status fits = CheckGgml(graph_, graph_.nodes[i], node); !fits) {
+      const Rule& rule = recipe_.rules[static_cast<size_t>(math_rule_[i])];
+      return Fail("rule '{}': {}", rule.text, fits.error().message);
+    }
+  }
+  return {};
+}
+
 // The effect of rules on weights is known here, once a weight.
 void Compiler::CountWeights() {
   std::set<int> counted;
@@ -264,7 +362,7 @@ void Compiler::CountWeights() {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
-        node.math != Arithmetic::kF32 || node.eps != of.shape.eps)
+        node.math != Arithmetic::kF32 || node.ggml || node.eps != of.shape.eps)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
@@ -281,7 +379,11 @@ void Compiler::MakeIdentities() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
     NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
-    Hash128 id = Combine(HashText(ArithmeticName(node.math)), static_cast<uint64_t>(i));
+    // Orders of summing are in the keys of rows.
+    const char* name = node.ggml ? "ggml" : ArithmeticName(node.math);
+    Hash128 id = Combine(HashText(name), static_cast<uint64_t>(i));
+    if (node.half_keys || node.half_values)
+      id = Combine(id, static_cast<uint64_t>(node.half_keys) * 2 + node.half_values);
     uint64_t eps = 0;
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);
@@ -296,6 +398,10 @@ void Compiler::MakeIdentities() {
       id = Combine(id, *inner ? (*inner)->identity : Hash128{});
     node.identity = id;
     whole = Combine(whole, id);
+    if (node.ggml) {
+      whole = Combine(whole, static_cast<uint64_t>(node.ggml->rows) * 2 + node.ggml->repack);
+      whole = Combine(whole, node.ggml->prompt);
+    }
     for (const auto* place : {&node.in, &node.out})
       whole = Combine(whole, *place ? (*place)->identity : Hash128{});
   }
@@ -306,9 +412,11 @@ Result<Plan> Compiler::Compile() {
   plan_.recipe = recipe_;
   plan_.seed = seed_;
   plan_.nodes.resize(graph_.nodes.size());
+  math_rule_.resize(graph_.nodes.size());
   for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
   int index = 0;
   for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
+  RETURN_IF_ERROR(FinishGgml());
   CountWeights();
   MakeIdentities();
   return std::move(plan_);

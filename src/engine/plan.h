@@ -12,6 +12,7 @@
 #include "engine/model.h"
 #include "engine/recipe.h"
 #include "formats/treatment.h"
+#include "ops/ggml_rows.h"
 
 namespace vernier {
 
@@ -25,6 +26,9 @@ struct PlacedTreatment {
 
 struct NodePlan {
   Arithmetic math = Arithmetic::kF32;
+  std::optional<GgmlBatching> ggml;             // ggml's arithmetic, in float (docs/profiles.md)
+  bool selected = false;                        // of ggml's: see RowBatch
+  bool half_keys = false, half_values = false;  // ggml's attention: K, V are kept in binary16
   double eps = 0;
   std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
@@ -47,6 +51,7 @@ struct Plan {
   std::vector<RuleEffect>
       rules;  // in recipe order; counts of weights filled in, of activations zero
   Hash128 identity;
+  bool ggml = false;          // some node computes in ggml's arithmetic
   bool weights_only = false;  // no rule touches an activation, arithmetic or constant
   // Whether it is known, without running, that this recipe computes what the model as it is does:
   // every treated weight is held exactly by its format, and there is no other rule.

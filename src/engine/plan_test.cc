@@ -118,5 +118,64 @@ TEST_F(PlanTest, BlockFormatsOfWeightsAreCounted) {
   }
 }
 
+TEST_F(PlanTest, ProfilesAreTheArithmeticOfEveryNode) {
+  const Plan plan = Good({"profile=ggml-vecdot,rows=7", "*_norm.math=f32"});
+  EXPECT_TRUE(plan.ggml);
+  size_t selected = 0;
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = model_->graph().nodes[i];
+    const bool norm = node.site.ends_with("norm") || node.site.ends_with("normed");
+    EXPECT_EQ(plan.nodes[i].ggml.has_value(), !norm) << node.site;
+    if (norm) continue;
+    EXPECT_FALSE(plan.nodes[i].ggml->repack);
+    EXPECT_EQ(plan.nodes[i].ggml->prompt, 7u);
+    selected += plan.nodes[i].selected;
+    if (node.site == "attn_out") {
+      EXPECT_FALSE(plan.nodes[i].selected);
+    }
+    if (node.site == "result_output" || (node.site == "ffn_gate" && node.layer == 5)) {
+      EXPECT_TRUE(plan.nodes[i].selected);
+    }
+  }
+  // The last layer's residual additions, its FFN (gate, up, activation, down) and the logits.
+  EXPECT_EQ(selected, 7u);
+  EXPECT_FALSE(Good({"profile=ggml-repack", "*.math=f64"}).ggml);
+  EXPECT_FALSE(Good({"profile=ggml-repack"}).ForetoldVacuous());
+  EXPECT_NE(Good({"profile=ggml-repack"}).identity, Good({}).identity);
+  EXPECT_NE(Good({"profile=ggml-repack"}).identity, Good({"profile=ggml-vecdot"}).identity);
+  EXPECT_NE(Good({"profile=ggml-repack,rows=one"}).identity,
+            Good({"profile=ggml-repack,rows=9"}).identity);
+  EXPECT_EQ(Good({"profile=ggml-repack"}).identity,
+            Good({"*.math=ggml-repack,rows=many"}).identity);
+}
+
+TEST_F(PlanTest, ProfilesThatAreRefused) {
+  Refused("profile=ggml", "unknown profile 'ggml'; expected ggml-repack or ggml-vecdot");
+  Refused("profile=f64", "unknown profile 'f64'; expected ggml-repack or ggml-vecdot");
+  Refused("ffn_up.math=f16",
+          "unknown arithmetic 'f16'; expected f32, f64, ggml-repack or ggml-vecdot");
+  for (const std::string rows : {"rows=0", "rows=", "rows=x", "rows=3x", "n=3", "rows=-1"})
+    Refused("profile=ggml-repack," + rows,
+            "'" + rows + "': expected rows=many, rows=one or rows=N, the tokens of the prompt");
+  const auto treated = Make({"profile=ggml-repack", "blk.2.ffn_up.weight=int8"});
+  ASSERT_FALSE(treated);
+  EXPECT_EQ(treated.error().message,
+            "rule 'profile=ggml-repack': 'blk.2.ffn_up.weight' is treated by a rule, and the"
+            " profiles read weights as the file stores them; write the treated model with"
+            " 'vernier quantize --rule'");
+}
+
+TEST_F(PlanTest, HalfCachesAreKnownToAttention) {
+  const Plan half = Good({"profile=ggml-repack", "kv=f16"}),
+             keys = Good({"profile=ggml-repack", "k_cache=f16"}),
+             other = Good({"profile=ggml-repack", "kv=bf16"});
+  for (size_t i = 0; i < half.nodes.size(); ++i) {
+    const bool attention = model_->graph().nodes[i].op == OpKind::kAttention;
+    EXPECT_EQ(half.nodes[i].half_keys && half.nodes[i].half_values, attention);
+    EXPECT_EQ(keys.nodes[i].half_keys, attention);
+    EXPECT_FALSE(keys.nodes[i].half_values || other.nodes[i].half_keys);
+  }
+}
+
 }  // namespace
 }  // namespace vernier

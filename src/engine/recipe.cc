@@ -101,6 +101,10 @@ Result<Rule> ParseRule(std::string_view text) {
     selector.resize(open);
   }
   if (selector.empty()) return Fail("rule '{}': expected a site before '='", text);
+  if (selector == "profile" && rule.part == Part::kOut) {
+    rule.part = Part::kProfile;
+    selector = "*";
+  }
   rule.glob = selector;
   rule.weight_name = selector.find('.') != std::string::npos;
   if (rule.weight_name) rule.part = Part::kWeight;

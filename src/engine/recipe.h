@@ -4,8 +4,10 @@
 //   selector = site-glob [ "[" layers "]" ] [ "." part ]  |  weight-name glob
 //   ("blk.*.ffn_*.weight") layers   = item { "," item }, item = N | [A] ":" [B]      as in Python:
 //   0:5  -5:  3  0,2,7 part     = out (default) | in | weight | math | eps value    = a treatment
-//   (formats/treatment.h); for math: f32 | f64; for eps: a positive number
+//   (formats/treatment.h); for math: f32 | f64 | PROFILE; for eps: a positive number
 //   types=FILETYPE, types[layers]=FILETYPE: the types of a file (engine/type_rules.h)
+//   profile "=" PROFILE: that arithmetic in every node
+//   PROFILE  = ggml-repack | ggml-vecdot { ",rows=" many | one | N }
 #ifndef VERNIER_ENGINE_RECIPE_H_
 #define VERNIER_ENGINE_RECIPE_H_
 
@@ -20,7 +22,7 @@
 
 namespace vernier {
 
-enum class Part { kOut, kIn, kWeight, kMath, kEps };
+enum class Part { kOut, kIn, kWeight, kMath, kEps, kProfile };
 
 struct LayerRange {
   std::optional<int> first,

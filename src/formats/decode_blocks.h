@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/block_bits.h"
 #include "kernels/half.h"
 #include "kernels/quantise.h"
 
@@ -76,25 +77,6 @@ inline uint32_t LoadU32(const uint8_t* bytes) {
   return value;
 }
 inline float LoadHalf(const uint8_t* bytes) { return HalfBitsToFloat(LoadU16(bytes)); }
-
-struct ScaleAndMin {
-  int scale, min;
-};
-
-// Entry j of the eight pairs of 6-bit numbers that Q4_K and Q5_K keep in 12 bytes: the first four
-// pairs lie in the low 6 bits of bytes 0-3 and 4-7; of the last four the low 4 bits are the halves
-// of bytes 8-11, the high 2 bits the top of bytes 0-3 and 4-7.
-inline ScaleAndMin UnpackPair(const uint8_t* packed, int j) {
-  if (j < 4) return {packed[j] & 63, packed[j + 4] & 63};
-  return {(packed[j + 4] & 15) | packed[j - 4] >> 6 << 4, packed[j + 4] >> 4 | packed[j] >> 6 << 4};
-}
-
-// Entry j of the sixteen 6-bit numbers that Q3_K keeps in 12 bytes: low 4 bits in the halves of
-// bytes 0-7, high 2 bits in bytes 8-11.
-inline int UnpackSixBits(const uint8_t* packed, int j) {
-  const int low = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
-  return low | (packed[8 + j % 4] >> 2 * (j / 4) & 3) << 4;
-}
 
 // An integer of at most 24 bits times a float32, rounded once.
 inline float Times(float scale, int q) { return scale * static_cast<float>(q); }

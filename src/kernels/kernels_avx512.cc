@@ -1,6 +1,7 @@
 // The kernels for one instruction set; the build gives this file its compiler flags.
 #define VERNIER_TARGET avx512
 #define VERNIER_VECTOR_BYTES 64
+#include "kernels/ggml-inl.h"
 #include "kernels/half-inl.h"
 #include "kernels/matmul-inl.h"
 #include "kernels/moments-inl.h"
@@ -16,13 +17,14 @@ const Kernels kAvx512Kernels = {
     "avx512",
     avx512::MakeRowKernels<float>(),
     avx512::MakeRowKernels<double>(),
-    avx512::MatMul<float, float>,
-    avx512::MatMul<double, float>,
-    avx512::MatMul<double, double>,
+    [](const MatMulArgs<float>& a) { avx512::MatMul(a, kAvx512Packed); },
+    [](const MatMulArgs<double>& a) { avx512::MatMul(a, kAvx512Packed); },
+    avx512::WideMatMul,
     avx512::SumExp<float>,
     avx512::SumExp<double>,
     avx512::ExpRow,
     avx512::kQuantise,
+    avx512::kGgml,
     avx512::MakeRoundKernels<float>(),
     avx512::MakeRoundKernels<double>(),
     avx512::MakeMomentKernels<float>(),

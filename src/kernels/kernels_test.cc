@@ -38,50 +38,41 @@ class KernelsTest : public ::testing::TestWithParam<Isa> {
   const Kernels* kernels_ = nullptr;
 };
 
-template <class T, class W, class F>
-void TestMatMul(F matmul, size_t outputs, size_t k, size_t n) {
-  const std::vector<W> weights = Random<W>(outputs * k, outputs + k);
-  const std::vector<T> x = Random<T>(n * k, n);
-  Panels<W> panels = MakePanels<W>(outputs, k);
+// Weights that are not float32 numbers; packed ones are in packed_kernels_test.cc.
+void TestWideMatMul(const Kernels& kernels, size_t outputs, size_t k, size_t n) {
+  const std::vector<double> weights = Random<double>(outputs * k, outputs + k);
+  const std::vector<double> x = Random<double>(n * k, n);
+  Panels<double> panels = MakePanels<double>(outputs, k);
   for (size_t p = 0; p < panels.Count(); ++p)
     FillPanel(&panels, p, weights.data() + p * kLanes * k, std::min(kLanes, outputs - p * kLanes));
-  std::vector<T> y(n * outputs, T{-7});
-  std::vector<const T*> in;
-  std::vector<T*> out;
+  std::vector<double> y(n * outputs, -7);
+  std::vector<const double*> in;
+  std::vector<double*> out;
   for (size_t j = 0; j < n; ++j) {
     in.push_back(x.data() + j * k);
     out.push_back(y.data() + j * outputs);
   }
   const size_t middle = panels.Count() / 2;  // two calls, as two threads would make them
-  matmul({panels.data.data(), k, outputs, 0, middle, in.data(), n, out.data()});
-  matmul({panels.data.data(), k, outputs, middle, panels.Count(), in.data(), n, out.data()});
+  kernels.matmul_f64_wide({panels.data.data(), k, outputs, 0, middle, in.data(), n, out.data()});
+  kernels.matmul_f64_wide(
+      {panels.data.data(), k, outputs, middle, panels.Count(), in.data(), n, out.data()});
   for (size_t j = 0; j < n; ++j) {
     for (size_t o = 0; o < outputs; ++o) {
-      const T expected =
-          reference::Dot<T>([&](size_t i) { return static_cast<T>(weights[o * k + i]); },
-                            [&](size_t i) { return x[j * k + i]; }, k);
+      const double expected = reference::Dot<double>([&](size_t i) { return weights[o * k + i]; },
+                                                     [&](size_t i) { return x[j * k + i]; }, k);
       ASSERT_TRUE(SameBits(&expected, &y[j * outputs + o], 1))
           << "row " << j << " output " << o << " of " << outputs << "x" << k;
     }
   }
 }
 
-TEST_P(KernelsTest, MatMulIsOneChainInBlocks) {
+TEST_P(KernelsTest, WideMatMulIsOneChainInBlocks) {
   for (const auto& [outputs, k] :
-       {std::pair<size_t, size_t>{16, 256}, {37, 224}, {70, 600}, {5, 1}, {128, 513}}) {
-    for (const size_t n : {1, 2, 3, 5, 7, 13, 25}) {
-      TestMatMul<float, float>(kernels_->matmul_f32, outputs, k, n);
-      TestMatMul<double, float>(kernels_->matmul_f64, outputs, k, n);
-      TestMatMul<double, double>(kernels_->matmul_f64_wide, outputs, k, n);
-    }
-  }
-  for (size_t n = 1; n <= 24; ++n) {  // every tile of every instruction set
-    TestMatMul<float, float>(kernels_->matmul_f32, 70, 300, n);
-    TestMatMul<double, float>(kernels_->matmul_f64, 70, 300, n);
-    TestMatMul<double, double>(kernels_->matmul_f64_wide, 70, 300, n);
-  }
-  TestMatMul<float, float>(kernels_->matmul_f32, 20, 300,
-                           200);  // more rows than pass over a panel at once
+       {std::pair<size_t, size_t>{16, 256}, {37, 224}, {70, 600}, {5, 1}, {128, 513}})
+    for (const size_t n : {1, 2, 3, 5, 7, 13, 25}) TestWideMatMul(*kernels_, outputs, k, n);
+  for (size_t n = 1; n <= 24; ++n)  // every tile of every instruction set
+    TestWideMatMul(*kernels_, 70, 300, n);
+  TestWideMatMul(*kernels_, 20, 300, 300);  // more rows than pass over a panel at once
 }
 
 template <class T>
@@ -101,7 +92,7 @@ void TestRows(const RowKernels<T>& k) {
     reference::Softmax(expected.data(), n, T(0.3));
     EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "softmax " << n;
     k.silu(wide.data(), n, y.data());
-    for (size_t i = 0; i < n; ++i) expected[i] = static_cast<T>(reference::Silu(wide[i]));
+    for (size_t i = 0; i < n; ++i) expected[i] = reference::Silu(wide[i]);
     EXPECT_TRUE(SameBits(y.data(), expected.data(), n)) << "silu " << n;
     k.softplus(wide.data(), n, y.data());
     for (size_t i = 0; i < n; ++i) expected[i] = static_cast<T>(reference::Softplus(wide[i]));
@@ -119,51 +110,84 @@ TEST_P(KernelsTest, RowsEqualTheReference) {
 }
 
 template <class T>
-void TestAttention(const RowKernels<T>& kernels, size_t heads, size_t kv_heads, size_t head_dim,
-                   size_t tokens) {
-  const std::vector<T> q = Random<T>(tokens * heads * head_dim, 1),
-                       k = Random<T>(tokens * kv_heads * head_dim, 2),
-                       v = Random<T>(tokens * kv_heads * head_dim, 3);
-  const size_t stride = (tokens + kLanes - 1) / kLanes * kLanes, group = heads / kv_heads;
-  std::vector<T> scores(tokens * heads * stride), scratch(head_dim * kLanes), out(heads * head_dim);
-  std::vector<const T*> qs, ks, vs;
-  std::vector<T*> rows;
-  std::vector<size_t> keys;
-  for (size_t r = 0; r < tokens; ++r) {
-    qs.push_back(q.data() + r * heads * head_dim);
-    ks.push_back(k.data() + r * kv_heads * head_dim);
-    vs.push_back(v.data() + r * kv_heads * head_dim);
-    rows.push_back(scores.data() + r * heads * stride);
-    keys.push_back(r + 1);
-  }
-  kernels.scores(qs.data(), keys.data(), tokens, ks.data(), heads, kv_heads, head_dim, rows.data(),
-                 stride, scratch.data());
-  for (size_t r = 0; r < tokens; ++r) {
-    for (size_t h = 0; h < heads; ++h) {
-      for (size_t j = 0; j <= r; ++j) {
-        const T expected =
-            reference::Dot<T>([&](size_t i) { return ks[j][h / group * head_dim + i]; },
-                              [&](size_t i) { return qs[r][h * head_dim + i]; }, head_dim);
-        ASSERT_TRUE(SameBits(&expected, &rows[r][h * stride + j], 1)) << r << " " << h << " " << j;
-      }
-    }
-    kernels.weighted_sum(rows[r], stride, vs.data(), r + 1, heads, kv_heads, head_dim, out.data());
-    for (size_t h = 0; h < heads; ++h) {
-      for (size_t d = 0; d < head_dim; ++d) {
-        const T expected =
-            reference::Dot<T>([&](size_t j) { return vs[j][h / group * head_dim + d]; },
-                              [&](size_t j) { return rows[r][h * stride + j]; }, r + 1);
-        ASSERT_TRUE(SameBits(&expected, &out[h * head_dim + d], 1)) << r << " " << h << " " << d;
-      }
+std::vector<const T*> RowsOf(const std::vector<T>& values, size_t width) {
+  std::vector<const T*> rows;
+  for (size_t at = 0; at < values.size(); at += width) rows.push_back(values.data() + at);
+  return rows;
+}
+
+// Both products of attention on packed keys and values: every tile, rows of different numbers of
+// terms, blocks added to earlier ones.
+template <class T>
+void TestScores(const RowKernels<T>& kernels, size_t keys, size_t column, size_t head_dim,
+                size_t n) {
+  const size_t width = column + head_dim + 3, padded = (keys + kLanes - 1) / kLanes * kLanes;
+  const std::vector<T> q = Random<T>(n * head_dim, n), k = Random<T>(keys * width, keys);
+  std::vector<T> panels(padded * head_dim), scores(n * padded, T{-7});
+  const std::vector<const T*> ks = RowsOf(k, width), qs = RowsOf(q, head_dim);
+  std::vector<T*> ys;
+  for (size_t r = 0; r < n; ++r) ys.push_back(scores.data() + r * padded);
+  kernels.pack_keys(ks.data(), column, keys, head_dim, panels.data());
+  kernels.chains({panels.data(), head_dim * kLanes, padded, head_dim, qs.data(), nullptr, n,
+                  ys.data(), false});
+  for (size_t r = 0; r < n; ++r) {
+    for (size_t j = 0; j < keys; ++j) {
+      const T expected = reference::Dot<T>([&](size_t i) { return ks[j][column + i]; },
+                                           [&](size_t i) { return qs[r][i]; }, head_dim);
+      ASSERT_TRUE(SameBits(&expected, &ys[r][j], 1)) << n << " rows, row " << r << " key " << j;
     }
   }
 }
 
+template <class T>
+void TestWeightedSums(const RowKernels<T>& kernels, size_t keys, size_t column, size_t head_dim,
+                      size_t n) {
+  const size_t width = column + head_dim + 3, padded = (head_dim + kLanes - 1) / kLanes * kLanes;
+  const std::vector<T> p = Random<T>(n * keys, n), v = Random<T>(keys * width, keys);
+  std::vector<T> panels(padded * kBlock), out(n * head_dim, T{-7});
+  const std::vector<const T*> vs = RowsOf(v, width);
+  std::vector<T*> ys;
+  std::vector<size_t> seen;  // row r sees the first of the keys, the last row all
+  for (size_t r = 0; r < n; ++r) {
+    ys.push_back(out.data() + r * head_dim);
+    seen.push_back(keys - std::min(keys - 1, n - 1 - r));
+  }
+  for (size_t at = 0; at < keys; at += kBlock) {
+    const size_t block = std::min(kBlock, keys - at);
+    std::vector<const T*> xs;
+    std::vector<size_t> terms;
+    for (size_t r = 0; r < n; ++r) {
+      xs.push_back(p.data() + r * keys + at);
+      terms.push_back(std::min(kBlock, seen[r] - std::min(seen[r], at)));
+    }
+    kernels.pack_values(vs.data() + at, column, block, head_dim, panels.data());
+    kernels.chains({panels.data(), kBlock * kLanes, head_dim, block, xs.data(), terms.data(), n,
+                    ys.data(), at > 0});
+  }
+  for (size_t r = 0; r < n; ++r) {
+    for (size_t d = 0; d < head_dim; ++d) {
+      const T expected = reference::Dot<T>([&](size_t j) { return vs[j][column + d]; },
+                                           [&](size_t j) { return p[r * keys + j]; }, seen[r]);
+      ASSERT_TRUE(SameBits(&expected, &ys[r][d], 1)) << n << " rows, row " << r << " element " << d;
+    }
+  }
+}
+
+template <class T>
+void TestAttention(const RowKernels<T>& kernels) {
+  for (size_t n = 1; n <= 26; ++n) {  // every tile of every instruction set
+    TestScores(kernels, 70, 5, 20, n);
+    TestWeightedSums(kernels, 70, 5, 37, n);
+    TestWeightedSums(kernels, 259, 0, 32, n);  // rows that end in different blocks
+  }
+  TestScores(kernels, 16, 0, 300, 3);  // a chain in two blocks
+  TestScores(kernels, 256, 0, 64, 48);
+  TestWeightedSums(kernels, 600, 3, 64, 48);
+}
+
 TEST_P(KernelsTest, AttentionEqualsTheReference) {
-  TestAttention<float>(kernels_->f32, 7, 1, 32, 50);
-  TestAttention<float>(kernels_->f32, 4, 2, 20, 5);
-  TestAttention<double>(kernels_->f64, 4, 2, 32, 37);
-  TestAttention<float>(kernels_->f32, 1, 1, 16, 300);  // more than one block of keys
+  TestAttention<float>(kernels_->f32);
+  TestAttention<double>(kernels_->f64);
 }
 
 template <class T>
@@ -199,13 +223,6 @@ Panels<T> PanelsOf(const std::vector<T>& weights, size_t outputs, size_t k) {
   for (size_t p = 0; p < panels.Count(); ++p)
     FillPanel(&panels, p, weights.data() + p * kLanes * k, std::min(kLanes, outputs - p * kLanes));
   return panels;
-}
-
-template <class T>
-std::vector<const T*> RowsOf(const std::vector<T>& values, size_t width) {
-  std::vector<const T*> rows;
-  for (size_t at = 0; at < values.size(); at += width) rows.push_back(values.data() + at);
-  return rows;
 }
 
 template <class T>
@@ -338,6 +355,36 @@ TEST_P(KernelsTest, ExpIsWithinOneUlp) {
   double nan = NAN;
   kernels_->exp_f64(&nan, 1, &nan);
   EXPECT_TRUE(std::isnan(nan));
+}
+
+// The exponential of float32 nodes, before it is rounded to float32.
+TEST(ShortExp, IsWithinTwoToTheMinus36) {
+  mpfr_t e;
+  mpfr_init2(e, 200);
+  for (int i = -10400; i <= 8900; ++i) {
+    const double x = static_cast<float>(i / 100.0 + 1e-5 * (i % 13));
+    mpfr_set_d(e, x, MPFR_RNDN);
+    mpfr_exp(e, e, MPFR_RNDN);
+    const double right = mpfr_get_d(e, MPFR_RNDN);
+    EXPECT_LE(std::abs(reference::ShortExp(x) - right), std::ldexp(right, -36)) << x;
+  }
+  mpfr_clear(e);
+  EXPECT_EQ(reference::ShortExp(0), 1);
+  EXPECT_EQ(static_cast<float>(reference::ShortExp(-INFINITY)), 0);
+  EXPECT_EQ(static_cast<float>(reference::ShortExp(INFINITY)), INFINITY);
+}
+
+// Which the softmax of every instruction set uses, special values included.
+TEST_P(KernelsTest, SoftmaxOfSpecialValues) {
+  std::vector<float> p = {0, -103, -104.5f, -1000, -INFINITY, -0.0f}, expected = p;
+  kernels_->f32.softmax(p.data(), p.size(), 1);
+  reference::Softmax(expected.data(), expected.size(), 1.0f);
+  EXPECT_TRUE(SameBits(p.data(), expected.data(), p.size()));
+  EXPECT_EQ(p[3], 0);
+  EXPECT_EQ(p[4], 0);
+  p = {1, NAN, 2};
+  kernels_->f32.softmax(p.data(), p.size(), 1);
+  for (const float v : p) EXPECT_TRUE(std::isnan(v));
 }
 
 TEST_P(KernelsTest, SumExp) {

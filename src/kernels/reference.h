@@ -50,6 +50,27 @@ inline double Exp(double argument) {
   return std::ldexp(std::ldexp(p, static_cast<int>(half)), static_cast<int>(n - half));
 }
 
+// The shorter one, whose results are rounded to float32.
+inline double ShortExp(double argument) {
+  double x = -708.0 > argument ? -708.0 : argument;
+  x = 709.0 < x ? 709.0 : x;
+  const double round = 6755399441055744.0;  // 1.5 * 2^52
+  const double n = std::fma(x, 0x1.71547652b82fep0, round) - round;
+  const double r = std::fma(n, -0x1.a39ef35793c76p-33, std::fma(n, -0x1.62e42feep-1, x));
+  double factorial = 362880.0, p = 1.0 / factorial;  // 1/9!
+  for (int i = 9; i >= 1; --i) {
+    factorial /= i;
+    p = std::fma(p, r, 1.0 / factorial);
+  }
+  return std::ldexp(p, static_cast<int>(n));
+}
+
+// The exponential of a node that runs in T, before it is rounded to T.
+template <class T>
+double ExpFor(double x) {
+  return sizeof(T) == sizeof(float) ? ShortExp(x) : Exp(x);
+}
+
 template <class T>
 void Normalise(const T* x, size_t n, T eps, T* y) {
   const T sum = LaneSum<T>(n, [&](size_t i, T lane) { return std::fma(x[i], x[i], lane); });
@@ -64,7 +85,7 @@ void Softmax(T* p, size_t n, T scale) {
     p[i] *= scale;
     max = p[i] > max ? p[i] : max;
   }
-  for (size_t i = 0; i < n; ++i) p[i] = static_cast<T>(Exp(p[i] - max));
+  for (size_t i = 0; i < n; ++i) p[i] = static_cast<T>(ExpFor<T>(p[i] - max));
   const T sum = LaneSum<T>(n, [&](size_t i, T lane) { return lane + p[i]; });
   for (size_t i = 0; i < n; ++i) p[i] /= sum;
 }
@@ -72,10 +93,13 @@ void Softmax(T* p, size_t n, T scale) {
 template <class T>
 T SwiGlu(T gate, T up) {
   const double g = gate;
-  return static_cast<T>(g / (1.0 + Exp(0.0 - g))) * up;
+  return static_cast<T>(g / (1.0 + ExpFor<T>(0.0 - g))) * up;
 }
 
-inline double Silu(double x) { return x / (1.0 + Exp(0.0 - x)); }
+template <class T>
+T Silu(T x) {
+  return static_cast<T>(x / (1.0 + ExpFor<T>(0.0 - x)));
+}
 
 inline double Softplus(double x) {
   if (x > 20) return x;
@@ -98,7 +122,7 @@ T ScanStep(const T* a, T dt, T x, const T* b, const T* c, size_t states, T* h) {
   const T u = dt * x;
   for (size_t n = 0; n < states; ++n) {
     const T product = dt * a[n], drive = u * b[n];
-    h[n] = std::fma(static_cast<T>(Exp(product)), h[n], drive);
+    h[n] = std::fma(static_cast<T>(ExpFor<T>(product)), h[n], drive);
   }
   return Dot<T>([&](size_t n) { return c[n]; }, [&](size_t n) { return h[n]; }, states);
 }

@@ -3,8 +3,9 @@
 #ifndef VERNIER_KERNELS_ROWS_INL_H_
 #define VERNIER_KERNELS_ROWS_INL_H_
 
+#include "kernels/attention-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/recurrence-inl.h"
-#include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 
@@ -30,19 +31,23 @@ void AddRows(const T* a, const T* b, size_t n, T* y) {
   for (size_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
 
-VERNIER_INLINE Vec<double> Silu(const Vec<double>& g) { return g / (Set(1.0) + Exp(Set(0.0) - g)); }
+template <class T>
+VERNIER_INLINE Vec<T> Silu(const Vec<T>& x) {
+  return InDouble(
+      x, [](const Vec<double>& g, auto exp)
+             __attribute__((always_inline)) { return g / (Set(1.0) + exp(Set(0.0) - g)); });
+}
 
 template <class T>
 void SiluRow(const T* x, size_t n, T* y) {
-  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) {
-    StoreLanes(InDouble(v, [](const Vec<double>& d) { return Silu(d); }), y + i, valid);
-  });
+  ForLanes(x, n, T{0},
+           [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(Silu(v), y + i, valid); });
 }
 
 template <class T>
 void SoftplusRow(const T* x, size_t n, T* y) {
   ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) {
-    StoreLanes(InDouble(v, [](const Vec<double>& d) { return Softplus(d); }), y + i, valid);
+    StoreLanes(InDouble(v, [](const Vec<double>& d, auto) { return Softplus(d); }), y + i, valid);
   });
 }
 
@@ -50,7 +55,7 @@ template <class T>
 void SwiGlu(const T* gate, const T* up, size_t n, T* y) {
   ForLanes(gate, n, T{0}, [&](size_t i, const Vec<T>& g, size_t valid) {
     const Vec<T> u = valid == kLanes ? Load<T>(up + i) : LoadFirst(up + i, valid, T{0});
-    StoreLanes(InDouble(g, [](const Vec<double>& d) { return Silu(d); }) * u, y + i, valid);
+    StoreLanes(Silu(g) * u, y + i, valid);
   });
 }
 
@@ -67,7 +72,7 @@ void Softmax(T* p, size_t n, T scale) {
   const Vec<T> max = Set(MaxLanes(most));
   Vec<T> sums = Set(T{0});
   ForLanes(p, n, lowest, [&](size_t i, const Vec<T>& v, size_t valid) {
-    const Vec<T> e = InDouble(v - max, [](const Vec<double>& d) { return Exp(d); });
+    const Vec<T> e = InDouble(v - max, [](const Vec<double>& d, auto exp) { return exp(d); });
     StoreLanes(e, p + i, valid);
     sums = sums + e;
   });
@@ -76,71 +81,16 @@ void Softmax(T* p, size_t n, T scale) {
            [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(v / sum, p + i, valid); });
 }
 
-// Scores against 16 keys at a time: their head's parts are interleaved in `scratch` as a weight
-// panel, then each query row runs its chains.
-template <class T>
-void Scores(const T* const* q, const size_t* keys, size_t rows, const T* const* k, size_t heads,
-            size_t kv_heads, size_t head_dim, T* const* scores, size_t stride, T* scratch) {
-  const size_t group = heads / kv_heads;
-  size_t most = 0;
-  for (size_t r = 0; r < rows; ++r) most = keys[r] > most ? keys[r] : most;
-  for (size_t g = 0; g < kv_heads; ++g) {
-    for (size_t j0 = 0; j0 < most; j0 += kLanes) {
-      for (size_t l = 0; l < kLanes; ++l) {
-        const T* key = j0 + l < most ? k[j0 + l] + g * head_dim : nullptr;
-        for (size_t i = 0; i < head_dim; ++i) scratch[i * kLanes + l] = key ? key[i] : T{0};
-      }
-      for (size_t r = 0; r < rows; ++r) {
-        if (keys[r] <= j0) continue;
-        for (size_t h = g * group; h < (g + 1) * group; ++h) {
-          const T* query = q[r] + h * head_dim;
-          Vec<T> total = Set(T{0});
-          for (size_t i0 = 0; i0 < head_dim; i0 += kBlock) {
-            Vec<T> t = Set(T{0});
-            for (size_t i = i0; i < head_dim && i < i0 + kBlock; ++i)
-              t = Fma(Load<T>(scratch + i * kLanes), Set(query[i]), t);
-            total = i0 == 0 ? t : total + t;
-          }
-          Store(total, scores[r] + h * stride + j0);
-        }
-      }
-    }
-  }
-}
-
-template <class T>
-void WeightedSum(const T* p, size_t stride, const T* const* v, size_t keys, size_t heads,
-                 size_t kv_heads, size_t head_dim, T* out) {
-  const size_t group = heads / kv_heads;
-  for (size_t h = 0; h < heads; ++h) {
-    const T* weight = p + h * stride;
-    const size_t column = h / group * head_dim;
-    for (size_t d = 0; d < head_dim; d += kLanes) {
-      const size_t valid = head_dim - d < kLanes ? head_dim - d : kLanes;
-      Vec<T> total = Set(T{0});
-      for (size_t j0 = 0; j0 < keys; j0 += kBlock) {
-        Vec<T> t = Set(T{0});
-        const size_t j1 = j0 + kBlock < keys ? j0 + kBlock : keys;
-        for (size_t j = j0; j < j1; ++j) {
-          const T* row = v[j] + column + d;
-          t = Fma(valid == kLanes ? Load<T>(row) : LoadFirst(row, valid, T{0}), Set(weight[j]), t);
-        }
-        total = j0 == 0 ? t : total + t;
-      }
-      StoreLanes(total, out + h * head_dim + d, valid);
-    }
-  }
-}
-
 // Each product is rounded, then the difference or sum.
-template <class T>
+template <class T, size_t kStep>
 void RopePairs(const T* x, size_t heads, size_t head_dim, const T* cos, const T* sin, size_t pairs,
-               T* y, size_t step, size_t apart) {
+               T* y, size_t apart) {
   for (size_t h = 0; h < heads; ++h, x += head_dim, y += head_dim) {
+#pragma GCC ivdep
     for (size_t i = 0; i < pairs; ++i) {
-      const T a = x[i * step], b = x[i * step + apart];
-      y[i * step] = a * cos[i] - b * sin[i];
-      y[i * step + apart] = b * cos[i] + a * sin[i];
+      const T a = x[i * kStep], b = x[i * kStep + apart];
+      y[i * kStep] = a * cos[i] - b * sin[i];
+      y[i * kStep + apart] = b * cos[i] + a * sin[i];
     }
     for (size_t i = 2 * pairs; i < head_dim; ++i) y[i] = x[i];
   }
@@ -148,12 +98,12 @@ void RopePairs(const T* x, size_t heads, size_t head_dim, const T* cos, const T*
 template <class T>
 void RopeNeighbours(const T* x, size_t heads, size_t head_dim, const T* cos, const T* sin,
                     size_t pairs, T* y) {
-  RopePairs(x, heads, head_dim, cos, sin, pairs, y, 2, 1);
+  RopePairs<T, 2>(x, heads, head_dim, cos, sin, pairs, y, 1);
 }
 template <class T>
 void RopeHalves(const T* x, size_t heads, size_t head_dim, const T* cos, const T* sin, size_t pairs,
                 T* y) {
-  RopePairs(x, heads, head_dim, cos, sin, pairs, y, 1, pairs);
+  RopePairs<T, 1>(x, heads, head_dim, cos, sin, pairs, y, pairs);
 }
 
 template <class T>
@@ -173,9 +123,9 @@ inline void ExpRow(const double* x, size_t n, double* y) {
 
 template <class T>
 constexpr RowKernels<T> MakeRowKernels() {
-  return {Scores<T>,      WeightedSum<T>, Softmax<T>,        Normalise<T>,  Multiply<T>,
-          AddRows<T>,     SwiGlu<T>,      RopeNeighbours<T>, RopeHalves<T>, SiluRow<T>,
-          SoftplusRow<T>, Convolve<T>,    Scan<T>,           ReadState<T>};
+  return {Chains<T>,   PackKeys<T>,    PackValues<T>, Softmax<T>,        Normalise<T>,
+          Multiply<T>, AddRows<T>,     SwiGlu<T>,     RopeNeighbours<T>, RopeHalves<T>,
+          SiluRow<T>,  SoftplusRow<T>, Convolve<T>,   Scan<T>,           ReadState<T>};
 }
 
 }  // namespace vernier::VERNIER_TARGET

@@ -4,6 +4,8 @@
 #include <map>
 #include <numeric>
 
+#include "measure/rope_order.h"
+
 namespace vernier {
 namespace {
 
@@ -25,71 +27,51 @@ class SiteProgress {
   bool stopped_ = false;
 };
 
-// Models of one architecture may keep the elements of each head of q and k in different orders, as
-// the rotation pairs them (GGUF files of llama: neighbours; Hugging Face: halves). Element i of a
-// row in A's order is element order[i] of B's. Empty where the site's order is the same.
-std::vector<size_t> ElementOrder(const Graph& a, const Graph& b, const Site& site_b) {
-  if (a.rope.layout == b.rope.layout || site_b.inner != InnerSite::kNone) return {};
-  const auto rotation_of = [&](int node) {  // the rotation this node's value goes into
-    while (node >= 0 && b.nodes[static_cast<size_t>(node)].op != OpKind::kRope) {
-      const auto reader = std::find_if(b.nodes.begin(), b.nodes.end(), [&](const Node& n) {
-        return (n.op == OpKind::kRope || n.op == OpKind::kBias) && n.inputs[0] == node;
-      });
-      node = reader == b.nodes.end() ? -1 : static_cast<int>(reader - b.nodes.begin());
-    }
-    return node;
-  };
-  const Node& of = b.nodes[static_cast<size_t>(site_b.node)];
-  const int rotation = rotation_of(of.op == OpKind::kStore ? of.inputs[0] : site_b.node);
-  if (rotation < 0) return {};
-  const OpShape& shape = b.nodes[static_cast<size_t>(rotation)].shape;
-  std::vector<size_t> order(shape.width);
-  std::iota(order.begin(), order.end(), size_t{0});
-  const size_t pairs = b.rope.rotated / 2;
-  for (size_t head = 0; head < shape.heads; ++head)
-    for (size_t i = 0; i < 2 * pairs; ++i) {
-      const size_t halves = i % 2 * pairs + i / 2;  // the place of what stands at i in neighbours
-      const size_t at = head * shape.head_dim;
-      if (a.rope.layout == RopeLayout::kNeighbours) {
-        order[at + i] = at + halves;
-      } else {
-        order[at + halves] = at + i;
-      }
-    }
-  return order;
+using Role = LogitComparer::Role;
+
+bool Selected(const CompareRequest& request, const Site& site) {
+  return !request.wants || request.wants(site);
 }
 
-template <class T>
-void Reorder(const std::vector<size_t>& order, std::vector<T>* rows) {
-  std::vector<T> row(order.size());
-  for (size_t at = 0; at + order.size() <= rows->size(); at += order.size()) {
-    for (size_t i = 0; i < order.size(); ++i) row[i] = (*rows)[at + order[i]];
-    std::copy(row.begin(), row.end(), rows->begin() + static_cast<std::ptrdiff_t>(at));
-  }
-}
-
-// Compares B's sites with A's as they come, and forgets A's then.
+// Compares B's sites with A's as they come, and forgets A's then. Where contributions are measured,
+// A's values also stay until the last node that reads them has been fed.
 class SiteComparer {
  public:
-  SiteComparer(const Graph& a, const Graph& b) : graph_a_(a), graph_b_(b) {}
+  SiteComparer(const CompareRequest& request, const std::vector<int32_t>& tokens)
+      : request_(request),
+        graph_a_(request.a.model->graph()),
+        graph_b_(request.b.model->graph()) {
+    if (!request.contributions || !SameNodes(graph_a_, graph_b_)) return;
+    last_reader_ = LastReaders(graph_a_);
+    meter_.emplace(ContributionRequest{request.b, request.a, false, tokens, graph_a_.rope.layout,
+                                       [this](const std::string& label) -> const CapturedSite* {
+                                         const auto found = fed_.find(label);
+                                         return found == fed_.end() ? nullptr : &found->second.value;
+                                       },
+                                       true});
+  }
+  SiteComparer(const SiteComparer&) = delete;
+  SiteComparer& operator=(const SiteComparer&) = delete;
+
+  bool Wants(const Site& site) const { return Selected(request_, site) || Feeds(site); }
   void TakeA(const SiteTensor& tensor) {
+    if (Feeds(*tensor.site))
+      fed_.insert_or_assign(tensor.site->Label(), Fed{tensor.site->node, CaptureSite(tensor)});
+    if (!Selected(request_, *tensor.site)) return;
     order_.push_back(tensor.site->Label());
     waiting_.emplace(order_.back(), CaptureSite(tensor));
   }
   void TakeB(const SiteTensor& tensor) {
-    const auto found = waiting_.find(tensor.site->Label());
-    if (found == waiting_.end()) {
-      only_b_.push_back(tensor.site->Label());
-      return;
+    if (Selected(request_, *tensor.site)) {
+      if (meter_) meter_->Take(tensor);
+      CompareWithA(tensor);
     }
-    const CapturedRows a(found->second);
-    auto compared = Compare(a.view(), tensor);
-    if (compared) {
-      compared_.emplace(found->first, std::move(*compared));
-    } else if (failure_) {
-      failure_ = tl::unexpected(compared.error());
-    }
-    waiting_.erase(found);
+    if (tensor.site->inner != InnerSite::kNone) return;
+    std::erase_if(fed_, [&](const auto& f) {
+      const int node = f.second.node;
+      return node <= tensor.site->node &&
+             last_reader_[static_cast<size_t>(node)] <= tensor.site->node;
+    });
   }
   Result<CaptureComparison> Finish() {
     RETURN_IF_ERROR(failure_);
@@ -105,10 +87,36 @@ class SiteComparer {
     out.only_b = std::move(only_b_);
     return out;
   }
+  std::vector<Contribution> Contributions() const {
+    return meter_ ? meter_->results() : std::vector<Contribution>();
+  }
 
  private:
+  struct Fed {
+    int node = 0;
+    CapturedSite value;
+  };
+
+  bool Feeds(const Site& site) const { return meter_ && site.inner == InnerSite::kNone; }
+  void CompareWithA(const SiteTensor& tensor) {
+    const auto found = waiting_.find(tensor.site->Label());
+    if (found == waiting_.end()) {
+      only_b_.push_back(tensor.site->Label());
+      return;
+    }
+    const CapturedRows a(found->second);
+    auto compared = Compare(a.view(), tensor);
+    if (compared) {
+      compared_.emplace(found->first, std::move(*compared));
+    } else if (failure_) {
+      failure_ = tl::unexpected(compared.error());
+    }
+    waiting_.erase(found);
+  }
+  // B's elements in A's order.
   Result<SiteDifference> Compare(const RowsView& a, const SiteTensor& b) const {
-    const std::vector<size_t> order = ElementOrder(graph_a_, graph_b_, *b.site);
+    const std::vector<size_t> order =
+        ElementOrder(graph_a_.rope.layout, graph_b_.rope.layout, graph_b_, *b.site);
     if (order.empty()) return CompareSite(*b.site, a, {b.type, b.rows, b.widths});
     CapturedSite reordered = CaptureSite(b);
     Reorder(order, &reordered.f32);
@@ -116,14 +124,16 @@ class SiteComparer {
     return CompareSite(*b.site, a, CapturedRows(reordered).view());
   }
 
+  const CompareRequest& request_;
   const Graph &graph_a_, &graph_b_;
+  std::vector<int> last_reader_;
   std::vector<std::string> order_, only_b_;
   std::map<std::string, CapturedSite> waiting_;
+  std::map<std::string, Fed> fed_;
+  std::optional<ContributionMeter> meter_;
   std::map<std::string, SiteDifference> compared_;
   Status failure_;
 };
-
-using Role = LogitComparer::Role;
 
 // Evaluates some of the runs, all of one model, on the stream.
 struct Pass {
@@ -143,12 +153,12 @@ void RunPass(const Pass& pass, const CompareRequest& request, const std::vector<
   std::vector<Stream> streams;
   for (const auto& [role, plan] : pass.lanes)
     streams.push_back({plan, tokens, nullptr, AllPositions(tokens.size())});
-  const Tap tap{[&](const Site& site) { return !request.wants || request.wants(site); },
+  const Tap tap{[&](const Site& site) { return into->sites.Wants(site); },
                 [&](const SiteTensor& tensor) {
                   const Role role = pass.lanes[tensor.stream].first;
                   if (role == Role::kA) into->sites.TakeA(tensor);
                   if (role == Role::kB) into->sites.TakeB(tensor);
-                  into->progress.Tick();
+                  if (Selected(request, *tensor.site)) into->progress.Tick();
                 }};
   const auto take = [&](std::span<const LogitsRow> rows) {
     for (const LogitsRow& row : rows) into->logits.Take(pass.lanes[row.stream].first, row);
@@ -195,9 +205,8 @@ Status FreeRun(const CompareRequest& request, RunComparison* out) {
 
 size_t CountSites(const Pass& pass, const CompareRequest& request) {
   const std::vector<Site>& sites = pass.model->graph().sites;
-  const auto wanted = std::count_if(sites.begin(), sites.end(), [&](const Site& site) {
-    return !request.wants || request.wants(site);
-  });
+  const auto wanted = std::count_if(sites.begin(), sites.end(),
+                                    [&](const Site& site) { return Selected(request, site); });
   return static_cast<size_t>(wanted) * pass.lanes.size();
 }
 
@@ -232,7 +241,7 @@ Result<RunComparison> CompareRuns(const CompareRequest& request) {
   size_t total = 0;
   for (const Pass& pass : passes) total += CountSites(pass, request);
   Collector collector{{vocabulary, request.truth != nullptr, *request.a.model->machine().kernels},
-                      {request.a.model->graph(), request.b.model->graph()},
+                      {request, out.stream},
                       {request.progress, total},
                       {}};
   for (const Pass& pass : passes) RunPass(pass, request, out.stream, &collector);
@@ -242,6 +251,7 @@ Result<RunComparison> CompareRuns(const CompareRequest& request) {
     out.forced_matches += out.logits.top_b[request.prompt.size() - 1 + i] ==
                           static_cast<size_t>(out.a_steps[i].token);
   ASSIGN_OR_RETURN(out.sites, collector.sites.Finish());
+  out.contributions = collector.sites.Contributions();
   out.effects_b = std::move(collector.effects_b);
   return out;
 }

@@ -10,15 +10,12 @@
 #include "base/progress.h"
 #include "engine/generate.h"
 #include "measure/capture.h"
+#include "measure/contributed_error.h"
 #include "measure/logit_comparison.h"
+#include "measure/run_side.h"
 #include "measure/tensor_error.h"
 
 namespace vernier {
-
-struct RunSide {
-  Model* model = nullptr;
-  const Plan* plan = nullptr;
-};
 
 struct CompareRequest {
   RunSide a, b;                            // models of the same vocabulary size (CHECK)
@@ -27,6 +24,10 @@ struct CompareRequest {
   size_t generate = 0;                     // tokens each side goes on with, greedily
   std::function<bool(const Site&)> wants;  // empty: every site
   ProgressSink progress;                   // may be empty
+  // Also measure what each node contributes (measure/contributed_error.h), b's fed with a's inputs,
+  // where the graphs have the same nodes: all of a's values are kept, and each node of b runs twice
+  // or more.
+  bool contributions = false;
 };
 
 struct RunComparison {
@@ -35,6 +36,7 @@ struct RunComparison {
   std::vector<GeneratedStep> a_steps, b_steps;  // free-running, from the prompt
   size_t forced_matches = 0;  // steps at which B, given A's tokens before, would say A's token
   CaptureComparison sites;
+  std::vector<Contribution> contributions;
   std::vector<TreatmentCounts> effects_b;  // by rule of b's plan, over the stream
 
   size_t FreeMatches() const;                     // steps with the same token

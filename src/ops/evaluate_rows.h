@@ -4,7 +4,6 @@
 #define VERNIER_OPS_EVALUATE_ROWS_H_
 
 #include <cstddef>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -27,11 +26,11 @@ struct OpShape {
   size_t states = 0;                             // kScan: numbers of a channel's state
 };
 
-// A weight in the form its op reads: `matrix` or `wide_matrix` for kMatMul (the one of T for
-// kConvolve and kScan), `vector` (T) for kMultiply and kBias.
+// A weight in the form its op reads: `matrix` for kMatMul, and for doubles `wide_matrix` instead
+// where there is one; `vector` (T) for kMultiply and kBias.
 template <class T>
 struct OpWeight {
-  const Panels<float>* matrix = nullptr;
+  const PackedMatrix* matrix = nullptr;
   const Panels<double>* wide_matrix = nullptr;
   const T* vector = nullptr;
 };
@@ -56,24 +55,6 @@ struct RowsArgs {
 
 template <class T>
 void EvaluateRows(const RowsArgs<T>& args, const Machine& machine);
-
-// Attention of some tokens of one sequence, row r seeing its keys[r] first tokens. `inner` (may be
-// empty) is called for each row with the scores ([heads][keys] without gaps) as `kq`, before
-// scaling, and again after the softmax, and may change them; calls for different rows may run at
-// once.
-enum class AttentionStage { kScores, kSoftmax };
-template <class T>
-struct AttentionArgs {
-  OpShape shape;
-  std::span<const T* const> q;
-  std::span<const size_t> keys;
-  std::span<const T*const> k, v;  // rows of all tokens of the sequence
-  std::span<T* const> out;
-  std::function<void(AttentionStage, size_t row, T* values, size_t n)> inner;
-};
-
-template <class T>
-void EvaluateAttention(const AttentionArgs<T>& args, const Machine& machine);
 
 }  // namespace vernier
 

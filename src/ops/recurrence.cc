@@ -40,7 +40,7 @@ void TreatedSequence(const ScanSequencesArgs<T>& args, size_t index, const RowKe
   a.kept = &state;
   for (size_t t = 0; t < s.dt.size(); ++t) {
     state = s.kept[t] != nullptr ? s.kept[t] : passing.data();
-    kernels.scan(a);
+    (args.scan != nullptr ? args.scan : kernels.scan)(a);
     args.treat(index, t, state);
     if (s.y[t] != nullptr) kernels.read_state(state, s.c[t], a.states, a.width, s.y[t], scratch);
     a.start = state;
@@ -74,7 +74,7 @@ void EvaluateScan(const ScanSequencesArgs<T>& args, const Machine& machine) {
         ScanArgs<T> a = KernelArgs(args, s, scratch.data());
         a.first_panel = first;
         a.last_panel = last;
-        kernels.scan(a);
+        (args.scan != nullptr ? args.scan : kernels.scan)(a);
       }
     });
     return;

@@ -45,6 +45,7 @@ struct ScanSequencesArgs {
   const Panels<T>* weight = nullptr;  // A: [width][states]
   std::span<const ScanSequence<T>> sequences;
   std::function<void(size_t sequence, size_t token, T* state)> treat;
+  void (*scan)(const ScanArgs<T>&) = nullptr;  // null: the machine's kernel
 };
 
 template <class T>

@@ -1,0 +1,15 @@
+// The subjects of `vernier bench` that have files of their own; the table is in bench.cc.
+#ifndef VERNIER_CLI_BENCH_SUBJECTS_H_
+#define VERNIER_CLI_BENCH_SUBJECTS_H_
+
+#include "cli/verb.h"
+
+namespace vernier {
+
+Result<int> RunBenchInference(const Arguments& arguments);
+Result<int> RunBenchMatmul(const Arguments& arguments);
+Result<int> RunBenchOverhead(const Arguments& arguments);
+
+}  // namespace vernier
+
+#endif  // VERNIER_CLI_BENCH_SUBJECTS_H_

@@ -1,0 +1,349 @@
+// The arithmetic of docs/profiles.md, section by section (kernels/ggml.h). Included once per
+// instruction set; kernels/ggml_reference.h says the same in plain loops.
+#ifndef VERNIER_KERNELS_GGML_INL_H_
+#define VERNIER_KERNELS_GGML_INL_H_
+
+#include "kernels/ggml.h"
+#include "kernels/ggml_lanes-inl.h"
+
+namespace vernier::VERNIER_TARGET {
+
+// ---- Activations.
+
+inline float LargestOf32(const float* x) {
+  float largest = 0;
+  for (int i = 0; i < 32; ++i) {
+    const float magnitude = __builtin_fabsf(x[i]);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return largest;
+}
+
+inline void QuantiseQ8(const float* x, size_t k, const GgmlRowBuffer& out) {
+  for (size_t b = 0; b < k / 32; ++b, x += 32) {
+    const float largest = LargestOf32(x), d = largest / 127.0f;
+    const float inverse = largest != 0 ? 127.0f / largest : 0.0f;
+    int sum = 0;
+    for (int i = 0; i < 32; ++i) {
+      const int code = NearestInt(x[i] * inverse);
+      out.codes[32 * b + i] = static_cast<int8_t>(code);
+      sum += code;
+    }
+    out.d[b] = RoundToHalf(d);
+    if (out.s != nullptr) out.s[b] = RoundToHalf(d * static_cast<float>(sum));
+  }
+}
+
+inline void QuantiseQ8K(const float* x, size_t k, const GgmlRowBuffer& out) {
+  for (size_t b = 0; b < k / 256; ++b, x += 256) {
+    float largest = 0;
+    for (int i = 0; i < 256; i += 32) {
+      const float one = LargestOf32(x + i);
+      largest = one > largest ? one : largest;
+    }
+    float first = 0;  // the first element of that magnitude
+    for (int i = 255; i >= 0; --i) first = __builtin_fabsf(x[i]) == largest ? x[i] : first;
+    const float scale = largest != 0 ? -127.0f / first : 0.0f;
+    for (int g = 0; g < 16; ++g) {
+      int sum = 0;
+      for (int i = 16 * g; i < 16 * g + 16; ++i) {
+        const int code = NearestInt(scale * x[i]), kept = code < 127 ? code : 127;
+        out.codes[256 * b + static_cast<size_t>(i)] = static_cast<int8_t>(kept);
+        sum += kept;
+      }
+      out.sums[16 * b + static_cast<size_t>(g)] = static_cast<int16_t>(sum);
+    }
+    out.d[b] = largest != 0 ? 1.0f / scale : 0.0f;
+  }
+}
+
+inline void GgmlQuantise(GgmlActivation activation, const float* x, size_t k,
+                         const GgmlRowBuffer& out) {
+  switch (activation) {
+    case GgmlActivation::kF32:
+      for (size_t i = 0; i < k; ++i) out.values[i] = x[i];
+      return;
+    case GgmlActivation::kF16:
+      for (size_t i = 0; i < k; ++i) out.values[i] = RoundToHalf(x[i]);
+      return;
+    case GgmlActivation::kBF16:
+      for (size_t i = 0; i < k; ++i) out.values[i] = RoundToBF16(x[i]);
+      return;
+    case GgmlActivation::kQ8_K:
+      return QuantiseQ8K(x, k, out);
+    default:
+      return QuantiseQ8(x, k, out);
+  }
+}
+
+// ---- Float dots.
+
+inline float DotTurns(const float* a, const float* b, size_t whole) {
+  Vec<float> t0 = Set(0.0f), t1 = t0, t2 = t0, t3 = t0;
+  for (size_t i = 0; i < whole; i += 64) {
+    t0 = Fma(Load<float>(a + i), Load<float>(b + i), t0);
+    t1 = Fma(Load<float>(a + i + 16), Load<float>(b + i + 16), t1);
+    t2 = Fma(Load<float>(a + i + 32), Load<float>(b + i + 32), t2);
+    t3 = Fma(Load<float>(a + i + 48), Load<float>(b + i + 48), t3);
+  }
+  return SumLanes((t0 + t2) + (t1 + t3));
+}
+
+inline float GgmlDotF32(const float* a, const float* b, size_t n) {
+  const size_t whole = n / 64 * 64, eights = n / 8 * 8;
+  float sum = DotTurns(a, b, whole);
+  for (size_t i = whole; i < eights; i += 8) {
+    float products[8];
+    for (size_t j = 0; j < 8; ++j) products[j] = a[i + j] * b[i + j];
+    for (size_t j = 0; j < 8; ++j) sum += products[j];
+  }
+  for (size_t i = eights; i < n; ++i) sum = __builtin_fmaf(a[i], b[i], sum);
+  return sum;
+}
+
+inline float GgmlDotF16(const float* a, const float* b, size_t n) {
+  const size_t whole = n / 64 * 64;
+  double sum = static_cast<double>(DotTurns(a, b, whole));
+  for (size_t i = whole; i < n; ++i) sum += static_cast<double>(a[i] * b[i]);
+  return static_cast<float>(sum);
+}
+
+inline float GgmlBatchF32(const float* a, const float* b, size_t n) {
+  Vec<float> t = Set(0.0f);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) t = Fma(Load<float>(a + i), Load<float>(b + i), t);
+  if (i < n) t = Fma(LoadFirst(a + i, n - i, 0.0f), LoadFirst(b + i, n - i, 0.0f), t);
+  return SumLanes(t);
+}
+
+inline float GgmlDotBF16(const float* a, const float* b, size_t n) {
+  float lanes[2][16] = {};
+  const size_t whole = n / 64 * 64;
+  for (size_t i = 0; i < whole; i += 64) {
+    DotPairs(a + i, b + i, lanes[0]);
+    DotPairs(a + i + 32, b + i + 32, lanes[1]);
+  }
+  double sum = static_cast<double>(SumLanes(Load<float>(lanes[0])));
+  sum += static_cast<double>(SumLanes(Load<float>(lanes[1])));
+  for (size_t i = whole; i < n; ++i) sum += static_cast<double>(a[i] * b[i]);
+  return static_cast<float>(sum);
+}
+
+inline float GgmlBatchBF16(const float* a, const float* b, size_t n) {
+  float lanes[16] = {};
+  for (size_t i = 0; i < n; i += 32) DotPairs(a + i, b + i, lanes);
+  return SumLanes(Load<float>(lanes));
+}
+
+inline float GgmlFloatDot(GgmlType type, GgmlOrder order, const float* a, const float* b,
+                          size_t n) {
+  const bool batch = order == GgmlOrder::kBatch;
+  if (type == GgmlType::kBF16) return batch ? GgmlBatchBF16(a, b, n) : GgmlDotBF16(a, b, n);
+  if (batch) return GgmlBatchF32(a, b, n);
+  return type == GgmlType::kF16 ? GgmlDotF16(a, b, n) : GgmlDotF32(a, b, n);
+}
+
+// ---- Blocks of 32.
+
+inline Eight DotOfBlock(const GgmlDots& a, const GgmlRow& x, size_t b, Eight sum) {
+  return FmaEight(a.w.d[b] * x.d[b], FloatsOf(LaneSums(a.w.codes + 32 * b, x.codes + 32 * b)), sum);
+}
+inline float Integer(const GgmlDots& a, const GgmlRow& x, size_t b) {
+  return static_cast<float>(SumEight(LaneSums(a.w.codes + 32 * b, x.codes + 32 * b)));
+}
+
+inline float DotBlocks(const GgmlDots& a, const GgmlRow& x) {
+  Eight sum = ZeroEight();
+  for (size_t b = 0; b < a.k / 32; ++b) sum = DotOfBlock(a, x, b, sum);
+  return JoinEight(sum);
+}
+inline float DotBlocksWithMinima(const GgmlDots& a, const GgmlRow& x) {
+  Eight sum = ZeroEight();
+  float minima = 0;
+  for (size_t b = 0; b < a.k / 32; ++b) {
+    minima = __builtin_fmaf(a.w.m[b], x.s[b], minima);
+    sum = DotOfBlock(a, x, b, sum);
+  }
+  return JoinEight(sum) + minima;
+}
+inline float DotBlockPairs(const GgmlDots& a, const GgmlRow& x) {
+  Eight even = ZeroEight(), odd = even;
+  const size_t blocks = a.k / 32, pairs = blocks / 2;
+  for (size_t p = 0; p < pairs; ++p) {
+    even = DotOfBlock(a, x, 2 * p, even);
+    odd = DotOfBlock(a, x, 2 * p + 1, odd);
+  }
+  const float sum = JoinEight(AddEight(even, odd));
+  if (blocks % 2 == 0) return sum;
+  return __builtin_fmaf(a.w.d[blocks - 1] * x.d[blocks - 1], Integer(a, x, blocks - 1), sum);
+}
+inline float ChainBlocks(const GgmlDots& a, const GgmlRow& x) {
+  float sum = 0;
+  for (size_t b = 0; b < a.k / 32; ++b)
+    sum = __builtin_fmaf(Integer(a, x, b), a.w.d[b] * x.d[b], sum);
+  return sum;
+}
+
+inline float BlockDot(const GgmlDots& a, const GgmlRow& x) {
+  if (a.order == GgmlOrder::kGemv || a.order == GgmlOrder::kGemm) return ChainBlocks(a, x);
+  if (GgmlActivationOf(a.type) == GgmlActivation::kQ8_1) return DotBlocksWithMinima(a, x);
+  if (a.type == GgmlType::kMXFP4 || (a.type == GgmlType::kIQ4_NL && a.order != GgmlOrder::kBatch))
+    return DotBlockPairs(a, x);
+  return DotBlocks(a, x);
+}
+
+// ---- Super-blocks of 256.
+
+// Lanes of columns [32 * first, 32 * last), each 16 columns times their scale.
+inline EightInts SuperLanes(const GgmlDots& a, const GgmlRow& x, size_t first, size_t last) {
+  EightInts sum = ZeroInts();
+  for (size_t g = first; g < last; ++g)
+    sum = AddInts(sum, ScaledLaneSums(a.w.codes + 32 * g, x.codes + 32 * g, a.w.scales[2 * g],
+                                      a.w.scales[2 * g + 1]));
+  return sum;
+}
+
+// Times the sums of codes, the minima of columns [first, last): of each 16 (Q2_K) or 32.
+inline int MinimaSum(const GgmlDots& a, const GgmlRow& x, size_t first, size_t last) {
+  int sum = 0;
+  if (a.type == GgmlType::kQ2_K) {
+    for (size_t g = first / 16; g < last / 16; ++g) sum += a.w.mins[g] * x.sums[g];
+  } else {
+    for (size_t g = first / 32; g < last / 32; ++g)
+      sum += a.w.mins[g] * (x.sums[2 * g] + x.sums[2 * g + 1]);
+  }
+  return sum;
+}
+
+inline float SuperDot(const GgmlDots& a, const GgmlRow& x) {
+  Eight sum = ZeroEight();
+  float m4[4] = {}, m1 = 0;
+  for (size_t b = 0; b < a.k / 256; ++b) {
+    const float d = x.d[b] * a.w.d[b];
+    EightInts lanes = SuperLanes(a, x, 8 * b, 8 * b + 8);
+    int32_t minima[8] = {};
+    if (a.w.m != nullptr)
+      for (size_t l = 0; l < 8; ++l)
+        minima[l] = MinimaSum(a, x, 256 * b + 32 * l, 256 * b + 32 * l + 32);
+    const float dmin = a.w.m != nullptr ? -x.d[b] * a.w.m[b] : 0.0f;
+    if (a.type == GgmlType::kQ2_K) sum = FmaEight(dmin, FloatsOf(LoadInts(minima)), sum);
+    if (a.type == GgmlType::kQ4_K)
+      for (size_t l = 0; l < 4; ++l)
+        m4[l] = __builtin_fmaf(dmin, static_cast<float>(minima[2 * l] + minima[2 * l + 1]), m4[l]);
+    if (a.type == GgmlType::kQ5_K)
+      m1 = __builtin_fmaf(dmin, static_cast<float>(SumEight(LoadInts(minima))), m1);
+    if (a.type == GgmlType::kQ6_K || a.type == GgmlType::kTQ1_0 || a.type == GgmlType::kTQ2_0) {
+      const int factor = a.type == GgmlType::kQ6_K ? 32 : 1;
+      for (size_t l = 0; l < 8; ++l) {
+        const size_t g = 16 * b + 2 * l;
+        minima[l] = -factor * (x.sums[g] * a.w.scales[g] + x.sums[g + 1] * a.w.scales[g + 1]);
+      }
+      lanes = AddInts(lanes, LoadInts(minima));
+    }
+    sum = FmaEight(d, FloatsOf(lanes), sum);
+  }
+  const float joined = JoinEight(sum);
+  if (a.type == GgmlType::kQ4_K) {
+    const float even = m4[0] + m4[2], odd = m4[1] + m4[3];
+    return joined + (even + odd);
+  }
+  return a.type == GgmlType::kQ5_K ? joined + m1 : joined;
+}
+
+inline float ChainSuper(const GgmlDots& a, const GgmlRow& x, size_t step) {
+  float sum = 0, minima = 0;
+  for (size_t i = 0; i < a.k; i += step) {
+    const size_t b = i / 256;
+    const int products = SumEight(SuperLanes(a, x, i / 32, (i + step) / 32));
+    sum = __builtin_fmaf(static_cast<float>(products), a.w.d[b] * x.d[b], sum);
+    if (a.w.m != nullptr)
+      minima = __builtin_fmaf(static_cast<float>(MinimaSum(a, x, i, i + step)), a.w.m[b] * x.d[b],
+                              minima);
+  }
+  return a.w.m != nullptr ? sum - minima : sum;
+}
+
+inline float BlockOf256Dot(const GgmlDots& a, const GgmlRow& x) {
+  if (a.order == GgmlOrder::kGemv || (a.order == GgmlOrder::kBatch && a.type == GgmlType::kIQ4_XS))
+    return ChainSuper(a, x, 256);
+  if (a.order == GgmlOrder::kGemm) return ChainSuper(a, x, a.type == GgmlType::kQ4_K ? 64 : 128);
+  return SuperDot(a, x);
+}
+
+inline void GgmlDotRows(const GgmlDots& a) {
+  const size_t block = GgmlBlock(a.type);
+  for (size_t j = 0; j < a.n; ++j) {
+    a.y[j] = block == 1    ? GgmlFloatDot(a.type, a.order, a.w.values, a.x[j].values, a.k)
+             : block == 32 ? BlockDot(a, a.x[j])
+                           : BlockOf256Dot(a, a.x[j]);
+  }
+}
+
+// ---- Between the products.
+
+inline float GgmlNormScale(const float* x, size_t n, float eps) {
+  double sum = 0;
+  for (size_t i = 0; i < n; ++i) sum += static_cast<double>(x[i] * x[i]);
+  const float mean = static_cast<float>(sum / static_cast<double>(n));
+  return 1.0f / __builtin_sqrtf(mean + eps);
+}
+
+inline void GgmlSoftmax(float* p, size_t n, float scale) {
+  float max = -__builtin_inff();
+  for (size_t i = 0; i < n; ++i) {
+    p[i] *= scale;
+    max = p[i] > max ? p[i] : max;
+  }
+  double sum = 0;
+  for (size_t i0 = 0; i0 < n; i0 += 16) {
+    const size_t count = n - i0 < 16 ? n - i0 : 16;
+    float lanes[16] = {};
+    for (size_t i = 0; i < count; ++i) lanes[i] = p[i0 + i] = GgmlExp(p[i0 + i] - max);
+    sum += static_cast<double>(SumLanes(Load<float>(lanes)));
+  }
+  const float factor = static_cast<float>(1.0 / sum);
+  for (size_t i = 0; i < n; ++i) p[i] *= factor;
+}
+
+inline void GgmlSilu(const float* x, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] = x[i] / (1.0f + GgmlExp(0.0f - x[i]));
+}
+inline void GgmlSwiGlu(const float* gate, const float* up, size_t n, float* y) {
+  for (size_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + GgmlExp(0.0f - gate[i])) * up[i];
+}
+
+// Lane j mod 16 (a batch) or j mod 64 of every element, then the lanes joined as in the dots.
+inline void GgmlWeightedSum(const float* p, const float* const* v, size_t offset, size_t keys,
+                            size_t width, bool batch, float* out, float* scratch) {
+  const size_t lanes = batch ? 16 : 64;
+  for (size_t i = 0; i < lanes * width; ++i) scratch[i] = 0;
+  for (size_t j = 0; j < keys; ++j) {
+    float* lane = scratch + j % lanes * width;
+    const float *row = v[j] + offset, weight = p[j];
+    for (size_t e = 0; e < width; ++e) lane[e] = __builtin_fmaf(row[e], weight, lane[e]);
+  }
+  for (size_t half = lanes / 2; half > 0; half /= 2)
+    for (size_t i = 0; i < half * width; ++i) scratch[i] += scratch[i + half * width];
+  for (size_t e = 0; e < width; ++e) out[e] = scratch[e];
+}
+
+inline void GgmlRope(const float* x, size_t heads, size_t head_dim, const float* cos,
+                     const float* sin, size_t pairs, bool halves, float* y) {
+  for (size_t h = 0; h < heads; ++h, x += head_dim, y += head_dim) {
+    for (size_t i = 0; i < pairs; ++i) {
+      const size_t a = halves ? i : 2 * i, b = halves ? i + pairs : 2 * i + 1;
+      const float x0 = x[a], x1 = x[b], down = x1 * sin[i], up = x1 * cos[i];
+      y[a] = __builtin_fmaf(x0, cos[i], -down);
+      y[b] = __builtin_fmaf(x0, sin[i], up);
+    }
+    for (size_t i = 2 * pairs; i < head_dim; ++i) y[i] = x[i];
+  }
+}
+
+constexpr GgmlKernels kGgml = {GgmlQuantise,    GgmlDotRows,   GgmlFloatDot,
+                               GgmlWeightedSum, GgmlNormScale, GgmlSoftmax,
+                               GgmlSwiGlu,      GgmlSilu,      GgmlRope};
+
+}  // namespace vernier::VERNIER_TARGET
+
+#endif  // VERNIER_KERNELS_GGML_INL_H_

@@ -1,0 +1,255 @@
+#include "ops/ggml_rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/result.h"
+#include "kernels/panels.h"
+#include "ops/elementary.h"
+#include "ops/glibc_math.h"
+
+namespace vernier {
+
+GgmlRowBatch RowBatch(const GgmlBatching& batching, bool selected, size_t position) {
+  switch (batching.rows) {
+    case GgmlBatching::Rows::kMany:
+      return {};
+    case GgmlBatching::Rows::kOne:
+      return {1, false};
+    case GgmlBatching::Rows::kPrompt:
+      break;
+  }
+  if (selected || position >= batching.prompt) return {1, false};
+  return {batching.prompt, position < batching.prompt / 4 * 4};
+}
+
+GgmlOrder ProductOrder(GgmlType type, size_t outputs, size_t k, bool repack, GgmlRowBatch batch) {
+  if (repack && GgmlRepacks(type, outputs)) {
+    const bool super = GgmlBlock(type) == 256;  // the others have one order for both
+    return super && batch.in_four ? GgmlOrder::kGemm : GgmlOrder::kGemv;
+  }
+  const size_t least = type == GgmlType::kIQ4_XS ? 8 : 2;
+  return batch.rows >= least && GgmlBatchDiffers(type, outputs, k) ? GgmlOrder::kBatch
+                                                                   : GgmlOrder::kDot;
+}
+
+GgmlRopeTable::GgmlRopeTable(const RopeSpec& spec) : spec_(spec), pairs_(spec.rotated / 2) {}
+
+void GgmlRopeTable::Extend(size_t positions) {
+  if (pairs_ == 0) return;
+  const size_t have = cos_.size() / pairs_;
+  if (positions <= have) return;
+  cos_.resize(positions * pairs_);
+  sin_.resize(positions * pairs_);
+  const float exponent = -2.0f / static_cast<float>(spec_.rotated);
+  const float step = static_cast<float>(
+      Power(static_cast<double>(static_cast<float>(spec_.theta)), static_cast<double>(exponent)));
+  const float scale = static_cast<float>(1.0 / spec_.scale);
+  for (size_t p = have; p < positions; ++p) {
+    float angle = static_cast<float>(p);
+    for (size_t i = 0; i < pairs_; ++i) {
+      const float factor = spec_.factors.empty() ? 1.0f : static_cast<float>(spec_.factors[i]);
+      const FloatSinCos value = GlibcSinCos(scale * (angle / factor));
+      cos_[p * pairs_ + i] = value.cos;
+      sin_[p * pairs_ + i] = value.sin;
+      angle *= step;
+    }
+  }
+}
+
+namespace {
+
+void OneRow(const RowsArgs<float>& args, const GgmlRopeTable& rope, const Kernels& kernels,
+            size_t r) {
+  const size_t n = args.shape.width;
+  const float* a = args.a[r];
+  float* out = args.out[r];
+  switch (args.op) {
+    case OpKind::kNormalise: {
+      const float scale = kernels.ggml.norm_scale(a, n, static_cast<float>(args.shape.eps));
+      for (size_t i = 0; i < n; ++i) out[i] = a[i] * scale;
+      return;
+    }
+    case OpKind::kMultiply:
+      return kernels.f32.multiply(a, args.weight.vector, n, out);
+    case OpKind::kBias:
+      return kernels.f32.add(a, args.weight.vector, n, out);
+    case OpKind::kAdd:
+      return kernels.f32.add(a, args.b[r], n, out);
+    case OpKind::kSwiGlu:
+      return kernels.ggml.swiglu(a, args.b[r], n, out);
+    case OpKind::kSilu:
+      return kernels.ggml.silu(a, n, out);
+    case OpKind::kSoftplus:
+      for (size_t i = 0; i < n; ++i) out[i] = a[i] > 20.0f ? a[i] : GlibcLog(1.0f + GlibcExp(a[i]));
+      return;
+    case OpKind::kRope: {
+      const size_t p = args.positions[r];
+      return kernels.ggml.rope(a, args.shape.heads, args.shape.head_dim, rope.Cos(p), rope.Sin(p),
+                               args.rope->pairs(), args.rope->spec().layout == RopeLayout::kHalves,
+                               out);
+    }
+    default:
+      CHECK(false && "op without a row in ggml's arithmetic");
+  }
+}
+
+// Rows quantised for a product, in one piece of memory by kind.
+class Quantised {
+ public:
+  Quantised(GgmlActivation activation, size_t block, size_t n, size_t k)
+      : activation_(activation), k_(k), blocks_(k / block), rows_(n) {
+    const bool plain = block == 1;
+    if (plain) values_ = AlignedArray<float>(n * k);
+    if (!plain) codes_ = AlignedArray<int8_t>(n * k);
+    if (!plain) d_ = AlignedArray<float>(n * blocks_);
+    if (activation == GgmlActivation::kQ8_1) s_ = AlignedArray<float>(n * blocks_);
+    if (activation == GgmlActivation::kQ8_K) sums_ = AlignedArray<int16_t>(n * k / 16);
+  }
+  void Fill(const Kernels& kernels, const float* x, size_t r) {
+    const auto at = [r](auto& array, size_t stride) {
+      return array.size() == 0 ? nullptr : array.data() + r * stride;
+    };
+    const GgmlRowBuffer row{at(values_, k_), at(codes_, k_), at(d_, blocks_), at(s_, blocks_),
+                            at(sums_, k_ / 16)};
+    kernels.ggml.quantise(activation_, x, k_, row);
+    rows_[r] = {row.values, row.codes, row.d, row.s, row.sums};
+  }
+  const GgmlRow& row(size_t r) const { return rows_[r]; }
+
+ private:
+  GgmlActivation activation_;
+  size_t k_, blocks_;
+  AlignedArray<float> values_, d_, s_;
+  AlignedArray<int8_t> codes_;
+  AlignedArray<int16_t> sums_;
+  std::vector<GgmlRow> rows_;
+};
+
+// A weight row unpacked.
+struct WeightBuffer {
+  WeightBuffer(GgmlType type, size_t k) {
+    const size_t block = GgmlBlock(type);
+    if (block == 1) {
+      values = AlignedArray<float>(k);
+      return;
+    }
+    codes = AlignedArray<int8_t>(k);
+    d = AlignedArray<float>(k / block);
+    const bool minima = GgmlActivationOf(type) == GgmlActivation::kQ8_1 ||
+                        type == GgmlType::kQ2_K || type == GgmlType::kQ4_K ||
+                        type == GgmlType::kQ5_K;
+    if (minima) m = AlignedArray<float>(k / block);
+    if (block == 32) return;
+    scales = AlignedArray<int16_t>(k / 16);
+    if (minima) mins = AlignedArray<int16_t>(k / 16);
+  }
+  GgmlWeightBuffer buffer() {
+    return {values.data(), codes.data(), d.data(), m.data(), scales.data(), mins.data()};
+  }
+  GgmlWeightRow row() const {
+    return {values.data(), codes.data(), d.data(), m.data(), scales.data(), mins.data()};
+  }
+  AlignedArray<float> values, d, m;
+  AlignedArray<int8_t> codes;
+  AlignedArray<int16_t> scales, mins;
+};
+
+// Rows with the same order of summing.
+struct OrderGroup {
+  std::vector<GgmlRow> x;
+  std::vector<float*> y;
+};
+
+}  // namespace
+
+void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
+                      const Machine& machine) {
+  const size_t grain = std::max<size_t>(1, 16384 / std::max<size_t>(args.shape.width, 1));
+  machine.workers->For(args.out.size(), grain, [&](size_t first, size_t last) {
+    for (size_t r = first; r < last; ++r) OneRow(args, rope, *machine.kernels, r);
+  });
+}
+
+void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
+  const size_t n = args.x.size();
+  Quantised quantised(GgmlActivationOf(args.type), GgmlBlock(args.type), n, args.k);
+  machine.workers->For(n, 8, [&](size_t first, size_t last) {
+    for (size_t r = first; r < last; ++r) quantised.Fill(*machine.kernels, args.x[r], r);
+  });
+  std::map<GgmlOrder, OrderGroup> groups;
+  for (size_t r = 0; r < n; ++r) {
+    OrderGroup& group = groups[args.orders[r]];
+    group.x.push_back(quantised.row(r));
+    group.y.push_back(args.y[r]);
+  }
+  machine.workers->For(args.outputs, 16, [&](size_t first, size_t last) {
+    WeightBuffer weight(args.type, args.k);
+    std::vector<float> results(n);
+    for (size_t o = first; o < last; ++o) {
+      UnpackGgmlRow(args.type, reinterpret_cast<const uint8_t*>(args.weights + o * args.row_bytes),
+                    args.k, weight.buffer());
+      for (const auto& [order, group] : groups) {
+        machine.kernels->ggml.dots({args.type, order, args.k, weight.row(), group.x.data(),
+                                    group.x.size(), results.data()});
+        for (size_t r = 0; r < group.y.size(); ++r) group.y[r][o] = results[r];
+      }
+    }
+  });
+}
+
+namespace {
+
+// The products of one row's q with its keys, into scores[head][key].
+void GgmlScores(const GgmlAttentionArgs& args, const GgmlKernels& kernels, size_t r, float* scores,
+                std::vector<float>* half) {
+  const AttentionArgs<float>& a = args.sequence;
+  const OpShape& s = a.shape;
+  const size_t keys = a.keys[r], n = s.head_dim, sharing = s.heads / s.kv_heads;
+  const float* q = a.q[r];
+  GgmlType type = GgmlType::kF32;
+  GgmlOrder order = GgmlOrder::kDot;
+  if (args.half_keys) {
+    type = GgmlType::kF16;
+    half->resize(s.heads * n);
+    kernels.quantise(GgmlActivation::kF16, q, s.heads * n,
+                     {half->data(), nullptr, nullptr, nullptr, nullptr});
+    q = half->data();
+    if (args.batch[r] != 0 && GgmlBatchDiffers(type, 4, n)) order = GgmlOrder::kBatch;
+  }
+  for (size_t h = 0; h < s.heads; ++h)
+    for (size_t j = 0; j < keys; ++j)
+      scores[h * keys + j] = kernels.dot(type, order, a.k[j] + h / sharing * n, q + h * n, n);
+}
+
+}  // namespace
+
+void EvaluateGgmlAttention(const GgmlAttentionArgs& args, const Machine& machine) {
+  const AttentionArgs<float>& a = args.sequence;
+  const OpShape& s = a.shape;
+  const GgmlKernels& kernels = machine.kernels->ggml;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
+  const size_t sharing = s.heads / s.kv_heads;  // query heads of a key head
+  machine.workers->For(a.out.size(), 1, [&](size_t first, size_t last) {
+    std::vector<float> scores, half;
+    AlignedArray<float> scratch(64 * s.head_dim);
+    for (size_t r = first; r < last; ++r) {
+      const size_t keys = a.keys[r];
+      scores.resize(s.heads * keys);
+      float* p = scores.data();
+      GgmlScores(args, kernels, r, p, &half);
+      if (a.inner) a.inner(AttentionStage::kScores, r, p, scores.size());
+      for (size_t h = 0; h < s.heads; ++h) kernels.softmax(p + h * keys, keys, scale);
+      if (a.inner) a.inner(AttentionStage::kSoftmax, r, p, scores.size());
+      if (args.half_values)
+        kernels.quantise(GgmlActivation::kF16, p, scores.size(),
+                         {p, nullptr, nullptr, nullptr, nullptr});
+      for (size_t h = 0; h < s.heads; ++h)
+        kernels.weighted_sum(p + h * keys, a.v.data(), h / sharing * s.head_dim, keys, s.head_dim,
+                             args.batch[r] != 0, a.out[r] + h * s.head_dim, scratch.data());
+    }
+  });
+}
+
+}  // namespace vernier

@@ -258,11 +258,9 @@ struct Packed<PackedType::kMXFP4> :
 {
   static VERNIER_INLINE None Unit(const uint8_t*) { return {}; }
   static VERNIER_INLINE ScaledMXFP4 Scales(None, const uint8_t* scales, size_t) {
+    const Integers exponents = IntegersOfBytes16<uint8_t>(scales);
     return {ForFloats([&](int q) VERNIER_LAMBDA {
-      typedef uint8_t Bytes __attribute__((vector_size(VERNIER_VECTOR_BYTES / 4)));
-      Bytes bytes;
-      memcpy(&bytes, scales + q * VERNIER_VECTOR_BYTES / 4, sizeof bytes);
-      const Dwords::Signed e = __builtin_convertvector(bytes, Dwords::Signed);
+      const Dwords::Signed e = exponents.part[q];
       const Dwords::Signed small =
           e == 1 ? Dwords::Signed{} + 0x400000 : Dwords::Signed{} + 0x200000;
       const Dwords::Signed finite = e < 2 ? small : (e - 1) << 23;

@@ -17,6 +17,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/pages.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "kernels/packed.h"
@@ -27,8 +28,7 @@ namespace vernier {
 namespace {
 
 double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 // The best of the repetitions that fit into `limit` seconds.
@@ -48,7 +48,7 @@ double Best(double limit, F f) {
 __attribute__((target("avx512f"))) float FmaLoop(size_t rounds) {
   typedef float V __attribute__((vector_size(64)));
   V a0{}, a1 = a0 + 1, a2 = a0 + 2, a3 = a0 + 3, a4 = a0 + 4, a5 = a0 + 5, a6 = a0 + 6, a7 = a0 + 7,
-    b0 = a0 + 8, b1 = a0 + 9, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
+          b0 = a0 + 8, b1 = a0 + 9, b2 = a0, b3 = a0, b4 = a0, b5 = a0, b6 = a0, b7 = a0;
   V x = a0 + 0.999f, y = a0 + 1e-3f;
   for (size_t i = 0; i < rounds; ++i) {
 #define VERNIER_FMA(v) asm volatile("vfmadd213ps %1, %2, %0" : "+v"(v) : "v"(y), "v"(x))
@@ -89,16 +89,17 @@ double PeakGflops(Workers& workers) {
 
 double ReadGbs(Workers& workers) {
   const size_t words = size_t{1} << 26;  // 512 MB
-  AlignedArray<uint64_t> memory(words);
-  std::fill_n(memory.data(), words, 1u);
+  Pages pages(words * sizeof(uint64_t));
+  uint64_t* const memory = static_cast<uint64_t*>(static_cast<void*>(pages.data()));
+  std::fill_n(memory, words, 1u);
   std::atomic<uint64_t> sink = 0;
   const size_t parts = static_cast<size_t>(workers.threads()) * 8;
   const double t = Best(0.5, [&] {
     workers.For(parts, 1, [&](size_t first, size_t last) {
       typedef uint64_t V __attribute__((vector_size(64)));
       V a{}, b{}, c{}, d{};
-      const uint64_t* end = memory.data() + words / parts * last;
-      for (const uint64_t* p = memory.data() + words / parts * first; p < end; p += 32) {
+      const uint64_t* end = memory + words / parts * last;
+      for (const uint64_t* p = memory + words / parts * first; p < end; p += 32) {
         V v[4];
         std::memcpy(&v, p, sizeof v);
         a += v[0], b += v[1], c += v[2], d += v[3];
@@ -123,7 +124,7 @@ void Measure(const PackedLayout& layout, const Options& o, Workers& workers, dou
   const size_t panel_bytes = layout.PanelBytes(o.k), panels = (o.outputs + 15) / 16;
   // As many copies as do not fit in a cache.
   const size_t copies = std::max<size_t>(1, (size_t{200} << 20) / (panels * panel_bytes));
-  AlignedArray<uint8_t> data(copies * panels * panel_bytes);
+  Pages data(copies * panels * panel_bytes);
   std::mt19937 engine(1);
   std::vector<uint8_t> row(o.k / layout.unit * layout.block_bytes);
   for (size_t p = 0; p < panels * copies; ++p) {
@@ -150,17 +151,16 @@ void Measure(const PackedLayout& layout, const Options& o, Workers& workers, dou
     const double t = Best(o.limit, [&] {
       for (size_t copy = 0; copy < used; ++copy) {
         workers.For((panels + step - 1) / step, 1, [&](size_t first, size_t last) {
-          kernels.matmul_f32({layout.type,
-                              data.data() + (copy * panels + first * step) * panel_bytes, o.k,
-                              o.outputs, first * step, std::min(panels, last * step), in.data(), n,
-                              out.data()});
+          kernels.matmul_f32(
+              {layout.type, data.data() + (copy * panels + first * step) * panel_bytes, o.k,
+               o.outputs, first * step, std::min(panels, last * step), in.data(), n, out.data()});
         });
       }
     });
     const double flops = 2.0 * static_cast<double>(used * n * o.outputs * o.k) / t / 1e9;
     const double bytes = static_cast<double>(used * panels * panel_bytes) / t / 1e9;
-    fmt::print("{:7} n {:3}: {:6.1f} GFLOP/s {:4.0f} % of peak, {:5.1f} GB/s {:4.0f} %\n", info.name,
-               n, flops, 100 * flops / peak, bytes, 100 * bytes / bandwidth);
+    fmt::print("{:7} n {:3}: {:6.1f} GFLOP/s {:4.0f} % of peak, {:5.1f} GB/s {:4.0f} %\n",
+               info.name, n, flops, 100 * flops / peak, bytes, 100 * bytes / bandwidth);
   }
 }
 

@@ -26,14 +26,17 @@ struct Tile {
 // in the L2 cache while all panels of a task meet it, and decoding 32 rows of weights (about 1000
 // cycles) is under 2 % of their products (65,000).
 inline constexpr size_t kRowsAtOnce = 256;
+// Rows of a copied block of X are this far apart: rows of X itself may all fall into the same set
+// of the L1 cache, and so do those whose distance is a power of two.
+inline constexpr size_t kXStride = kBlock + 16;
 
-// One block of the chains of some panels: 16 weights a column, from column k0 of X.
+// One block of the chains of some panels: 16 weights a column, and the block's columns of X.
 template <class T>
 struct Block {
   const T* w[2];
+  const T* x;  // row j at x + j * kXStride
   size_t k0, count;
   size_t output, outputs;  // the first, and how many W has
-  const T* const* x;
   T* const* y;
 };
 
@@ -41,8 +44,7 @@ template <class T, int P, int N>
 void TileBlock(const Block<T>& a, size_t j0) {
   const T* w[P];
   for (int p = 0; p < P; ++p) w[p] = a.w[p];
-  const T* row[N];
-  for (int j = 0; j < N; ++j) row[j] = a.x[j0 + j] + a.k0;
+  const T* const x = a.x + j0 * kXStride;
   Vec<T> t[P][N];
   constexpr int kPass = Tile<T>::kPass;
   for (int q = 0; q < Vec<T>::kParts; q += kPass) {
@@ -56,20 +58,25 @@ void TileBlock(const Block<T>& a, size_t j0) {
           weight[p][c] = LoadPart(w[p] + i * kLanes + (q + c) * Vec<T>::kWidth, T{});
 #pragma GCC unroll 12
       for (int j = 0; j < N; ++j) {
-        const typename Vec<T>::Part x_j = SetPart(row[j][i]);
+        const typename Vec<T>::Part x_j = SetPart(x[i + static_cast<size_t>(j) * kXStride]);
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2
           for (int c = 0; c < kPass; ++c) sum[p][j][c] = FmaPart(weight[p][c], x_j, sum[p][j][c]);
       }
     }
+#pragma GCC unroll 2
     for (int p = 0; p < P; ++p)
+#pragma GCC unroll 12
       for (int j = 0; j < N; ++j)
+#pragma GCC unroll 2
         for (int c = 0; c < kPass; ++c) t[p][j].part[q + c] = sum[p][j][c];
   }
+#pragma GCC unroll 2
   for (int p = 0; p < P; ++p) {
     const size_t first = a.output + static_cast<size_t>(p) * kLanes;
     const size_t valid = a.outputs - first < kLanes ? a.outputs - first : kLanes;
+#pragma GCC unroll 12
     for (int j = 0; j < N; ++j) {
       T* out = a.y[j0 + j] + first;
       if (valid == kLanes) {
@@ -81,13 +88,13 @@ void TileBlock(const Block<T>& a, size_t j0) {
   }
 }
 
-// Rows [j, end) in tiles of nearly equal numbers of rows: a small last one would wait for its fma.
+// Rows in tiles of nearly equal numbers: a small last one would wait for its fma.
 template <class T, int P>
-void TilesOfBlock(const Block<T>& a, size_t j, size_t end) {
+void TilesOfBlock(const Block<T>& a, size_t rows) {
   constexpr size_t kRows = Tile<T>::kRows;
-  const size_t tiles = (end - j + kRows - 1) / kRows;
+  const size_t tiles = (rows + kRows - 1) / kRows;
   for (size_t t = 0; t < tiles; ++t) {
-    const size_t from = j + (end - j) * t / tiles, to = j + (end - j) * (t + 1) / tiles;
+    const size_t from = rows * t / tiles, to = rows * (t + 1) / tiles;
     switch (to - from) {
 #define VERNIER_CASE(N)                                    \
   case N:                                                  \
@@ -118,21 +125,25 @@ template <class T, class Weights>
 void MatMulByBlocks(size_t k, size_t outputs, size_t first_panel, size_t last_panel,
                     const T* const* x, size_t n, T* const* y, Weights weights) {
   constexpr size_t kPanels = Tile<T>::kPanels;
-  for (size_t j = 0; j < n; j += kRowsAtOnce) {
-    const size_t end = j + kRowsAtOnce < n ? j + kRowsAtOnce : n;
+  alignas(64) T rows[kRowsAtOnce * kXStride];
+  const size_t chunks = (n + kRowsAtOnce - 1) / kRowsAtOnce;
+  for (size_t chunk = 0; chunk < chunks && first_panel < last_panel; ++chunk) {
+    const size_t from = n * chunk / chunks, chunk_rows = n * (chunk + 1) / chunks - from;
     for (size_t k0 = 0; k0 < k; k0 += kBlock) {
       const size_t count = k - k0 < kBlock ? k - k0 : kBlock;
+      for (size_t j = 0; j < chunk_rows; ++j)
+        memcpy(rows + j * kXStride, x[from + j] + k0, count * sizeof(T));
       size_t panel = first_panel;
-      Block<T> block{{}, k0, count, 0, outputs, x, y};
+      Block<T> block{{}, rows, k0, count, 0, outputs, y + from};
       for (; panel + kPanels <= last_panel; panel += kPanels) {
         for (size_t p = 0; p < kPanels; ++p) block.w[p] = weights(panel + p, k0, count, p);
         block.output = panel * kLanes;
-        TilesOfBlock<T, static_cast<int>(kPanels)>(block, j, end);
+        TilesOfBlock<T, static_cast<int>(kPanels)>(block, chunk_rows);
       }
       for (; panel < last_panel; ++panel) {
         block.w[0] = weights(panel, k0, count, 0);
         block.output = panel * kLanes;
-        TilesOfBlock<T, 1>(block, j, end);
+        TilesOfBlock<T, 1>(block, chunk_rows);
       }
     }
   }

@@ -122,22 +122,60 @@ VERNIER_INLINE Vec<float> FloatsOfHalves16(const uint8_t* p) {
   return Load<float>(out);
 #endif
 }
+// Written out, because GCC 12 takes __builtin_convertvector of narrow integers apart.
 VERNIER_INLINE Vec<float> FloatsOfBrainHalves16(const uint8_t* p) {
+#if VERNIER_VECTOR_BYTES == 64
+  __m256i bits;
+  memcpy(&bits, p, sizeof bits);
+  return {{_mm512_castsi512_ps(
+      _mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, bits), 16))}};
+#elif VERNIER_VECTOR_BYTES == 32
   return ForFloats([&](int q) VERNIER_LAMBDA {
-    typedef uint16_t Halves __attribute__((vector_size(VERNIER_VECTOR_BYTES / 2)));
-    Halves bits;
-    memcpy(&bits, p + q * VERNIER_VECTOR_BYTES / 2, sizeof bits);
-    return reinterpret_cast<Vec<float>::Part>(__builtin_convertvector(bits, Dwords::Part) << 16);
+    __m128i bits;
+    memcpy(&bits, p + 16 * q, sizeof bits);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
   });
+#else
+  float out[16];
+  for (int i = 0; i < 16; ++i) {
+    uint16_t half;
+    memcpy(&half, p + 2 * i, sizeof half);
+    out[i] = __builtin_bit_cast(float, uint32_t{half} << 16);
+  }
+  return Load<float>(out);
+#endif
+}
+struct Integers {
+  Dwords::Signed part[Dwords::kParts];
+};
+template <class Byte>
+VERNIER_INLINE Integers IntegersOfBytes16(const uint8_t* p) {
+  [[maybe_unused]] constexpr bool kSigned = Byte(-1) < 0;
+  Integers y;
+#if VERNIER_VECTOR_BYTES == 64
+  __m128i bytes;
+  memcpy(&bytes, p, sizeof bytes);
+  y.part[0] = reinterpret_cast<Dwords::Signed>(kSigned ? _mm512_maskz_cvtepi8_epi32(0xffff, bytes)
+                                                       : _mm512_maskz_cvtepu8_epi32(0xffff, bytes));
+#elif VERNIER_VECTOR_BYTES == 32
+  for (int q = 0; q < 2; ++q) {
+    const __m128i bytes =
+        _mm_loadl_epi64(static_cast<const __m128i*>(static_cast<const void*>(p + 8 * q)));
+    y.part[q] = reinterpret_cast<Dwords::Signed>(kSigned ? _mm256_cvtepi8_epi32(bytes)
+                                                         : _mm256_cvtepu8_epi32(bytes));
+  }
+#else
+  int32_t values[16];
+  for (int i = 0; i < 16; ++i) values[i] = static_cast<Byte>(p[i]);
+  memcpy(&y, values, sizeof y);
+#endif
+  return y;
 }
 template <class Byte>
 VERNIER_INLINE Vec<float> FloatsOfBytes16(const uint8_t* p) {
+  const Integers integers = IntegersOfBytes16<Byte>(p);
   return ForFloats([&](int q) VERNIER_LAMBDA {
-    typedef Byte Bytes __attribute__((vector_size(VERNIER_VECTOR_BYTES / 4)));
-    Bytes bytes;
-    memcpy(&bytes, p + q * VERNIER_VECTOR_BYTES / 4, sizeof bytes);
-    return __builtin_convertvector(__builtin_convertvector(bytes, Dwords::Signed),
-                                   Vec<float>::Part);
+    return __builtin_convertvector(integers.part[q], Vec<float>::Part);
   });
 }
 

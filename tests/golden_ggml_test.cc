@@ -129,6 +129,7 @@ TEST_P(GoldenGgml, PerplexityAndDivergence) {
   const Plan plain = PlanOf(*base, {"profile=ggml-repack"});
   for (const char* type : {"Q8_0", "Q4_0", "Q4_K_M"}) {
     SCOPED_TRACE(type);
+    if (!golden.at("types").contains(type)) continue;
     const nlohmann::json& right = golden.at("types").at(type);
     Quantise(Folder(), type, folder_ / "model.gguf");
     const auto model = OpenModel(folder_ / "model.gguf");
@@ -145,7 +146,8 @@ TEST_P(GoldenGgml, PerplexityAndDivergence) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, GoldenGgml, ::testing::Values("tiny-llama", "tiny-qwen2"),
+INSTANTIATE_TEST_SUITE_P(Models, GoldenGgml,
+                         ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
                          [](const auto& test) {
                            std::string name = test.param;
                            name.erase(name.find('-'), 1);

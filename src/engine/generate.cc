@@ -31,7 +31,6 @@ double Uniform(uint64_t seed, size_t stream, size_t step) {
 // The two largest of each of 16 lanes first: loops the compiler makes vectors of.
 template <class T>
 TopLogit FindTop(const T* logits, size_t n) {
-  constexpr size_t kLanes = 16;
   constexpr T kLowest = -std::numeric_limits<T>::infinity();
   std::array<T, kLanes> best, second;
   best.fill(kLowest);

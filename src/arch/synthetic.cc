@@ -261,6 +261,7 @@ Result<SyntheticReport> WriteSynthetic(const ModelShape& shape, const std::strin
   for (const ShapeTensor& tensor : form.tensors) names.push_back({tensor.name, tensor.shape});
   MixtureOptions mixture;
   mixture.file_type = options.type;
+  mixture.pure = options.pure;
   const std::vector<TypeChoice> types = ChooseTypes(ReadMixtureFacts(metadata), mixture, names);
   SyntheticReport report;
   report.tensors = form.tensors.size();

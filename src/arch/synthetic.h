@@ -19,6 +19,7 @@ namespace vernier {
 struct SyntheticOptions {
   const FileType* type = nullptr;  // of the file; tensors get the types ChooseTypes gives them
   uint64_t seed = 0;
+  bool pure = false;           // every matrix in the type itself
   size_t distinct_rows = 128;  // of a matrix, see below; at least 1
 };
 

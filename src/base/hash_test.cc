@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/hash_index.h"
+
 namespace vernier {
 namespace {
 
@@ -20,6 +22,18 @@ TEST(Hash, CombineDependsOnOrder) {
   const Hash128 a = HashText("a"), b = HashText("b");
   EXPECT_NE(Combine(a, b), Combine(b, a));
   EXPECT_NE(Combine(a, uint64_t{1}), Combine(a, uint64_t{2}));
+}
+
+TEST(HashIndex, NumbersInOrderOfAppearance) {
+  HashIndex index;
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < 1000; ++i) {
+      const Hash128 key{i % 3, i};  // many that belong to one place
+      const auto [number, is_new] = index.Emplace(key, i);
+      EXPECT_EQ(number, i);
+      EXPECT_EQ(is_new, round == 0);
+    }
+  }
 }
 
 }  // namespace

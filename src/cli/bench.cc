@@ -125,8 +125,11 @@ struct Subject {
 };
 constexpr Subject kSubjects[] = {
     {"formats", "rounding of rows to element formats", RunFormats},
+    {"overhead", "what a rule and statistics cost, and each op's share of the time",
+     RunBenchOverhead},
     {"inference", "a model, or the shape of one: reading a prompt, and writing tokens",
      RunBenchInference},
+    {"matmul", "products of rows with stored matrices, by type", RunBenchMatmul},
 };
 
 }  // namespace

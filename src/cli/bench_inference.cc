@@ -2,10 +2,9 @@
 #include "measure/bench_inference.h"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <filesystem>
 
 #include "arch/synthetic.h"
 #include "base/names.h"
@@ -13,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/temporary_file.h"
 #include "measure/bench_bounds.h"
 #include "report/table.h"
 
@@ -27,7 +27,7 @@ double SecondsSince(Clock::time_point start) {
 
 struct Options {
   std::string model, shape, type = "q4_k_m", write;
-  bool type_given = false, pairs = false, statistics = false, no_bounds = false;
+  bool type_given = false, pairs = false, no_bounds = false;
   InferenceOptions inference;
   RuleOptions rules;
   int threads = 0;
@@ -53,8 +53,6 @@ void Declare(ArgumentParser* parser, Options* o) {
                  size_t{1} << 20);
   parser->Number("--repeat", &o->inference.repetitions, "N", "Repetitions (5)", 1, 1000);
   parser->Flag("--pairs", &o->pairs, "With rules: also the model without them, in turns");
-  parser->Flag("--statistics", &o->statistics,
-               "Also with statistics of every site, in turns with the same without");
   parser->Flag("--no-bounds", &o->no_bounds, "Do not measure what the machine can do at most");
   AddRuleOptions(parser, &o->rules);
   AddThreadsOption(parser, &o->threads);
@@ -127,25 +125,6 @@ Result<int> WriteOnly(const Options& o) {
   return kDone;
 }
 
-// A file of this process that goes when it ends.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& name)
-      : path_((std::filesystem::temp_directory_path() /
-               fmt::format("vernier-{}-{}.gguf", name, getpid()))
-                  .string()) {}
-  ~TemporaryFile() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-  }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 struct Measured {
   std::string architecture;
   int threads = 0;
@@ -204,6 +183,22 @@ std::string BoundsText(const MachineBounds& b) {
   return FormatTable(table) + "\n";
 }
 
+// "matmul 91 %, attention 5 %, ...": what takes 1 % or more.
+std::string SharesText(const std::map<std::string, double>& by_op) {
+  double sum = 0;
+  std::vector<std::pair<double, std::string>> ops;
+  for (const auto& [op, seconds] : by_op) {
+    sum += seconds;
+    ops.emplace_back(-seconds, op);
+  }
+  std::sort(ops.begin(), ops.end());
+  std::string text;
+  for (const auto& [seconds, op] : ops)
+    if (-seconds >= 0.01 * sum)
+      text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : ", ", op, -100 * seconds / sum);
+  return text;
+}
+
 std::string Text(const Options& o, const Measured& m) {
   const bool decodes = o.inference.tokens > 0, bounds = !o.no_bounds;
   std::string text = fmt::format(
@@ -235,6 +230,11 @@ std::string Text(const Options& o, const Measured& m) {
     table.rows.push_back(row);
   }
   text += FormatTable(table, 120);
+  for (size_t i = 0; i < m.lanes.size(); ++i) {
+    text += fmt::format("\n{}, prompt: {}", m.lanes[i].name, SharesText(m.times[i].prefill_by_op));
+    if (decodes) text += fmt::format("; writing: {}", SharesText(m.times[i].decode_by_op));
+  }
+  text += "\n";
   for (size_t i = 1; i < m.lanes.size(); ++i) {
     text +=
         fmt::format("\n{} over {}: {:+.1f} % of the prompt's time", m.lanes[i].name,
@@ -264,7 +264,8 @@ OrderedJson LaneJson(const Options& o, const Measured& m, size_t i) {
                        {{"tokens_per_second", DistributionJson(f.prefill)},
                         {"flops", f.prefill_flops},
                         {"of_fma", share(f.prefill_flops, m.bounds.fma_f32.all)},
-                        {"seconds", m.times[i].prefill}}},
+                        {"seconds", m.times[i].prefill},
+                        {"by_op", m.times[i].prefill_by_op}}},
                       {"decode", nullptr},
                       {"prefill_cost", CostRatio(m.times[i].prefill, m.times[0].prefill)},
                       {"decode_cost", nullptr}};
@@ -273,7 +274,8 @@ OrderedJson LaneJson(const Options& o, const Measured& m, size_t i) {
   lane["decode"] = {{"tokens_per_second", DistributionJson(f.decode)},
                     {"bytes", f.bytes},
                     {"of_read", share(f.bytes, m.bounds.read.all)},
-                    {"seconds", m.times[i].decode}};
+                    {"seconds", m.times[i].decode},
+                    {"by_op", m.times[i].decode_by_op}};
   lane["decode_cost"] = CostRatio(m.times[i].decode, m.times[0].decode);
   return lane;
 }
@@ -337,8 +339,6 @@ Result<int> Measure(const Options& o, const std::string& path) {
   m.work = WorkOfToken(model.graph());
   if (recipe.rules.empty() || o.pairs) m.lanes.push_back({"as it is", &plain});
   if (!recipe.rules.empty()) m.lanes.push_back({"with rules", &plan});
-  if (o.statistics)
-    m.lanes.push_back({"with statistics", recipe.rules.empty() ? &plain : &plan, true});
   const BoundOptions bounds{.threads = m.threads};
   {
     ProgressLine progress(o.output.quiet);

@@ -7,6 +7,8 @@
 namespace vernier {
 
 Result<int> RunBenchInference(const Arguments& arguments);
+Result<int> RunBenchMatmul(const Arguments& arguments);
+Result<int> RunBenchOverhead(const Arguments& arguments);
 
 }  // namespace vernier
 

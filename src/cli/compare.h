@@ -8,6 +8,7 @@
 
 #include "cli/output.h"
 #include "engine/plan.h"
+#include "measure/capture_fit.h"
 #include "measure/compare_runs.h"
 
 namespace vernier {
@@ -19,13 +20,18 @@ struct Compared {
   std::optional<LogitComparison> logits;  // absent where a capture has none
   CaptureComparison sites;
   std::vector<Contribution> contributions;  // empty: not measured
-  bool free_ran = false;  // the four below are there
+  // Of a capture of another program:
+  std::vector<PartialSite> partial;
+  std::vector<std::string> unknown, notes;
+  bool log_probabilities = false;  // `logits` are ln p, cut at 16 below the largest
+  bool free_ran = false;           // the four below are there
   size_t forced_matches = 0, free_matches = 0, generated = 0;
   std::optional<size_t> first_difference;
   double margin = 0;  // A's top-2 margin there
   std::vector<RuleEffect> effects;
 
   bool Identical() const;
+  const std::string* FirstWrong() const;  // label; null: none
 };
 
 OrderedJson CompareJson(const Compared& compared);

@@ -22,9 +22,13 @@ const char* Nearer(const LogitComparison& logits) {
 
 OrderedJson LogitsJson(const Compared& c) {
   if (!c.logits) return {};
-  return {{"positions", c.logits->rows},     {"mae", c.logits->mae},
-          {"max_abs", c.logits->max_abs},    {"kl_mean", c.logits->kl_mean},
-          {"kl_max", c.logits->kl_max},      {"top1_agreement", c.logits->top1_agreement},
+  return {{"of", c.log_probabilities ? "log-probabilities" : "logits"},
+          {"positions", c.logits->rows},
+          {"mae", c.logits->mae},
+          {"max_abs", c.logits->max_abs},
+          {"kl_mean", c.logits->kl_mean},
+          {"kl_max", c.logits->kl_max},
+          {"top1_agreement", c.logits->top1_agreement},
           {"identical", c.logits->identical}};
 }
 
@@ -80,6 +84,69 @@ OrderedJson ContributionsJson(const Compared& c) {
   return out;
 }
 
+OrderedJson PartialJson(const Compared& c) {
+  OrderedJson out = OrderedJson::array();
+  const OrderedJson none;
+  const auto number = [&](const std::optional<double>& x) { return x ? OrderedJson(*x) : none; };
+  for (const PartialSite& p : c.partial)
+    out.push_back({{"site", p.name},
+                   {"label", p.label},
+                   {"layer", p.layer < 0 ? none : OrderedJson(p.layer)},
+                   {"foreign", p.foreign},
+                   {"op", p.op},
+                   {"printed", p.printed},
+                   {"elements", p.elements},
+                   {"max_abs", p.max_abs},
+                   {"rmse", p.rmse},
+                   {"sum", number(p.sum)},
+                   {"other_sum", number(p.other_sum)},
+                   {"sum_tolerance", p.sum_tolerance},
+                   {"agrees", p.agrees}});
+  return out;
+}
+
+// Of an abbreviated dump: what it shows, and the first that does not agree.
+std::string PartialText(const Compared& c) {
+  if (c.partial.empty()) return "";
+  size_t agree = 0, printed = 0, elements = 0;
+  const PartialSite* first = nullptr;
+  Table table{{{"printed sites that differ", Align::kLeft},
+               {"printed"},
+               {"max |b-a|"},
+               {"sum"},
+               {"of the other"},
+               {"may differ by"}},
+              {}};
+  for (const PartialSite& p : c.partial) {
+    agree += p.agrees;
+    printed += p.printed;
+    elements += p.elements;
+    if (p.agrees) continue;
+    if (first == nullptr) first = &p;
+    if (table.rows.size() < kWorstShown)
+      table.rows.push_back({p.label, fmt::format("{} of {}", p.printed, p.elements),
+                            NumberText(p.max_abs), p.sum ? NumberText(*p.sum) : "-",
+                            p.other_sum ? NumberText(*p.other_sum) : "-",
+                            NumberText(p.sum_tolerance)});
+  }
+  std::string text = fmt::format(
+      "partial: {} of {} elements are printed; at {} of {} sites they and the sums agree\n",
+      printed, elements, agree, c.partial.size());
+  if (first == nullptr) return text;
+  return text +
+         fmt::format("first wrong site: {} ({} {})\n\n", first->label, first->op, first->foreign) +
+         FormatTable(table);
+}
+
+std::string NotesText(const Compared& c) {
+  std::string text;
+  for (const std::string& note : c.notes) text += note + "\n";
+  if (!c.unknown.empty())
+    text += fmt::format("{} tensors have no site here, from '{}'\n", c.unknown.size(),
+                        c.unknown.front());
+  return text;
+}
+
 // What the first node that is beyond looks like.
 std::string BeyondText(const Contribution& k) {
   std::string text = fmt::format("{}: contributes {}, {} would be rounding and formats", k.label,
@@ -103,7 +170,7 @@ std::string Headline(const Compared& c) {
   add("tokens", fmt::format("{} given, {} of a's", c.prompt, c.tokens.size() - c.prompt));
   if (c.Identical()) add("result", "identical: every compared number has equal bits");
   if (c.logits) {
-    add("logits",
+    add(c.log_probabilities ? "ln p" : "logits",
         fmt::format("max |b-a| {}, mean {}, over {} positions", NumberText(c.logits->max_abs),
                     NumberText(c.logits->mae), c.logits->rows));
     add("KL(a||b)", fmt::format("mean {} nats, largest {}", NumberText(c.logits->kl_mean),
@@ -149,14 +216,14 @@ std::string ContributionsText(const Compared& c) {
   for (size_t i = 0; i < std::min(kWorstShown, most.size()); ++i) {
     const Contribution& k = most[i];
     table.rows.push_back({k.label, NumberText(k.contributed.l2_rel), NumberText(k.inherited.l2_rel),
-                          NumberText(k.total.l2_rel),
-                          k.has_cost ? NumberText(k.cost.l2_rel) : "-",
+                          NumberText(k.total.l2_rel), k.has_cost ? NumberText(k.cost.l2_rel) : "-",
                           k.beyond ? "beyond" : ""});
   }
   return "\n" + FormatTable(table);
 }
 
 std::string SitesText(const Compared& c) {
+  if (c.log_probabilities || (c.sites.sites.empty() && !c.partial.empty())) return "";
   const auto first = std::find_if(c.sites.sites.begin(), c.sites.sites.end(),
                                   [](const SiteDifference& s) { return !s.error.identical(); });
   std::string text;
@@ -195,15 +262,22 @@ std::string SitesText(const Compared& c) {
 }  // namespace
 
 bool Compared::Identical() const {
-  return (!logits || logits->identical) &&
+  return partial.empty() && (!logits || logits->identical) &&
          std::all_of(sites.sites.begin(), sites.sites.end(),
                      [](const SiteDifference& s) { return s.error.identical(); }) &&
          sites.only_a.empty() && sites.only_b.empty();
 }
 
+const std::string* Compared::FirstWrong() const {
+  if (const Contribution* beyond = FirstBeyond(contributions)) return &beyond->label;
+  const auto found =
+      std::find_if(partial.begin(), partial.end(), [](const PartialSite& p) { return !p.agrees; });
+  return found == partial.end() ? nullptr : &found->label;
+}
+
 OrderedJson CompareJson(const Compared& c) {
   const OrderedJson none;
-  const Contribution* beyond = FirstBeyond(c.contributions);
+  const std::string* wrong = c.FirstWrong();
   OrderedJson json = {
       {"a", c.a},
       {"b", c.b},
@@ -219,7 +293,10 @@ OrderedJson CompareJson(const Compared& c) {
         {"margin", c.first_difference ? OrderedJson(c.margin) : none}}},
       {"sites", SitesJson(c)},
       {"contributions", ContributionsJson(c)},
-      {"first_wrong", beyond == nullptr ? none : OrderedJson(beyond->label)},
+      {"first_wrong", wrong == nullptr ? none : OrderedJson(*wrong)},
+      {"partial", PartialJson(c)},
+      {"unknown", c.unknown},
+      {"notes", c.notes},
       {"only_a", c.sites.only_a},
       {"only_b", c.sites.only_b},
       {"rules", EffectsJson(c.effects)}};
@@ -234,7 +311,8 @@ OrderedJson CompareJson(const Compared& c) {
 
 std::string CompareText(const Compared& c) {
   const std::string rules = EffectsTable(c.effects);
-  return fmt::format("{}\n{}{}{}", Headline(c), SitesText(c), rules.empty() ? "" : "\n", rules);
+  return fmt::format("{}\n{}{}{}{}{}", Headline(c), NotesText(c), SitesText(c), PartialText(c),
+                     rules.empty() ? "" : "\n", rules);
 }
 
 }  // namespace vernier

@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "measure/capture.h"
+#include "measure/capture_kld.h"
 #include "measure/score.h"
 #include "measure/score_pair.h"
 #include "measure/summary.h"
@@ -14,13 +16,32 @@ namespace vernier {
 namespace {
 
 struct EvalOptions {
-  std::string model, against;
+  std::string model, against, save;
   InputOptions input;
   RuleOptions rules;
   OutputOptions output;
   int threads = 0;
+  bool mapped = false;
   size_t chunks = 0;
 };
+
+// The chunks as the base file has them: the text's own tokens, before BOS replaces the first.
+Status SaveLogits(const RunSide& side, const EvalOptions& options,
+                  const std::vector<Chunk>& chunks) {
+  if (options.save.empty()) return {};
+  ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, ReadTokens(*side.model, options.input));
+  std::vector<std::vector<int32_t>> texts;
+  for (const Chunk& chunk : chunks) {
+    const auto first =
+        tokens.begin() + static_cast<std::ptrdiff_t>(texts.size() * chunk.tokens.size());
+    texts.emplace_back(first, first + static_cast<std::ptrdiff_t>(chunk.tokens.size()));
+  }
+  int32_t bos = -1;
+  for (size_t c = 0; c < chunks.size(); ++c)
+    if (texts[c][0] != chunks[c].tokens[0]) bos = chunks[c].tokens[0];
+  ProgressLine progress(options.output.quiet);
+  return SaveKld(side, texts, bos, options.save, progress.Sink());
+}
 
 Result<std::vector<Chunk>> ReadChunks(Model& model, const EvalOptions& options) {
   ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, ReadTokens(model, options.input));
@@ -118,17 +139,22 @@ Result<int> RunEval(const Arguments& arguments) {
   parser.Text("--against", &options.against, "MODEL",
               "The base model that KL divergence is measured from");
   parser.Number("--chunks", &options.chunks, "N", "Only the first N chunks");
+  parser.Text("--save-logits", &options.save, "FILE",
+              "Write the logits as llama-perplexity's base file (.kld)");
   AddInputOptions(&parser, &options.input);
   AddRuleOptions(&parser, &options.rules);
   AddThreadsOption(&parser, &options.threads);
+  AddMappedOption(&parser, &options.mapped);
   AddOutputOptions(&parser, &options.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
+  if (!options.save.empty() && KindOfCapture(options.save) != CaptureKind::kKld)
+    return Fail("--save-logits '{}': expected a name that ends in .kld", options.save);
 
-  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads));
+  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads, options.mapped));
   OpenedModel base;
   if (!options.against.empty()) {
-    ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads));
+    ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads, options.mapped));
   }
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(options.rules, opened.recipe, base.recipe));
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, options.rules.seed));
@@ -149,6 +175,7 @@ Result<int> RunEval(const Arguments& arguments) {
     request.progress = progress.Sink();
     score = ScorePair(request);
   }
+  RETURN_IF_ERROR(SaveLogits({opened.model.get(), &plan}, options, chunks));
   const Perplexity ppl = PerplexityOf(score.tokens), ppl_base = PerplexityOf(score.base);
   const std::vector<RuleEffect> effects = WithEffects(plan, score.effects);
   if (options.output.json) {

@@ -87,17 +87,23 @@ void AddThreadsOption(ArgumentParser* parser, int* threads) {
                  "Threads; unless given, as many as the machine runs at once", 1, 1024);
 }
 
+void AddMappedOption(ArgumentParser* parser, bool* mapped) {
+  parser->Flag("--mapped", mapped,
+               "Leave weights in the file instead of repacking them in memory; slower");
+}
+
 ModelSpec SplitModel(const std::string& text) {
   const size_t at = text.rfind('@');
   if (at == std::string::npos || std::filesystem::exists(text)) return {text, ""};
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
-Result<OpenedModel> OpenModel(const std::string& text, int threads) {
+Result<OpenedModel> OpenModel(const std::string& text, int threads, bool mapped) {
   const ModelSpec spec = SplitModel(text);
   OpenedModel out;
   ModelOptions options;
   options.threads = threads;
+  options.mapped = mapped;
   ASSIGN_OR_RETURN(out.model, Model::Open(spec.path, options));
   if (spec.path.size() < text.size()) {
     ASSIGN_OR_RETURN(out.recipe, ReadRecipe(spec.recipe_file));

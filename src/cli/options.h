@@ -45,6 +45,7 @@ Result<Format> ReadElementFormat(const std::string& name);
 Result<std::vector<Format>> ReadUnscaledFormats(const char* option, const std::string& list);
 
 void AddThreadsOption(ArgumentParser* parser, int* threads);  // -t THREADS
+void AddMappedOption(ArgumentParser* parser, bool* mapped);   // --mapped
 
 // MODEL or MODEL@RECIPE: a path that exists as it stands has no recipe.
 struct ModelSpec {
@@ -56,7 +57,7 @@ struct OpenedModel {
   std::unique_ptr<Model> model;
   Recipe recipe;  // of MODEL@RECIPE
 };
-Result<OpenedModel> OpenModel(const std::string& text, int threads);
+Result<OpenedModel> OpenModel(const std::string& text, int threads, bool mapped = false);
 
 // `base`, then the recipe file, then the rules; with the scales that scale=static reads. Scales
 // that neither these rules nor those of `other` (the model compared with) read are an error.

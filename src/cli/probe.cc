@@ -30,9 +30,15 @@ struct Probed {
   std::vector<RuleEffect> effects;
 };
 
-SiteSummary Summarise(const Site& site, const RowsView& view) {
-  SiteSummary summary{site.Label(), site.name,         site.layer, view.rows.size(), 0,
-                      false,        MeasureSite(view), 0};
+SiteSummary Summarise(const Site& site, const RowsView& view, Workers* workers) {
+  SiteSummary summary{site.Label(),
+                      site.name,
+                      site.layer,
+                      view.rows.size(),
+                      0,
+                      false,
+                      MeasureSite(view, workers),
+                      0};
   for (const size_t width : view.widths) {
     summary.ragged = summary.ragged || width != view.widths[0];
     summary.width = std::max(summary.width, width);
@@ -43,22 +49,25 @@ SiteSummary Summarise(const Site& site, const RowsView& view) {
 Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
   ArgumentParser parser("Statistics of the values at every site, over every token of a text",
                         "vernier probe");
-  parser.Positional("MODEL", &o->model, "Model, model@recipe file, or a capture (.safetensors)");
+  parser.Positional("MODEL", &o->model,
+                    "Model, model@recipe file, or a capture (.safetensors, .npz)");
   parser.Texts("--site", &o->sites, "GLOB",
                "Only these sites, as in ffn_*[0:5]; may be given again");
-  parser.Text("--save", &o->save, "FILE", "Save the values as a capture");
+  parser.Text("--save", &o->save, "FILE", "Save the values as a capture (.safetensors or .npz)");
   AddInputOptions(&parser, &o->input);
   AddRuleOptions(&parser, &o->rules);
   AddThreadsOption(&parser, &o->threads);
   AddOutputOptions(&parser, &o->output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
-  if (go && !o->save.empty() && !IsCapturePath(o->save))
-    return Fail("--save '{}': expected a name that ends in .safetensors", o->save);
+  if (go && !o->save.empty() && KindOfCapture(o->save) != CaptureKind::kTensors)
+    return Fail("--save '{}': expected a name that ends in .safetensors or .npz", o->save);
   return go;
 }
 
 Result<Probed> ProbeCapture(const ProbeOptions& o) {
   const InputOptions& in = o.input;
+  if (KindOfCapture(o.model) != CaptureKind::kTensors)
+    return Fail("{}: expected a model, or a capture in .safetensors or .npz", o.model);
   if (in.has_text || !in.file.empty() || !in.tokens_file.empty() || o.rules.given() ||
       !o.rules.scales_file.empty() || in.context > 0 || !o.save.empty())
     return Fail("{}: a capture takes no text, rules, scales, -c or --save", o.model);
@@ -70,7 +79,7 @@ Result<Probed> ProbeCapture(const ProbeOptions& o) {
   for (size_t i = 0; i < sites.size(); ++i) {
     if (!selection.Contains(sites[i])) continue;
     const CapturedRows rows(capture.sites[i]);
-    out.sites.push_back(Summarise(sites[i], rows.view()));
+    out.sites.push_back(Summarise(sites[i], rows.view(), nullptr));
   }
   return out;
 }
@@ -83,12 +92,20 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
   Probed out{o.model, model.hash().Hex(), CutTokens(std::move(read), o.input, o.output), {}, {}};
-  Capture capture{o.save, o.model, out.hash, RecipeText(recipe), out.tokens, {}};
+  Capture capture{o.save,
+                  o.model,
+                  out.hash,
+                  RecipeText(recipe),
+                  out.tokens,
+                  {},
+                  RopeOrderOf(model.graph()),
+                  WeightTypes(model.graph())};
   ProgressLine progress(o.output.quiet);
   CaptureRequest request{{&model, &plan}, out.tokens, {}, {}, progress.Sink()};
   request.wants = [&](const Site& site) { return selection.Contains(site); };
   request.receive = [&](const SiteTensor& tensor) {
-    out.sites.push_back(Summarise(*tensor.site, {tensor.type, tensor.rows, tensor.widths}));
+    out.sites.push_back(
+        Summarise(*tensor.site, {tensor.type, tensor.rows, tensor.widths}, &model.workers()));
     if (!o.save.empty()) capture.sites.push_back(CaptureSite(tensor));
   };
   ASSIGN_OR_RETURN(const std::vector<TreatmentCounts> counts, ObserveRun(request));

@@ -16,6 +16,7 @@ struct RunOptions {
   RuleOptions rules;
   OutputOptions output;
   int threads = 0;
+  bool mapped = false;
   size_t tokens = 64;
   Sampling sampling;
   bool ignore_eos = false, logits = false, has_temperature = false;
@@ -35,6 +36,7 @@ Result<bool> ParseRun(const Arguments& arguments, RunOptions* o) {
   parser.Flag("--ignore-eos", &o->ignore_eos, "Go on after an end-of-generation token");
   parser.Flag("--logits", &o->logits, "All logits of each step, in the JSON");
   AddThreadsOption(&parser, &o->threads);
+  AddMappedOption(&parser, &o->mapped);
   AddOutputOptions(&parser, &o->output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (go && !o->has_temperature && (o->sampling.top_k > 0 || o->sampling.top_p < 1))
@@ -173,7 +175,7 @@ Result<int> RunRun(const Arguments& arguments) {
   RunOptions o;
   ASSIGN_OR_RETURN(const bool go, ParseRun(arguments, &o));
   if (!go) return kDone;
-  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(o.model, o.threads));
+  ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(o.model, o.threads, o.mapped));
   Model& model = *opened.model;
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadTokens(model, o.input));
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(o.rules, opened.recipe));

@@ -231,6 +231,62 @@ TEST_F(StudyVerb, ResultsHaveTheirKeys) {
   EXPECT_EQ(again, json);
 }
 
+// The study of quantisation types, on two chunks a text: every table and key it promises.
+TEST_F(StudyVerb, QuantisationTypes) {
+  std::string study = ReadAll(kSource + "/studies/quantisation-types.toml");
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    ASSERT_NE(study.find(from), std::string::npos) << from;
+    study.replace(study.find(from), from.size(), to);
+  };
+  replace("chunks = 24", "chunks = 2");
+  replace("fit_chunks = 8", "fit_chunks = 1");
+  replace("context = 128", "context = 32");
+  replace("limit = 16", "limit = 1");
+  for (const char* path :
+       {"models/tiny-llama", "data/shakespeare.txt", "data/gsm8k.txt", "data/prompts.jsonl"})
+    replace(path, kSource + "/" + path);
+  WriteAll(folder_ + "/s.toml", study);
+  const Outcome outcome = Vernier({"study", folder_ + "/s.toml", "-o", folder_ + "/out"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* said :
+       {"First token after each prompt", "l_out: rms, and growth from the layer before",
+        "ffn_swiglu: mean, and its drift", "l_out: relative l2 error against the truth (float64)",
+        "inherited from layers before + contributed by the layer",
+        "KL to the baseline of each layer alone", "4 bits are too few for this depth"})
+    EXPECT_NE(outcome.out.find(said), std::string::npos) << said;
+  EXPECT_EQ(outcome.out.find("alone     "), std::string::npos) << "a layer is no row of variants";
+  const Json json = Results();
+  ASSERT_EQ(json.at("variants").size(), 11u + 6 * 4);
+  EXPECT_EQ(json.at("first_prompts").size(), 2u);
+  const Json& q4 = json.at("variants").at(4);
+  EXPECT_EQ(q4.at("name"), "Q4_0");
+  EXPECT_EQ(q4.at("first_token").size(), 2u);
+  for (const char* key : {"token", "text", "logit", "margin", "rank", "kld"})
+    EXPECT_TRUE(q4.at("first_token").at(1).contains(key)) << key;
+  size_t layers = 0;
+  for (const Json& site : q4.at("sites")) {
+    for (const char* key : {"l2_rel", "rms", "mean", "drift", "truth_l2_rel"})
+      EXPECT_TRUE(site.at(key).is_number()) << key;
+    if (site.at("site") == "embd") continue;
+    EXPECT_GT(site.at("contributed"), 0.0);
+    // Vectors: no longer than the sum of the parts, no shorter than their difference.
+    const double whole = site.at("l2_rel"), own = site.at("contributed"),
+                 before = site.at("inherited");
+    EXPECT_LE(whole, 1.0000001 * (own + before));
+    EXPECT_GE(whole, 0.9999999 * std::abs(own - before));
+    ++layers;
+  }
+  EXPECT_EQ(layers, 2u * 4);
+  const Json& alone = json.at("variants").at(11);
+  EXPECT_EQ(alone.at("name"), "Q8_0, layer 0 alone");
+  EXPECT_EQ(alone.at("alone").at("of"), "Q8_0");
+  EXPECT_EQ(alone.at("alone").at("layer"), 0);
+  EXPECT_FALSE(alone.contains("first_token"));
+  // The corrections' constants are rules that anyone can use.
+  EXPECT_EQ(json.at("variants").at(8).at("rules").size(), 5u);
+  for (const Json& claim : json.at("claims")) EXPECT_NE(claim.at("detail"), "");
+}
+
 // eval says of one recipe what a study says of its variant.
 TEST_F(StudyVerb, EvalAgreesWithTheStudy) {
   EXPECT_EQ(Vernier(Study(Variant("v", "ffn_norm=e4m3"))).status, 0);

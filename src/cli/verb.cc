@@ -23,7 +23,7 @@ constexpr Verb kVerbs[] = {
     {"eval", "MODEL -f TEXT", "perplexity, and KL divergence against another model", RunEval},
     {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb},
     {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize},
-    {"bench", "formats", "speed of this machine", RunBench},
+    {"bench", "SUBJECT", "speed of this machine", RunBench},
 };
 
 std::string Help() {

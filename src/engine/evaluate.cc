@@ -1,6 +1,7 @@
 #include "engine/evaluate.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/result.h"
 #include "engine/node_evaluation.h"
@@ -43,8 +44,9 @@ class Evaluator {
   void Report(size_t node, const std::vector<NodeOutput>& outputs,
               const std::vector<StreamRows>& rows);
   void Account(size_t node, const std::vector<NodeOutput>& outputs);
-  bool TapWants(const Site& site) const { return tap_ != nullptr && tap_->wants(site); }
   NodeRequest Request(size_t node);
+  std::vector<NodeOutput> TimedNode(const NodeRequest& request, const std::vector<StreamRows>& rows,
+                                    EvaluationCost* cost);
 
   Model& model_;
   const Graph& graph_;
@@ -52,6 +54,8 @@ class Evaluator {
   const std::function<void(std::span<const LogitsRow>)>& logits_;
   const Tap* tap_;
   std::vector<bool> every_token_;
+  std::vector<size_t> causal_index_;              // [node]
+  std::vector<std::vector<const Site*>> tapped_;  // [node]: the sites that the tap wants
   std::vector<StreamContext> contexts_;
   std::vector<std::vector<ValuePtr>> values_;  // [node][stream]
   Evaluation result_;
@@ -60,7 +64,14 @@ class Evaluator {
 void Evaluator::Prepare() {
   every_token_ = NodesForEveryToken(graph_);
   size_t longest = 0, causal_nodes = 0;
-  for (const Node& node : graph_.nodes) causal_nodes += Info(node.op).causal();
+  for (const Node& node : graph_.nodes) {
+    causal_index_.push_back(causal_nodes);
+    causal_nodes += Info(node.op).causal();
+  }
+  tapped_.resize(graph_.nodes.size());
+  if (tap_ != nullptr)
+    for (const Site& site : graph_.sites)
+      if (tap_->wants(site)) tapped_[static_cast<size_t>(site.node)].push_back(&site);
   for (const Stream& s : streams_) {
     CHECK(s.plan != nullptr && s.plan->nodes.size() == graph_.nodes.size());
     StreamContext context;
@@ -88,7 +99,7 @@ void Evaluator::Prepare() {
 }
 
 NodeRequest Evaluator::Request(size_t node) {
-  NodeRequest request{model_, node, {}, {}, {}, false};
+  NodeRequest request{model_, node, causal_index_[node], {}, {}, {}, false};
   for (size_t s = 0; s < streams_.size(); ++s) {
     request.plans.push_back(&streams_[s].plan->nodes[node]);
     request.contexts.push_back(&contexts_[s]);
@@ -97,9 +108,7 @@ NodeRequest Evaluator::Request(size_t node) {
       inputs.push_back(values_[static_cast<size_t>(input)][s]);
     request.inputs.push_back(std::move(inputs));
   }
-  for (const Site& site : graph_.sites)
-    if (static_cast<size_t>(site.node) == node && site.inner != InnerSite::kNone && TapWants(site))
-      request.keep_inner = true;
+  for (const Site* site : tapped_[node]) request.keep_inner |= site->inner != InnerSite::kNone;
   return request;
 }
 
@@ -121,8 +130,8 @@ void Evaluator::Account(size_t node, const std::vector<NodeOutput>& outputs) {
 // Hands the node's sites to the tap: the inner ones first.
 void Evaluator::Report(size_t node, const std::vector<NodeOutput>& outputs,
                        const std::vector<StreamRows>& rows) {
-  for (const Site& site : graph_.sites) {
-    if (static_cast<size_t>(site.node) != node || !TapWants(site)) continue;
+  for (const Site* wanted : tapped_[node]) {
+    const Site& site = *wanted;
     for (size_t s = 0; s < streams_.size(); ++s) {
       const NodeOutput& output = outputs[s];
       SiteTensor tensor{&site, s, output.value->type, {}, {}, rows[s].tokens};
@@ -144,12 +153,22 @@ void Evaluator::Report(size_t node, const std::vector<NodeOutput>& outputs,
   }
 }
 
+std::vector<NodeOutput> Evaluator::TimedNode(const NodeRequest& request,
+                                             const std::vector<StreamRows>& rows,
+                                             EvaluationCost* cost) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<NodeOutput> outputs = EvaluateNode(request, rows, cost);
+  cost->seconds[static_cast<size_t>(graph_.nodes[request.node].op)] +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return outputs;
+}
+
 void Evaluator::RunNode(size_t node) {
   NodeRequest request = Request(node);
   std::vector<StreamRows> rows;
   for (const StreamContext& context : contexts_)
     rows.push_back(every_token_[node] ? context.AllRows() : context.WantedRows());
-  const std::vector<NodeOutput> outputs = EvaluateNode(request, rows, &result_.cost);
+  const std::vector<NodeOutput> outputs = TimedNode(request, rows, &result_.cost);
   Account(node, outputs);
   Report(node, outputs, rows);
   for (const NodeOutput& output : outputs) values_[node].push_back(output.value);
@@ -166,9 +185,7 @@ void Evaluator::RunLogits(size_t node) {
   }
   const size_t row_bytes =
       graph_.nodes[node].shape.width * sizeof(double) * std::max<size_t>(1, streams_.size());
-  const bool whole = std::any_of(graph_.sites.begin(), graph_.sites.end(), [&](const Site& s) {
-    return static_cast<size_t>(s.node) == node && TapWants(s);
-  });
+  const bool whole = !tapped_[node].empty();
   const size_t block =
       whole ? std::max<size_t>(most, 1) : std::max<size_t>(1, kBlockBytes / row_bytes);
   const NodeRequest request = Request(node);
@@ -177,7 +194,7 @@ void Evaluator::RunLogits(size_t node) {
     for (const StreamContext& context : contexts_)
       rows.push_back(context.WantedRows(first, first + block));
     EvaluationCost cost;
-    const std::vector<NodeOutput> outputs = EvaluateNode(request, rows, &cost);
+    const std::vector<NodeOutput> outputs = TimedNode(request, rows, &cost);
     if (first > 0)
       cost.tensors_naive = cost.tensors_evaluated = 0;  // one tensor, however many blocks
     result_.cost += cost;
@@ -220,6 +237,7 @@ EvaluationCost& EvaluationCost::operator+=(const EvaluationCost& other) {
   tensors_evaluated += other.tensors_evaluated;
   rows_naive += other.rows_naive;
   rows_evaluated += other.rows_evaluated;
+  for (size_t op = 0; op < kOpKinds; ++op) seconds[op] += other.seconds[op];
   return *this;
 }
 

@@ -10,6 +10,7 @@
 #ifndef VERNIER_ENGINE_EVALUATE_H_
 #define VERNIER_ENGINE_EVALUATE_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -83,6 +84,7 @@ struct EvaluationCost {
            tensors_evaluated =
                0;  // values of nodes, by stream; of those, the ones that needed any new row
   uint64_t rows_naive = 0, rows_evaluated = 0;
+  std::array<double, kOpKinds> seconds{};  // by OpKind, rules at the node included
   EvaluationCost& operator+=(const EvaluationCost& other);
 };
 

@@ -1,6 +1,7 @@
 #include "engine/generate.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -27,26 +28,54 @@ double Uniform(uint64_t seed, size_t stream, size_t step) {
 
 }  // namespace
 
+// The two largest of each of 16 lanes first: loops the compiler makes vectors of.
 template <class T>
-double Margin(const T* logits, size_t n) {
-  if (n < 2) return std::numeric_limits<double>::infinity();
-  const size_t best = ArgMax(logits, n);
-  double second = -std::numeric_limits<double>::infinity();
-  for (size_t i = 0; i < n; ++i)
-    if (i != best && logits[i] > second) second = logits[i];
-  return static_cast<double>(logits[best]) - second;
+TopLogit FindTop(const T* logits, size_t n) {
+  constexpr size_t kAtOnce = 16;
+  constexpr T kLowest = -std::numeric_limits<T>::infinity();
+  std::array<T, kAtOnce> best, second;
+  best.fill(kLowest);
+  second.fill(kLowest);
+  const auto see = [&](size_t l, T x) {
+    const T rest = x > best[l] ? best[l] : x;
+    best[l] = x > best[l] ? x : best[l];
+    second[l] = rest > second[l] ? rest : second[l];
+  };
+  size_t i = 0;
+  for (; i + kAtOnce <= n; i += kAtOnce)
+    for (size_t l = 0; l < kAtOnce; ++l) see(l, logits[i + l]);
+  for (size_t l = 0; i + l < n; ++l) see(l, logits[i + l]);
+  for (size_t l = 1; l < kAtOnce; ++l) {
+    see(0, best[l]);
+    see(0, second[l]);
+  }
+  TopLogit top;
+  top.index = static_cast<size_t>(std::find(logits, logits + n, best[0]) - logits);
+  if (top.index == n || logits[0] != logits[0]) top.index = 0;
+  top.margin = n < 2 ? std::numeric_limits<double>::infinity()
+                     : static_cast<double>(logits[top.index]) - static_cast<double>(second[0]);
+  return top;
 }
-template double Margin(const float*, size_t);
-template double Margin(const double*, size_t);
+template TopLogit FindTop(const float*, size_t);
+template TopLogit FindTop(const double*, size_t);
 
 int32_t Sample(std::span<const double> logits, const Sampling& sampling, double uniform) {
-  if (sampling.temperature <= 0) return static_cast<int32_t>(ArgMax(logits.data(), logits.size()));
+  if (sampling.temperature <= 0)
+    return static_cast<int32_t>(FindTop(logits.data(), logits.size()).index);
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
-  });
-  if (sampling.top_k > 0 && sampling.top_k < order.size()) order.resize(sampling.top_k);
+  const size_t most = sampling.top_k > 0 ? std::min(sampling.top_k, order.size()) : order.size();
+  const auto before = [&](int32_t a, int32_t b) {
+    const double x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x > y || (x == y && a < b);
+  };
+  if (most < order.size()) {
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(most), order.end(),
+                      before);
+  } else {
+    std::sort(order.begin(), order.end(), before);
+  }
+  order.resize(most);
   const double top = logits[static_cast<size_t>(order[0])];
   std::vector<double> p;
   for (const int32_t id : order)
@@ -63,6 +92,26 @@ int32_t Sample(std::span<const double> logits, const Sampling& sampling, double 
   }
   return order[count - 1];
 }
+
+namespace {
+
+template <class T>
+GeneratedStep Choose(const T* logits, size_t n, const Sampling& sampling, double uniform) {
+  const TopLogit top = FindTop(logits, n);
+  GeneratedStep chosen{static_cast<int32_t>(top.index), 0, top.margin};
+  if (sampling.temperature > 0)
+    chosen.token = Sample(std::vector<double>(logits, logits + n), sampling, uniform);
+  chosen.logit = static_cast<double>(logits[chosen.token]);
+  return chosen;
+}
+
+GeneratedStep Choose(const LogitsRow& row, size_t n, const Sampling& sampling, double uniform) {
+  return row.type == Arithmetic::kF32
+             ? Choose(static_cast<const float*>(row.values), n, sampling, uniform)
+             : Choose(static_cast<const double*>(row.values), n, sampling, uniform);
+}
+
+}  // namespace
 
 std::vector<Generated> Generate(Model& model, std::span<const GenerateRequest> requests,
                                 const GenerateOptions& options) {
@@ -90,16 +139,14 @@ std::vector<Generated> Generate(Model& model, std::span<const GenerateRequest> r
     const Evaluation made = Evaluate(model, streams, [&](std::span<const LogitsRow> rows) {
       for (const LogitsRow& row : rows) {
         const size_t s = of_stream[row.stream];
-        std::vector<double> logits = AsDoubles(row, n);
-        GeneratedStep chosen;
-        chosen.token = Sample(logits, options.sampling, Uniform(options.sampling.seed, s, step));
-        chosen.logit = logits[static_cast<size_t>(chosen.token)];
-        chosen.margin = Margin(logits.data(), n);
+        const GeneratedStep chosen =
+            Choose(row, n, options.sampling, Uniform(options.sampling.seed, s, step));
         results[s].steps.push_back(chosen);
         next[s] = {chosen.token};
         if (options.stops && options.stops(chosen.token)) running[s] = false;
         if (options.on_token && !options.on_token(s, chosen)) stopped = true;
         if (!options.keep_logits) continue;
+        std::vector<double> logits = AsDoubles(row, n);
         if (step == 0) {
           results[s].prompt_logits = std::move(logits);
         } else {

@@ -52,18 +52,18 @@ struct GenerateOptions {
 std::vector<Generated> Generate(Model& model, std::span<const GenerateRequest> requests,
                                 const GenerateOptions& options);
 
-// Index of the largest of n logits, the lowest index of equals; NaN is never larger.
+// The largest of n logits, float or double: its index (the lowest of equals; NaN is never larger
+// than a number) and by how much it is larger than the second largest.
+struct TopLogit {
+  size_t index = 0;
+  double margin = 0;
+};
+template <class T>
+TopLogit FindTop(const T* logits, size_t n);
 template <class T>
 size_t ArgMax(const T* logits, size_t n) {
-  size_t best = 0;
-  for (size_t i = 1; i < n; ++i)
-    if (logits[i] > logits[best]) best = i;
-  return best;
+  return FindTop(logits, n).index;
 }
-
-// Largest minus second largest.
-template <class T>
-double Margin(const T* logits, size_t n);
 
 // The token drawn from the logits with a uniform number in [0, 1).
 int32_t Sample(std::span<const double> logits, const Sampling& sampling, double uniform);

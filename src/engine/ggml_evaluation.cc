@@ -1,6 +1,7 @@
 // Nodes in ggml's arithmetic: the part of NodeEvaluator that knows of batches.
 #include "engine/node_evaluator.h"
 #include "ops/ggml_rows.h"
+#include "ops/integer_product.h"
 
 namespace vernier {
 
@@ -30,8 +31,15 @@ void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
     y.push_back(Mutable<float>(row.out));
     orders.push_back(OrderOf(job, row.token));
   }
-  EvaluateGgmlProduct({static_cast<GgmlType>(tensor.type), tensor.data.data(),
-                       &request_.model.ggml_panels(node_.weight), tensor.RowBytes(),
+  const PackedType type = static_cast<PackedType>(tensor.type);
+  if (HasIntegerProduct(type, orders)) {
+    const auto weight = request_.model.weights().Get(node_.weight, nullptr, 0);
+    if (weight->matrix.mapped == nullptr)
+      return EvaluateIntegerProduct(
+          {type, weight->matrix.data.data(), node_.shape.in_width, node_.shape.width, x, orders, y},
+          request_.model.machine());
+  }
+  EvaluateGgmlProduct({static_cast<GgmlType>(tensor.type), tensor.data.data(), tensor.RowBytes(),
                        node_.shape.in_width, node_.shape.width, x, orders, y},
                       request_.model.machine());
 }

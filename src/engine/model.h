@@ -6,6 +6,7 @@
 #include <string>
 
 #include "arch/graph.h"
+#include "base/buffer_pool.h"
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/result.h"
@@ -21,6 +22,7 @@ namespace vernier {
 struct ModelOptions {
   int threads = 0;                   // 0: as many as the machine runs at once
   const Kernels* kernels = nullptr;  // null: the best this machine has
+  bool mapped = false;               // weights stay in the file: slower, with less memory
 };
 
 class Model {
@@ -35,9 +37,8 @@ class Model {
   WeightStore& weights() { return *weights_; }
   RopeTable& rope() { return *rope_; }
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
-  // A slot's matrix as the profiles' kernels read it, packed on first use.
-  const GgmlPanels& ggml_panels(int slot);
   Workers& workers() { return workers_; }
+  BufferPool& buffers() { return buffers_; }  // for values
   Machine machine() { return {kernels_, &workers_}; }
   // Error when the checkpoint has none that is understood, or one with more tokens than the model.
   Result<const Tokenizer*> tokenizer();
@@ -48,12 +49,12 @@ class Model {
   Model(Checkpoint checkpoint, const ModelOptions& options);
   Checkpoint checkpoint_;
   Workers workers_;
+  BufferPool buffers_;
   const Kernels* kernels_;
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;
   std::unique_ptr<RopeTable> rope_;
   std::unique_ptr<GgmlRopeTable> ggml_rope_;
-  std::vector<std::unique_ptr<GgmlPanels>> ggml_panels_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<Hash128> hash_;
 };

@@ -35,7 +35,6 @@ namespace {
 
 // The rows of `value` for these tokens, which it has among others.
 ValuePtr Select(const ValuePtr& value, const std::vector<uint32_t>& tokens) {
-  if (value->tokens == tokens) return value;
   auto selected = std::make_shared<Value>();
   selected->type = value->type;
   selected->storage = value->storage;
@@ -56,10 +55,7 @@ NodeEvaluator::NodeEvaluator(const NodeRequest& request, const std::vector<Strea
       rows_(rows),
       node_(request.model.graph().nodes[request.node]),
       streams_(request.plans.size()),
-      outputs_(streams_) {
-  for (size_t i = 0; i < request.node; ++i)
-    causal_index_ += Info(request.model.graph().nodes[i].op).causal();
-}
+      outputs_(streams_) {}
 
 size_t NodeEvaluator::OperandWidth(size_t operand) const {
   return request_.model.graph().nodes[static_cast<size_t>(node_.inputs[operand])].shape.width;
@@ -75,7 +71,7 @@ void NodeEvaluator::PrepareInputs() {
     std::vector<TreatRequest> requests;
     for (size_t s = 0; s < streams_; ++s) {
       ValuePtr value = request_.inputs[s][operand];
-      if (!whole) {
+      if (!whole && value->tokens != rows_[s].tokens) {
         const Hash128 key =
             Combine(request_.contexts[s]->identity,
                     static_cast<uint64_t>(reinterpret_cast<uintptr_t>(value.get())));
@@ -86,7 +82,7 @@ void NodeEvaluator::PrepareInputs() {
       const auto& place = request_.plans[s]->in;
       requests.push_back({value, width, place ? &*place : nullptr, request_.contexts[s]});
     }
-    const std::vector<TreatedValue> treated = TreatValues(requests, request_.model.workers());
+    const std::vector<TreatedValue> treated = TreatValues(requests, request_.model);
     for (size_t s = 0; s < streams_; ++s) {
       inputs_[s].push_back(treated[s].value);
       outputs_[s].in += treated[s].counts;
@@ -95,23 +91,25 @@ void NodeEvaluator::PrepareInputs() {
 }
 
 void NodeEvaluator::MakeJobs() {
-  std::unordered_map<Hash128, size_t> known;
+  static const KvCache::Layer kNoHistory;
+  HashIndex known;
   for (size_t s = 0; s < streams_; ++s) {
     const StreamContext& context = *request_.contexts[s];
     Hash128 key = Combine(request_.plans[s]->identity, context.identity);
     for (const ValuePtr& input : inputs_[s])
       key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(input.get())));
     const bool has_history = Info(node_.op).causal() && context.cache != nullptr;
-    if (has_history) key = Combine(key, context.cache->layers[causal_index_].chain);
-    const auto [found, is_new] = known.emplace(key, jobs_.size());
-    job_of_stream_.push_back(found->second);
+    if (has_history) key = Combine(key, context.cache->layers[request_.causal_index].chain);
+    const auto [number, is_new] = known.Emplace(key, jobs_.size());
+    job_of_stream_.push_back(number);
     if (!is_new) continue;
     Job job;
     job.plan = request_.plans[s];
     job.context = &context;
     job.tokens = &rows_[s];
     job.inputs = inputs_[s];
-    if (has_history) job.history = context.cache->layers[causal_index_];
+    job.history = &kNoHistory;
+    if (has_history) job.history = &context.cache->layers[request_.causal_index];
     jobs_.push_back(std::move(job));
   }
 }
@@ -154,7 +152,7 @@ std::vector<Hash128> NodeEvaluator::Chains(Job* job, size_t index) {
     }
   }
   if (node_.op == OpKind::kAttention) {
-    Hash128 chain = job->history.chain;
+    Hash128 chain = job->history->chain;
     for (size_t i = 0; i < job->inputs[1]->rows.size(); ++i) {
       chain = Combine(Combine(chain, job->inputs[1]->rows[i].id), job->inputs[2]->rows[i].id);
       chains.push_back(chain);
@@ -165,7 +163,7 @@ std::vector<Hash128> NodeEvaluator::Chains(Job* job, size_t index) {
 
 // The rows a convolution reads for a token, the newest last; null before the text.
 std::vector<const RowRef*> NodeEvaluator::Window(const Job& job, size_t token) const {
-  const std::vector<RowRef>&before = job.history.k, &rows = job.inputs[0]->rows;
+  const std::vector<RowRef>&before = job.history->k, &rows = job.inputs[0]->rows;
   std::vector<const RowRef*> window(node_.shape.taps);
   for (size_t back = 0; back < window.size(); ++back) {
     const RowRef*& row = window[window.size() - 1 - back];
@@ -183,8 +181,8 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
   for (size_t i = 0; i < job->tokens->tokens.size(); ++i) {
     const uint32_t token = job->tokens->tokens[i];
     const Hash128 key = RowKey(*job, i, chains.empty() ? Hash128{} : chains[token]);
-    const auto [found, is_new] = known_rows_.emplace(key, new_rows_.size());
-    job->rows.push_back(found->second);
+    const auto [number, is_new] = known_rows_.Emplace(key, new_rows_.size());
+    job->rows.push_back(number);
     if (!is_new) continue;
     job->fresh.push_back(new_rows_.size());
     NewRow row;
@@ -204,9 +202,10 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
 template <class T>
 std::shared_ptr<const void> NodeEvaluator::Allocate(const std::vector<size_t>& rows) {
   const size_t stride = (node_.shape.width + kLanes - 1) / kLanes * kLanes;
-  auto storage = std::make_shared<AlignedArray<T>>(rows.size() * stride);
-  for (size_t i = 0; i < rows.size(); ++i)
-    new_rows_[rows[i]].out.data = storage->data() + i * stride;
+  const std::shared_ptr<std::byte> storage =
+      request_.model.buffers().Take(rows.size() * stride * sizeof(T));
+  T* data = reinterpret_cast<T*>(storage.get());
+  for (size_t i = 0; i < rows.size(); ++i) new_rows_[rows[i]].out.data = data + i * stride;
   return storage;
 }
 
@@ -266,7 +265,7 @@ void NodeEvaluator::ComputeConvolution(const std::vector<size_t>& rows,
       const bool old = r < job.inputs[0]->rows.data() ||
                        r >= job.inputs[0]->rows.data() + job.inputs[0]->rows.size();
       if (is_new && r != nullptr)
-        found->second = As<T>(*r, old ? job.history.k_type : job.inputs[0]->type,
+        found->second = As<T>(*r, old ? job.history->k_type : job.inputs[0]->type,
                               node_.shape.in_width, &converted);
       x.push_back(found->second);
     }
@@ -289,9 +288,9 @@ template <class T>
 AttentionRows<T> NodeEvaluator::GatherAttention(const Job& job) const {
   const size_t kv_width = node_.shape.kv_heads * node_.shape.head_dim;
   AttentionRows<T> rows;
-  for (size_t i = 0; i < job.history.k.size(); ++i) {
-    rows.k.push_back(As<T>(job.history.k[i], job.history.k_type, kv_width, &rows.converted));
-    rows.v.push_back(As<T>(job.history.v[i], job.history.v_type, kv_width, &rows.converted));
+  for (size_t i = 0; i < job.history->k.size(); ++i) {
+    rows.k.push_back(As<T>(job.history->k[i], job.history->k_type, kv_width, &rows.converted));
+    rows.v.push_back(As<T>(job.history->v[i], job.history->v_type, kv_width, &rows.converted));
   }
   for (size_t i = 0; i < job.inputs[1]->rows.size(); ++i) {
     rows.k.push_back(As<T>(job.inputs[1]->rows[i], job.inputs[1]->type, kv_width, &rows.converted));
@@ -325,13 +324,14 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
       if (place)
         (scores ? row.scores : row.softmax) =
             TreatRow(place->treatment, values, n, RandomKey(*place, *job.context, row.token));
-      if (!request_.keep_inner) return;
+      if (!request_.keep_inner) return place.has_value();
       if (of.kept[r] == nullptr) row.inner = of.kept[r] = std::make_shared<InnerRow>();
       auto copy = std::make_shared<AlignedArray<T>>(n);
       std::copy_n(values, n, copy->data());
       of.kept[r]->width = n;
       (scores ? of.kept[r]->scores : of.kept[r]->softmax) =
           std::shared_ptr<const void>(copy, copy->data());
+      return place.has_value();
     };
   }
   if constexpr (std::is_same_v<T, float>) TakeGgmlAttention(&sequences);
@@ -341,15 +341,15 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
 // All new rows of one arithmetic, plan by plan.
 template <class T>
 void NodeEvaluator::Compute(Arithmetic type) {
-  std::unordered_map<Hash128, size_t> index_of_plan;
+  HashIndex index_of_plan;
   std::vector<std::pair<const NodePlan*, std::vector<size_t>>> by_plan;
   std::vector<size_t> all;
   for (size_t i = 0; i < new_rows_.size(); ++i) {
     const NodePlan* plan = jobs_[new_rows_[i].job].plan;
     if (plan->math != type) continue;
-    const auto [found, is_new] = index_of_plan.emplace(plan->identity, by_plan.size());
+    const auto [number, is_new] = index_of_plan.Emplace(plan->identity, by_plan.size());
     if (is_new) by_plan.push_back({plan, {}});
-    by_plan[found->second].second.push_back(i);
+    by_plan[number].second.push_back(i);
     all.push_back(i);
   }
   if (!all.empty()) storage_.push_back(Allocate<T>(all));
@@ -428,7 +428,7 @@ void NodeEvaluator::TreatOutputs() {
     requests.push_back(
         {outputs_[s].value, node_.shape.width, place ? &*place : nullptr, request_.contexts[s]});
   }
-  const std::vector<TreatedValue> treated = TreatValues(requests, request_.model.workers());
+  const std::vector<TreatedValue> treated = TreatValues(requests, request_.model);
   for (size_t s = 0; s < streams_; ++s) {
     outputs_[s].value = treated[s].value;
     outputs_[s].out = treated[s].counts;
@@ -438,7 +438,7 @@ void NodeEvaluator::TreatOutputs() {
 void NodeEvaluator::ExtendCaches() {
   for (size_t s = 0; s < streams_; ++s) {
     if (request_.contexts[s]->cache == nullptr) continue;
-    KvCache::Layer& layer = request_.contexts[s]->cache->layers[causal_index_];
+    KvCache::Layer& layer = request_.contexts[s]->cache->layers[request_.causal_index];
     if (node_.op == OpKind::kAttention) ExtendAttention(s, &layer);
     if (node_.op == OpKind::kConvolve) ExtendConvolution(s, &layer);
     if (node_.op == OpKind::kScan) ExtendScan(jobs_[job_of_stream_[s]], &layer);

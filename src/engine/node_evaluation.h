@@ -49,6 +49,7 @@ struct InnerRow {
 struct NodeRequest {
   Model& model;
   size_t node = 0;
+  size_t causal_index = 0;                     // among the causal nodes, where it is one
   std::vector<const NodePlan*> plans;          // by stream
   std::vector<const StreamContext*> contexts;  // by stream
   std::vector<std::vector<ValuePtr>> inputs;   // by stream, operand

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/hash_index.h"
 #include "engine/node_evaluation.h"
 #include "kernels/panels.h"
 #include "ops/attention.h"
@@ -35,12 +36,12 @@ struct Job {
   const NodePlan* plan = nullptr;
   const StreamContext* context = nullptr;
   const StreamRows* tokens = nullptr;
-  std::vector<ValuePtr> inputs;  // after `in`
-  KvCache::Layer history;        // causal nodes: what the stream saw before
-  std::vector<size_t> rows;      // into the new rows, by token
-  std::vector<size_t> fresh;     // those of them this job is the first to need
-  std::vector<size_t> states;    // scan: into the states, by token of the stream
-  size_t own_states = 0;         // scan: the first token whose state this job is the first to need
+  std::vector<ValuePtr> inputs;             // after `in`
+  const KvCache::Layer* history = nullptr;  // causal nodes: what the stream saw before
+  std::vector<size_t> rows;                 // into the new rows, by token
+  std::vector<size_t> fresh;                // those of them this job is the first to need
+  std::vector<size_t> states;               // scan: into the states, by token of the stream
+  size_t own_states = 0;  // scan: the first token whose state this job is the first to need
 };
 
 // A distinct state of a scan: after a token, of everything up to it.
@@ -122,14 +123,13 @@ class NodeEvaluator {
   const std::vector<StreamRows>& rows_;
   const Node& node_;
   size_t streams_;
-  size_t causal_index_ = 0;                    // among the causal nodes
   std::vector<std::vector<ValuePtr>> inputs_;  // by stream, selected and treated
   std::vector<size_t> job_of_stream_;
   std::vector<Job> jobs_;
   std::vector<NewRow> new_rows_;
-  std::unordered_map<Hash128, size_t> known_rows_;
+  HashIndex known_rows_;
   std::vector<ScanState> states_;
-  std::unordered_map<Hash128, size_t> known_states_;
+  HashIndex known_states_;
   std::vector<std::shared_ptr<const void>> storage_;
   std::vector<NodeOutput> outputs_;
 };
@@ -160,9 +160,9 @@ T* Mutable(const RowRef& row) {  // rows under construction
 template <class T>
 const Panels<T>& PanelsOf(const LoadedWeight& weight) {
   if constexpr (sizeof(T) == sizeof(float)) {
-    return weight.matrix;
+    return weight.small;
   } else {
-    return weight.wide_matrix;
+    return weight.wide_small;
   }
 }
 

@@ -70,7 +70,7 @@ Replayed ReplayNode(const ReplayRequest& request) {
   context.wanted = request.wanted;
   context.MakeIdentity();
   request.model.rope().Extend(context.start + seen, request.model.workers());
-  NodeRequest inner{request.model, request.node, {&request.plan.nodes[request.node]},
+  NodeRequest inner{request.model, request.node, 0,    {&request.plan.nodes[request.node]},
                     {&context},    {{}},         false};
   for (size_t operand = 0; operand < request.operands.size(); ++operand) {
     const TokenRows& rows = request.operands[operand];

@@ -16,15 +16,15 @@ std::vector<Hash128> NodeEvaluator::StateChains(Job* job, size_t index) {
   const auto& place = job->plan->state;
   const bool stochastic = place && place->treatment.rounding == Rounding::kStochastic;
   std::vector<Hash128> chains;
-  Hash128 id = job->history.chain;
+  Hash128 id = job->history->chain;
   for (size_t i = 0; i < job->inputs[0]->rows.size(); ++i) {
     id = Combine(job->plan->identity, id);
     for (const size_t operand : {0, 1, 2}) id = Combine(id, job->inputs[operand]->rows[i].id);
     if (stochastic) id = Combine(id, job->context->rows[i]);
-    const auto [found, is_new] = known_states_.emplace(id, states_.size());
+    const auto [number, is_new] = known_states_.Emplace(id, states_.size());
     if (is_new) states_.push_back({id, index, false, nullptr, {}});
     if (!is_new && job->own_states == i) ++job->own_states;
-    job->states.push_back(found->second);
+    job->states.push_back(number);
     chains.push_back(id);
   }
   return chains;
@@ -66,9 +66,9 @@ ScanSequence<T> NodeEvaluator::SequenceOf(const Job& job, size_t index,
     const ScanState& before = states_[job.states[range.first - 1]];
     s.start = static_cast<const T*>(before.data.get());
     s.after = sequence_of_job.at(before.job);
-  } else if (job.history.state.data != nullptr) {
+  } else if (job.history->state.data != nullptr) {
     s.start =
-        As<T>(job.history.state, job.history.state_type, node_.shape.width * states, converted);
+        As<T>(job.history->state, job.history->state_type, node_.shape.width * states, converted);
   }
   const auto operand = [&](size_t o, size_t token) {
     return As<T>(job.inputs[o]->rows[token], job.inputs[o]->type, OperandWidth(o), converted);

@@ -1,10 +1,11 @@
 #include "engine/treat_rows.h"
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 
+#include "base/hash_index.h"
 #include "base/result.h"
-#include "kernels/panels.h"
 
 namespace vernier {
 namespace {
@@ -51,14 +52,14 @@ struct Work {
 
 Work Collect(std::span<const TreatRequest> requests) {
   Work work;
-  std::unordered_map<Hash128, size_t> known_requests, known_rows;
+  HashIndex known_requests, known_rows;
   for (const TreatRequest& r : requests) {
     if (r.place == nullptr) {
       work.of_request.push_back(SIZE_MAX);
       continue;
     }
-    const auto [request, is_new] = known_requests.emplace(RequestKey(r), work.distinct.size());
-    work.of_request.push_back(request->second);
+    const auto [request, is_new] = known_requests.Emplace(RequestKey(r), work.distinct.size());
+    work.of_request.push_back(request);
     if (!is_new) continue;
     work.distinct.push_back(&r);
     work.rows.emplace_back();
@@ -66,11 +67,11 @@ Work Collect(std::span<const TreatRequest> requests) {
     for (size_t i = 0; i < r.value->rows.size(); ++i) {
       const uint64_t key = stochastic ? RandomKey(*r.place, *r.context, r.value->tokens[i]) : 0;
       const Hash128 id = Combine(Combine(r.value->rows[i].id, r.place->identity), key);
-      const auto [row, row_is_new] = known_rows.emplace(id, work.tasks.size());
+      const auto [row, row_is_new] = known_rows.Emplace(id, work.tasks.size());
       if (row_is_new)
         work.tasks.push_back(
             {r.value->rows[i], r.value->type, r.width, &r.place->treatment, key, {}, {}});
-      work.rows.back().push_back(row->second);
+      work.rows.back().push_back(row);
     }
   }
   return work;
@@ -111,14 +112,20 @@ uint64_t RandomKey(const PlacedTreatment& place, const StreamContext& context, u
   return Combine(context.rows[token], place.seed).low;
 }
 
-std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Workers& workers) {
+std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Model& model) {
+  if (std::all_of(requests.begin(), requests.end(),
+                  [](const TreatRequest& r) { return r.place == nullptr; })) {
+    std::vector<TreatedValue> same;
+    for (const TreatRequest& r : requests) same.push_back({r.value, {}});
+    return same;
+  }
   Work work = Collect(requests);
   std::vector<size_t> offsets(work.tasks.size() + 1);
   for (size_t i = 0; i < work.tasks.size(); ++i)
     offsets[i + 1] = offsets[i] + (work.tasks[i].width * Size(work.tasks[i].type) + 63) / 64 * 64;
-  const auto storage = std::make_shared<AlignedArray<std::byte>>(offsets.back());
-  workers.For(work.tasks.size(), 8, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) RunTask(&work.tasks[i], storage->data() + offsets[i]);
+  const std::shared_ptr<std::byte> storage = model.buffers().Take(offsets.back());
+  model.workers().For(work.tasks.size(), 8, [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) RunTask(&work.tasks[i], storage.get() + offsets[i]);
   });
   Outcomes outcomes;
   std::vector<TreatedValue> treated;

@@ -5,7 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "base/parallel.h"
 #include "engine/node_evaluation.h"
 
 namespace vernier {
@@ -30,7 +29,7 @@ uint64_t RandomKey(const PlacedTreatment& place, const StreamContext& context, u
 // A row whose bits the treatment does not change keeps its identity and storage; a changed one is
 // known by its content. A value no row of which changed is the same object afterwards, and equal
 // requests give the same object.
-std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Workers& workers);
+std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Model& model);
 
 }  // namespace vernier
 

@@ -11,7 +11,8 @@ namespace vernier {
 namespace {
 
 size_t Bytes(const LoadedWeight& w) {
-  return w.matrix.data.size() * sizeof(float) + w.wide_matrix.data.size() * sizeof(double) +
+  return w.matrix.data.size() + w.wide_matrix.data.size() * sizeof(double) +
+         w.small.data.size() * sizeof(float) + w.wide_small.data.size() * sizeof(double) +
          w.vector.size() * sizeof(float) + w.vector_f64.size() * sizeof(double) +
          (w.rows ? w.rows->f32.size() * sizeof(float) + w.rows->f64.size() * sizeof(double) : 0);
 }
@@ -44,11 +45,25 @@ Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const Row& row
   return panels;
 }
 
+// Packed float32 numbers from row-major ones.
+PackedMatrix PackFloats(size_t outputs, size_t k, Workers& workers, const float* values) {
+  PackedMatrix matrix = MakePacked(PackedType::kF32, outputs, k);
+  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(values);
+  workers.For(matrix.Count(), 1, [&](size_t first, size_t last) {
+    for (size_t p = first; p < last; ++p)
+      PackPanelOf(matrix, p, bytes, k * sizeof(float), matrix.data.data() + p * matrix.stride);
+  });
+  return matrix;
+}
+
 }  // namespace
 
-WeightStore::WeightStore(const Graph& graph, Workers& workers)
+WeightStore::WeightStore(const Graph& graph, Workers& workers, std::span<const MappedFile> files,
+                         bool mapped)
     : graph_(graph),
       workers_(workers),
+      files_(files),
+      mapped_(mapped),
       is_matrix_(graph.weights.size()),
       is_small_matrix_(graph.weights.size()),
       is_vector_(graph.weights.size()),
@@ -106,29 +121,67 @@ TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_
   return TreatTensor(treatment, values->f32.data(), rows, columns, key, &workers_);
 }
 
+void WeightStore::Release(std::span<const std::byte> part) const {
+  for (const MappedFile& file : files_) file.Release(part);
+}
+
+// Straight from the file: blocks of types that have a layout, others as float32 numbers.
+void WeightStore::LoadStored(const TensorView& tensor, LoadedWeight* loaded) const {
+  const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
+  const PackedLayout* layout = FindPackedLayout(static_cast<uint32_t>(tensor.type));
+  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(tensor.data.data());
+  PackedMatrix& matrix = loaded->matrix;
+  if (layout != nullptr && mapped_) {
+    matrix.type = layout->type;
+    matrix.outputs = rows;
+    matrix.k = k;
+    matrix.stride = layout->PanelBytes(k);
+    matrix.mapped = bytes;
+    matrix.row_bytes = tensor.RowBytes();
+    return;
+  }
+  matrix = MakePacked(layout != nullptr ? layout->type : PackedType::kF32, rows, k);
+  const size_t panel_bytes = kLanes * tensor.RowBytes();
+  workers_.For(matrix.Count(), std::max<size_t>(1, (size_t{1} << 20) / panel_bytes),
+               [&](size_t first, size_t last) {
+                 std::vector<float> decoded(layout != nullptr ? 0 : kLanes * k);
+                 for (size_t p = first; p < last; ++p) {
+                   uint8_t* out = matrix.data.data() + p * matrix.stride;
+                   if (layout != nullptr) {
+                     PackPanelOf(matrix, p, bytes, tensor.RowBytes(), out);
+                     continue;
+                   }
+                   const uint8_t* pointers[kLanes] = {};
+                   for (size_t r = 0; r < std::min(kLanes, rows - p * kLanes); ++r) {
+                     DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(p * kLanes + r)),
+                                   std::span(decoded).subspan(r * k, k));
+                     pointers[r] = reinterpret_cast<const uint8_t*>(decoded.data() + r * k);
+                   }
+                   PackPanel(PackedType::kF32, pointers, k, out);
+                 }
+                 const size_t from = first * panel_bytes,
+                              to = std::min(last * panel_bytes, tensor.data.size());
+                 Release(tensor.data.subspan(from, to - from));
+               });
+  Release(tensor.data);  // the pages that two pieces share
+}
+
 void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const {
   const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
   const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
-  const auto copy_from = [k](const auto& values) {
-    return
-        [&values, k](size_t row, auto out) { std::copy_n(values.data() + row * k, k, out.data()); };
-  };
-  if (treated != nullptr || tensor.type == TensorType::kF64) {
-    const WeightValues decoded = treated != nullptr ? WeightValues{} : Decode(slot);
-    const WeightValues& values = treated != nullptr ? *treated : decoded;
-    if (values.f64.empty()) {
-      loaded->matrix = BuildPanels<float>(rows, k, workers_, copy_from(values.f32));
-      return;
-    }
-    loaded->wide_matrix = BuildPanels<double>(rows, k, workers_, copy_from(values.f64));
-    const std::vector<float> rounded(values.f64.begin(), values.f64.end());
-    loaded->matrix = BuildPanels<float>(rows, k, workers_, copy_from(rounded));
+  if (treated == nullptr && tensor.type != TensorType::kF64) return LoadStored(tensor, loaded);
+  const WeightValues decoded = treated != nullptr ? WeightValues{} : Decode(slot);
+  const WeightValues& values = treated != nullptr ? *treated : decoded;
+  if (values.f64.empty()) {
+    loaded->matrix = PackFloats(rows, k, workers_, values.f32.data());
     return;
   }
-  // Straight from the file, sixteen rows at a time.
-  loaded->matrix = BuildPanels<float>(rows, k, workers_, [&](size_t row, std::span<float> out) {
-    DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(row)), out);
-  });
+  loaded->wide_matrix =
+      BuildPanels<double>(rows, k, workers_, [&](size_t row, std::span<double> out) {
+        std::copy_n(values.f64.data() + row * k, k, out.data());
+      });
+  const std::vector<float> rounded(values.f64.begin(), values.f64.end());
+  loaded->matrix = PackFloats(rows, k, workers_, rounded.data());
 }
 
 // In both types, whichever an op runs in.
@@ -143,11 +196,11 @@ void WeightStore::LoadSmall(int slot, const WeightValues& values, LoadedWeight* 
     });
   };
   if (values.f64.empty()) {
-    fill(&loaded->matrix, values.f32);
-    fill(&loaded->wide_matrix, values.f32);
+    fill(&loaded->small, values.f32);
+    fill(&loaded->wide_small, values.f32);
   } else {
-    fill(&loaded->matrix, values.f64);
-    fill(&loaded->wide_matrix, values.f64);
+    fill(&loaded->small, values.f64);
+    fill(&loaded->wide_small, values.f64);
   }
 }
 

@@ -1,6 +1,7 @@
-// The weights of a graph in the form its ops read: matrices as panels, vectors as float and double,
-// embeddings row by row from the file. A treated weight is another form of the same slot, made when
-// asked for; the original is never changed.
+// The weights of a graph in the form its ops read: matrices as packed panels, which keep the codes
+// of the file (docs/kernels.md), vectors as float and double, embeddings row by row from the file.
+// A treated weight is another form of the same slot, made when asked for; the original is never
+// changed.
 #ifndef VERNIER_ENGINE_WEIGHTS_H_
 #define VERNIER_ENGINE_WEIGHTS_H_
 
@@ -8,10 +9,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "arch/graph.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "formats/treatment.h"
@@ -27,9 +30,12 @@ struct WeightValues {
 };
 
 struct LoadedWeight {
-  Panels<float> matrix;        // matrices that a kMatMul, kConvolve or kScan reads
-  Panels<double> wide_matrix;  // beside it for kConvolve and kScan; where the values need doubles
-  std::vector<float> vector;   // weights of kMultiply and kBias
+  PackedMatrix matrix;  // what a kMatMul reads: stored codes, or float32 numbers (treated, or
+                        // of a type without a layout)
+  Panels<double> wide_matrix;  // beside it where the values need doubles
+  Panels<float> small;         // what a kConvolve or kScan reads, in the type it runs in
+  Panels<double> wide_small;
+  std::vector<float> vector;  // weights of kMultiply and kBias
   std::vector<double> vector_f64;
   std::optional<WeightValues> rows;  // treated embeddings
 };
@@ -42,7 +48,10 @@ struct WeightTreatment {
 
 class WeightStore {
  public:
-  WeightStore(const Graph& graph, Workers& workers);
+  // `files` (may be empty): what the graph's tensors are views into; the pages of a matrix are
+  // given back once it is packed. `mapped`: matrices are not packed but read from the file at every
+  // use, where their type has a layout.
+  WeightStore(const Graph& graph, Workers& workers, std::span<const MappedFile> files, bool mapped);
 
   // The identity of a slot's untreated values (its place in this model).
   Hash128 Identity(int slot) const;
@@ -71,9 +80,13 @@ class WeightStore {
                                            uint64_t seed) const;
   void LoadSmall(int slot, const WeightValues& values, LoadedWeight* loaded) const;
   void LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const;
+  void LoadStored(const TensorView& tensor, LoadedWeight* loaded) const;
+  void Release(std::span<const std::byte> part) const;
 
   const Graph& graph_;
   Workers& workers_;
+  std::span<const MappedFile> files_;
+  bool mapped_;
   std::vector<bool> is_matrix_, is_small_matrix_, is_vector_,
       is_embedding_;  // what reads each slot
   std::vector<std::shared_ptr<const LoadedWeight>> originals_;

@@ -221,5 +221,51 @@ TEST(HoldsExactly, DirectedModesKnowTheirOwnNumbers) {
   }
 }
 
+// times= and plus=: one fused operation in double, rounded to the row's type, then the format.
+TEST(Affine, FloatsAndDoubles) {
+  const float nan = std::nanf("");
+  const std::vector<float> x = {1, -2, 0.1f, 0, 1e30f, HUGE_VALF, nan};
+  std::vector<float> y = x;
+  const TreatmentCounts counts = TreatRow(Parse("f64,times=1.5,plus=-0.25"), y.data(), y.size(), 0);
+  const float expected[] = {1.25f,
+                            -3.25f,
+                            static_cast<float>(std::fma(double{0.1f}, 1.5, -0.25)),
+                            -0.25f,
+                            static_cast<float>(double{1e30f} * 1.5),
+                            HUGE_VALF};
+  for (size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(y[i], expected[i]) << x[i];
+  EXPECT_TRUE(std::isnan(y[6]));
+  EXPECT_EQ(counts, (TreatmentCounts{7, 5, 0, 0}));
+  std::vector<double> d = {0.1};
+  TreatRow(Parse("f64,times=3"), d.data(), 1, 0);
+  EXPECT_EQ(d[0], std::fma(0.1, 3.0, 0.0));
+}
+
+TEST(Affine, BeforeTheFormat) {
+  for (const char* rest : {"bf16", "int8,per=group:8", "mxfp4", "q8_0", "int4,rotate=hadamard"}) {
+    std::vector<float> x = Normal(64, 5), y = x;
+    for (float& v : x) v = static_cast<float>(std::fma(double{v}, 2.5, 0.125));
+    TreatRow(Parse(rest), x.data(), x.size(), 9);
+    TreatRow(Parse(std::string(rest) + ",times=2.5,plus=0.125"), y.data(), y.size(), 9);
+    EXPECT_EQ(x, y) << rest;
+  }
+  std::vector<float> same = {1, 2};
+  EXPECT_EQ(TreatRow(Parse("f64,times=1,plus=0"), same.data(), 2, 0).changed, 0u);
+}
+
+TEST(Affine, Text) {
+  EXPECT_EQ(TreatmentText(Parse("f64,plus=-0.5,times=1.25")), "f64,times=1.25,plus=-0.5");
+  EXPECT_EQ(TreatmentText(Parse("f64,times=1,plus=-0")), "f64");
+  for (const auto& [text, thing, part] :
+       {std::tuple{"f64,times=x", TreatedThing::kActivation, "expected a number"},
+        {"f64,plus=inf", TreatedThing::kActivation, "expected a number"},
+        {"f64,times=nan", TreatedThing::kActivation, "expected a number"},
+        {"f64,times=2", kWeight, "corrects activations"}}) {
+    const auto refused = ParseTreatment(text, thing);
+    ASSERT_FALSE(refused) << text;
+    EXPECT_NE(refused.error().message.find(part), std::string::npos) << refused.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace vernier

@@ -162,8 +162,10 @@ TEST(ParseTreatment, ErrorsOfBlocksAndGrids) {
       {"mxfp9_e4m3", "unknown format 'mxfp9_e4m3'; did you mean 'mxfp8_e4m3'?"},
       {"q4_9", "unknown format 'q4_9'; did you mean 'q4_0'?"},
       {"q4_0,round=up",
-       "treatment 'q4_0,round=up': round: q4_0 takes no such option; it has rotate"},
-      {"q4_0,rond=up", "treatment 'q4_0,rond=up': unknown option 'rond'; known are rotate"},
+       "treatment 'q4_0,round=up': round: q4_0 takes no such option; it has rotate, times or plus"},
+      {"q4_0,rond=up",
+       "treatment 'q4_0,rond=up': unknown option 'rond'; known are rotate, times or "
+       "plus"},
       {"mxfp4,scale=absmax",
        "treatment 'mxfp4,scale=absmax': unknown value in 'scale=absmax'; known are floor, ceil, "
        "even or rceil"},
@@ -173,7 +175,7 @@ TEST(ParseTreatment, ErrorsOfBlocksAndGrids) {
        "treatment 'mxfp4,overflow=nan': overflow=nan: e2m1 has no NaN; use overflow=saturate"},
       {"mxfp4,outliers=keep",
        "treatment 'mxfp4,outliers=keep': outliers: mxfp4 takes no such option; it has round, "
-       "overflow, subnormals, scale, per or rotate"},
+       "overflow, subnormals, scale, per, rotate, times or plus"},
       {"mxfp4,per=tensor",
        "treatment 'mxfp4,per=tensor': per=tensor: a scale from all tokens of an activation would "
        "depend on later tokens; use per=token, group:N or a number as scale"},

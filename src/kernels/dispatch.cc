@@ -15,8 +15,8 @@ const Kernels* KernelsFor(Isa isa) {
                  ? &kAvx2Kernels
                  : nullptr;
     case Isa::kAvx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                     __builtin_cpu_supports("avx512vl")
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
                  ? &kAvx512Kernels
                  : nullptr;
 #endif

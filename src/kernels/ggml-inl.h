@@ -146,7 +146,7 @@ inline float GgmlFloatDot(GgmlType type, GgmlOrder order, const float* a, const 
 
 // ---- Blocks of 32.
 
-inline Eight Block(const GgmlDots& a, const GgmlRow& x, size_t b, Eight sum) {
+inline Eight DotOfBlock(const GgmlDots& a, const GgmlRow& x, size_t b, Eight sum) {
   return FmaEight(a.w.d[b] * x.d[b], FloatsOf(LaneSums(a.w.codes + 32 * b, x.codes + 32 * b)), sum);
 }
 inline float Integer(const GgmlDots& a, const GgmlRow& x, size_t b) {
@@ -155,7 +155,7 @@ inline float Integer(const GgmlDots& a, const GgmlRow& x, size_t b) {
 
 inline float DotBlocks(const GgmlDots& a, const GgmlRow& x) {
   Eight sum = ZeroEight();
-  for (size_t b = 0; b < a.k / 32; ++b) sum = Block(a, x, b, sum);
+  for (size_t b = 0; b < a.k / 32; ++b) sum = DotOfBlock(a, x, b, sum);
   return JoinEight(sum);
 }
 inline float DotBlocksWithMinima(const GgmlDots& a, const GgmlRow& x) {
@@ -163,7 +163,7 @@ inline float DotBlocksWithMinima(const GgmlDots& a, const GgmlRow& x) {
   float minima = 0;
   for (size_t b = 0; b < a.k / 32; ++b) {
     minima = __builtin_fmaf(a.w.m[b], x.s[b], minima);
-    sum = Block(a, x, b, sum);
+    sum = DotOfBlock(a, x, b, sum);
   }
   return JoinEight(sum) + minima;
 }
@@ -171,8 +171,8 @@ inline float DotBlockPairs(const GgmlDots& a, const GgmlRow& x) {
   Eight even = ZeroEight(), odd = even;
   const size_t blocks = a.k / 32, pairs = blocks / 2;
   for (size_t p = 0; p < pairs; ++p) {
-    even = Block(a, x, 2 * p, even);
-    odd = Block(a, x, 2 * p + 1, odd);
+    even = DotOfBlock(a, x, 2 * p, even);
+    odd = DotOfBlock(a, x, 2 * p + 1, odd);
   }
   const float sum = JoinEight(AddEight(even, odd));
   if (blocks % 2 == 0) return sum;

@@ -45,10 +45,22 @@ const IntDotKernels* IntDotKernelsFor(IntDotIsa isa) {
   }
 }
 
-const IntDotKernels& BestIntDotKernels() {
-  for (const IntDotIsa isa : {IntDotIsa::kAvx512Vnni, IntDotIsa::kAvxVnni, IntDotIsa::kAvx2})
-    if (const IntDotKernels* kernels = IntDotKernelsFor(isa)) return *kernels;
-  return kPortableIntDot;
+const IntDotKernels& IntDotKernelsOf(Isa isa) {
+  const auto best_of = [](std::initializer_list<IntDotIsa> tables) -> const IntDotKernels& {
+    for (const IntDotIsa table : tables)
+      if (const IntDotKernels* kernels = IntDotKernelsFor(table)) return *kernels;
+    return kPortableIntDot;
+  };
+  switch (isa) {
+    case Isa::kAvx512:
+      return best_of({IntDotIsa::kAvx512Vnni, IntDotIsa::kAvxVnni, IntDotIsa::kAvx2});
+    case Isa::kAvx2:
+      return best_of({IntDotIsa::kAvxVnni, IntDotIsa::kAvx2});
+    default:
+      return kPortableIntDot;
+  }
 }
+
+const IntDotKernels& BestIntDotKernels() { return IntDotKernelsOf(BestKernels().isa); }
 
 }  // namespace vernier

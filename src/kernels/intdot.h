@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/kernels.h"
 #include "kernels/packed.h"
 
 namespace vernier {
@@ -75,6 +76,8 @@ struct IntDotKernels {
 
 // Null where this machine cannot run it (or the build has no such path).
 const IntDotKernels* IntDotKernelsFor(IntDotIsa isa);
+// The best of those that go with a table of kernels.h, and of all.
+const IntDotKernels& IntDotKernelsOf(Isa isa);
 const IntDotKernels& BestIntDotKernels();
 
 }  // namespace vernier

@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/ggml.h"
+#include "kernels/packed.h"
 #include "kernels/quantise.h"
 #include "kernels/round.h"
 
@@ -23,12 +24,15 @@ inline constexpr size_t kLanes = 16;   // logical lanes of a reduction, and rows
 inline constexpr size_t kBlock = 256;  // terms of a matrix product's inner chain
 
 // Y = X W^T for `n` rows of X and the outputs [first_panel * 16, last_panel * 16) of W that are
-// below `outputs`. Panel p holds rows 16p .. 16p+15 of W interleaved: panels[(p * k + i) * 16 + r]
-// = W[16p + r][i], zeros past the last row. y[j][o] = sum of blocks in order; a block is one chain
-// t = fma(W[o][i], x[j][i], t) over ascending i, from zero.
-template <class T, class W>
+// below `outputs`. y[j][o] = sum of blocks in order; a block is one chain t = fma(W[o][i], x[j][i],
+// t) over ascending i, from zero. Panel p holds rows 16p .. 16p+15 of W.
+//
+// Packed panels (kernels/packed.h), PanelBytes(k) apart; weights are decoded to float32 as
+// docs/decoding.md states, then widened to T.
+template <class T>
 struct MatMulArgs {
-  const W* panels;
+  PackedType type;
+  const uint8_t* panels;  // panel `first_panel`, 64-byte aligned
   size_t k;
   size_t outputs;
   size_t first_panel, last_panel;
@@ -37,14 +41,26 @@ struct MatMulArgs {
   T* const* y;  // n rows of `outputs`
 };
 
+// Interleaved panels, for weights that are not float32 numbers: panels[(p * k + i) * 16 + r]
+// = W[16p + r][i], zeros past the last row; `panels` is panel 0.
+struct WideMatMulArgs {
+  const double* panels;
+  size_t k;
+  size_t outputs;
+  size_t first_panel, last_panel;
+  const double* const* x;
+  size_t n;
+  double* const* y;
+};
+
 // Consecutive tokens of one sequence through a diagonal state space, the state h of each of `width`
 // channels being `states` numbers. A token t changes channel c's state and reads it:
 //   u = dt[t][c] * x[t][c]
 //   h[n] = fma(exp(dt[t][c] * A[c][n]), h[n], u * B[t][n])     for each n
 //   y[t][c] = one chain: s = 0, then s = fma(C[t][n], h[n], s) for ascending n, in blocks of 256
 // each product rounded to T before it is used, exp evaluated in double and rounded once to T. Runs
-// the panels [first_panel, last_panel) of 16 channels: A is a weight matrix as of MatMulArgs, with
-// `states` columns. States in memory are [width][states].
+// the panels [first_panel, last_panel) of 16 channels: A is a weight matrix as of WideMatMulArgs,
+// with `states` columns. States in memory are [width][states].
 template <class T>
 struct ScanArgs {
   const T* panels;
@@ -109,8 +125,8 @@ struct RowKernels {
   // may be x.
   void (*softplus)(const T* x, size_t n, T* y);
   // y[c] = sum over i of W[c][i] x[i][c], one chain t = fma(W[c][i], x[i][c], t) over ascending i,
-  // in blocks of 256; W as the panels of MatMulArgs, x the last `taps` rows, the newest last (null:
-  // zeros).
+  // in blocks of 256; W as the panels of WideMatMulArgs, x the last `taps` rows, the newest last
+  // (null: zeros).
   void (*convolve)(const T* panels, const T* const* x, size_t taps, size_t width, T* y);
   void (*scan)(const ScanArgs<T>&);
   // y[c] = one chain over ascending n of C[n] and h[c][n], as a scan reads its state; `scratch`
@@ -130,8 +146,23 @@ struct RowDistance {
   double squares = 0;  // sum of (x - y)^2
   double largest = 0;  // max |x - y|
 };
+// A row as the statistics of a site see it. NaN and infinities are left out of all but the counts
+// of exponents.
+struct RowMoments {
+  double sum = 0, squares = 0;  // of x and x^2
+  double deviations = 0;        // of (x - mean)^2 from the row's own mean
+  double low = 0, high = 0;     // infinity and -infinity where there is no finite element
+};
+template <class T>
+inline constexpr size_t kExponentFields = sizeof(T) == 4 ? 256 : 2048;
+
 template <class T>
 struct MomentKernels {
+  // How many elements have each exponent field, added to 4 * kExponentFields counters (in four
+  // tables, so that counting the same field again need not wait: their sums are the counts).
+  void (*exponents)(const T* x, size_t n, uint32_t* tables);
+  // `finite`: how many elements are; n of them where there is no other.
+  RowMoments (*moments)(const T* x, size_t n, size_t finite);
   RowExtent (*extent)(const T* x, size_t n);
   RowDistance (*distance)(const T* x, const T* y, size_t n);
 };
@@ -141,10 +172,9 @@ struct Kernels {
   const char* name;  // "portable", "avx2", "avx512"
   RowKernels<float> f32;
   RowKernels<double> f64;
-  void (*matmul_f32)(const MatMulArgs<float, float>&);
-  void (*matmul_f64)(const MatMulArgs<double, float>&);
-  void (*matmul_f64_wide)(
-      const MatMulArgs<double, double>&);  // weights that are not float32 numbers
+  void (*matmul_f32)(const MatMulArgs<float>&);
+  void (*matmul_f64)(const MatMulArgs<double>&);
+  void (*matmul_f64_wide)(const WideMatMulArgs&);
   // Sum of exp(x[i] - max) in double, 16 lanes and their tree; x is float or double.
   double (*sum_exp_f32)(const float* x, size_t n, double max);
   double (*sum_exp_f64)(const double* x, size_t n, double max);

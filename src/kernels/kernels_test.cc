@@ -38,50 +38,41 @@ class KernelsTest : public ::testing::TestWithParam<Isa> {
   const Kernels* kernels_ = nullptr;
 };
 
-template <class T, class W, class F>
-void TestMatMul(F matmul, size_t outputs, size_t k, size_t n) {
-  const std::vector<W> weights = Random<W>(outputs * k, outputs + k);
-  const std::vector<T> x = Random<T>(n * k, n);
-  Panels<W> panels = MakePanels<W>(outputs, k);
+// Weights that are not float32 numbers; packed ones are in packed_kernels_test.cc.
+void TestWideMatMul(const Kernels& kernels, size_t outputs, size_t k, size_t n) {
+  const std::vector<double> weights = Random<double>(outputs * k, outputs + k);
+  const std::vector<double> x = Random<double>(n * k, n);
+  Panels<double> panels = MakePanels<double>(outputs, k);
   for (size_t p = 0; p < panels.Count(); ++p)
     FillPanel(&panels, p, weights.data() + p * kLanes * k, std::min(kLanes, outputs - p * kLanes));
-  std::vector<T> y(n * outputs, T{-7});
-  std::vector<const T*> in;
-  std::vector<T*> out;
+  std::vector<double> y(n * outputs, -7);
+  std::vector<const double*> in;
+  std::vector<double*> out;
   for (size_t j = 0; j < n; ++j) {
     in.push_back(x.data() + j * k);
     out.push_back(y.data() + j * outputs);
   }
   const size_t middle = panels.Count() / 2;  // two calls, as two threads would make them
-  matmul({panels.data.data(), k, outputs, 0, middle, in.data(), n, out.data()});
-  matmul({panels.data.data(), k, outputs, middle, panels.Count(), in.data(), n, out.data()});
+  kernels.matmul_f64_wide({panels.data.data(), k, outputs, 0, middle, in.data(), n, out.data()});
+  kernels.matmul_f64_wide(
+      {panels.data.data(), k, outputs, middle, panels.Count(), in.data(), n, out.data()});
   for (size_t j = 0; j < n; ++j) {
     for (size_t o = 0; o < outputs; ++o) {
-      const T expected =
-          reference::Dot<T>([&](size_t i) { return static_cast<T>(weights[o * k + i]); },
-                            [&](size_t i) { return x[j * k + i]; }, k);
+      const double expected = reference::Dot<double>([&](size_t i) { return weights[o * k + i]; },
+                                                     [&](size_t i) { return x[j * k + i]; }, k);
       ASSERT_TRUE(SameBits(&expected, &y[j * outputs + o], 1))
           << "row " << j << " output " << o << " of " << outputs << "x" << k;
     }
   }
 }
 
-TEST_P(KernelsTest, MatMulIsOneChainInBlocks) {
+TEST_P(KernelsTest, WideMatMulIsOneChainInBlocks) {
   for (const auto& [outputs, k] :
-       {std::pair<size_t, size_t>{16, 256}, {37, 224}, {70, 600}, {5, 1}, {128, 513}}) {
-    for (const size_t n : {1, 2, 3, 5, 7, 13, 25}) {
-      TestMatMul<float, float>(kernels_->matmul_f32, outputs, k, n);
-      TestMatMul<double, float>(kernels_->matmul_f64, outputs, k, n);
-      TestMatMul<double, double>(kernels_->matmul_f64_wide, outputs, k, n);
-    }
-  }
-  for (size_t n = 1; n <= 24; ++n) {  // every tile of every instruction set
-    TestMatMul<float, float>(kernels_->matmul_f32, 70, 300, n);
-    TestMatMul<double, float>(kernels_->matmul_f64, 70, 300, n);
-    TestMatMul<double, double>(kernels_->matmul_f64_wide, 70, 300, n);
-  }
-  TestMatMul<float, float>(kernels_->matmul_f32, 20, 300,
-                           200);  // more rows than pass over a panel at once
+       {std::pair<size_t, size_t>{16, 256}, {37, 224}, {70, 600}, {5, 1}, {128, 513}})
+    for (const size_t n : {1, 2, 3, 5, 7, 13, 25}) TestWideMatMul(*kernels_, outputs, k, n);
+  for (size_t n = 1; n <= 24; ++n)  // every tile of every instruction set
+    TestWideMatMul(*kernels_, 70, 300, n);
+  TestWideMatMul(*kernels_, 20, 300, 300);  // more rows than pass over a panel at once
 }
 
 template <class T>
@@ -364,6 +355,36 @@ TEST_P(KernelsTest, ExpIsWithinOneUlp) {
   double nan = NAN;
   kernels_->exp_f64(&nan, 1, &nan);
   EXPECT_TRUE(std::isnan(nan));
+}
+
+// The exponential of float32 nodes, before it is rounded to float32.
+TEST(ShortExp, IsWithinTwoToTheMinus36) {
+  mpfr_t e;
+  mpfr_init2(e, 200);
+  for (int i = -10400; i <= 8900; ++i) {
+    const double x = static_cast<float>(i / 100.0 + 1e-5 * (i % 13));
+    mpfr_set_d(e, x, MPFR_RNDN);
+    mpfr_exp(e, e, MPFR_RNDN);
+    const double right = mpfr_get_d(e, MPFR_RNDN);
+    EXPECT_LE(std::abs(reference::ShortExp(x) - right), std::ldexp(right, -36)) << x;
+  }
+  mpfr_clear(e);
+  EXPECT_EQ(reference::ShortExp(0), 1);
+  EXPECT_EQ(static_cast<float>(reference::ShortExp(-INFINITY)), 0);
+  EXPECT_EQ(static_cast<float>(reference::ShortExp(INFINITY)), INFINITY);
+}
+
+// Which the softmax of every instruction set uses, special values included.
+TEST_P(KernelsTest, SoftmaxOfSpecialValues) {
+  std::vector<float> p = {0, -103, -104.5f, -1000, -INFINITY, -0.0f}, expected = p;
+  kernels_->f32.softmax(p.data(), p.size(), 1);
+  reference::Softmax(expected.data(), expected.size(), 1.0f);
+  EXPECT_TRUE(SameBits(p.data(), expected.data(), p.size()));
+  EXPECT_EQ(p[3], 0);
+  EXPECT_EQ(p[4], 0);
+  p = {1, NAN, 2};
+  kernels_->f32.softmax(p.data(), p.size(), 1);
+  for (const float v : p) EXPECT_TRUE(std::isnan(v));
 }
 
 TEST_P(KernelsTest, SumExp) {

@@ -85,8 +85,64 @@ RowDistance Distance(const T* x, const T* y, size_t n) {
 }
 
 template <class T>
+void CountExponents(const T* x, size_t n, uint32_t* tables) {
+  using Bits = typename Native<T>::Bits;
+  constexpr int kShift = sizeof(T) == 4 ? 23 : 52;
+  constexpr size_t kFields = kExponentFields<T>;
+  const auto count = [&](const Vec<T>& v, size_t valid) __attribute__((always_inline)) {
+    Bits fields[Vec<T>::kParts];
+#pragma GCC unroll 8
+    for (int q = 0; q < Vec<T>::kParts; ++q)
+      fields[q] = (reinterpret_cast<Bits>(v.part[q]) >> kShift) & (kFields - 1);
+#pragma GCC unroll 16
+    for (size_t l = 0; l < kLanes; ++l)
+      if (l < valid) ++tables[l % 4 * kFields + fields[l / Vec<T>::kWidth][l % Vec<T>::kWidth]];
+  };
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) count(Load<T>(x + i), kLanes);
+  if (i < n) count(LoadFirst(x + i, n - i, T{0}), n - i);
+}
+
+// `mask`: there are elements that are not finite, to be left out.
+template <bool mask, class T>
+VERNIER_INLINE RowMoments FiniteMoments(const T* x, size_t n, double finite) {
+  const Vec<double> none = Set(__builtin_inf());
+  // Elements that are not finite, and those past the row, become `fill`.
+  const auto load = [&](size_t i, double fill) __attribute__((always_inline)) {
+    const Vec<double> v = i + kLanes <= n ? Load<double>(x + i) : LoadFirst(x + i, n - i, fill);
+    if constexpr (!mask) return v;
+    const Vec<double> a = Magnitude(v), other = Set(fill);
+    return ForParts<double>(
+        [&](int q) { return a.part[q] <= SetPart(kLargestDouble) ? v.part[q] : other.part[q]; });
+  };
+  Vec<double> sum = Set(0.0), squares = Set(0.0), low = none, high = Set(0.0) - none;
+  for (size_t i = 0; i < n; i += kLanes) {
+    const Vec<double> v = load(i, 0.0);
+    sum = sum + v;
+    squares = squares + v * v;
+    low = Less(low, mask || i + kLanes > n ? load(i, __builtin_inf()) : v);
+    high = Greater(high, mask || i + kLanes > n ? load(i, -__builtin_inf()) : v);
+  }
+  RowMoments m{SumLanes(sum), SumLanes(squares), 0, -MaxLanes(Set(0.0) - low), MaxLanes(high)};
+  const double mean = m.sum / finite;
+  Vec<double> deviations = Set(0.0);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const Vec<double> d = load(i, mean) - Set(mean);
+    deviations = deviations + d * d;
+  }
+  m.deviations = SumLanes(deviations);
+  return m;
+}
+
+template <class T>
+RowMoments Moments(const T* x, size_t n, size_t finite) {
+  if (finite == n) return FiniteMoments<false>(x, n, static_cast<double>(n));
+  return FiniteMoments<true>(x, n, static_cast<double>(finite));
+}
+
+template <class T>
 constexpr MomentKernels<T> MakeMomentKernels() {
-  return {Extent<T>, Distance<T>};
+  return {CountExponents<T>, Moments<T>, Extent<T>, Distance<T>};
 }
 
 }  // namespace vernier::VERNIER_TARGET

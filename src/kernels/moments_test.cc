@@ -82,6 +82,59 @@ std::vector<T> Row(size_t n, std::mt19937& random) {
 }
 
 template <class T>
+RowMoments MomentsOf(const std::vector<T>& x, size_t finite) {
+  const auto sum = [&](auto term) {
+    double lanes[16] = {};
+    for (size_t i = 0; i < x.size(); ++i)
+      if (std::isfinite(x[i])) lanes[i % 16] += term(static_cast<double>(x[i]));
+    for (size_t half = 8; half > 0; half /= 2)
+      for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+    return lanes[0];
+  };
+  RowMoments m;
+  m.sum = sum([](double v) { return v; });
+  m.squares = sum([](double v) { return v * v; });
+  const double mean = m.sum / static_cast<double>(finite);
+  m.deviations = sum([&](double v) { return (v - mean) * (v - mean); });
+  m.low = INFINITY;
+  m.high = -INFINITY;
+  for (const T v : x) {
+    if (!std::isfinite(v)) continue;
+    m.low = std::min(m.low, static_cast<double>(v));
+    m.high = std::max(m.high, static_cast<double>(v));
+  }
+  return m;
+}
+
+template <class T>
+void CheckMoments(const MomentKernels<T>& kernels, const std::vector<T>& x) {
+  const size_t n = x.size();
+  const size_t finite =
+      static_cast<size_t>(std::count_if(x.begin(), x.end(), [](T v) { return std::isfinite(v); }));
+  if (finite > 0) {
+    const RowMoments m = kernels.moments(x.data(), n, finite), expected = MomentsOf(x, finite);
+    EXPECT_EQ(m.sum, expected.sum) << n;
+    EXPECT_EQ(m.squares, expected.squares) << n;
+    EXPECT_EQ(m.deviations, expected.deviations) << n;
+    EXPECT_EQ(m.low, expected.low) << n;
+    EXPECT_EQ(m.high, expected.high) << n;
+  }
+  constexpr size_t kFields = kExponentFields<T>;
+  std::vector<uint32_t> tables(4 * kFields), expected(kFields);
+  kernels.exponents(x.data(), n, tables.data());
+  for (const T v : x) {
+    const int exponent = std::isfinite(v) && std::abs(v) >= std::numeric_limits<T>::min()
+                             ? std::ilogb(v) + std::numeric_limits<T>::max_exponent - 1
+                             : 0;
+    ++expected[std::isfinite(v) ? static_cast<size_t>(exponent) : kFields - 1];
+  }
+  for (size_t f = 0; f < kFields; ++f)
+    ASSERT_EQ(tables[f] + tables[kFields + f] + tables[2 * kFields + f] + tables[3 * kFields + f],
+              expected[f])
+        << n << " field " << f;
+}
+
+template <class T>
 void Check(const MomentKernels<T>& kernels) {
   std::mt19937 random(5);
   for (size_t n = 0; n < 100; ++n) {
@@ -96,6 +149,10 @@ void Check(const MomentKernels<T>& kernels) {
     const RowDistance d = kernels.distance(x.data(), y.data(), n), right = DistanceOf(x, y);
     EXPECT_EQ(d.squares, right.squares) << n;
     EXPECT_EQ(d.largest, right.largest) << n;
+    CheckMoments(kernels, x);
+    std::vector<T> finite = y;
+    for (T& v : finite) v = std::isfinite(v) ? v : T{3};
+    CheckMoments(kernels, finite);
   }
 }
 

@@ -1,5 +1,5 @@
-// Weight matrices as the matrix product reads them: panels of 16 rows, interleaved (see
-// MatMulArgs).
+// Weight matrices as kernels read them: panels of 16 rows, as elements (see WideMatMulArgs) or
+// packed (kernels/packed.h).
 #ifndef VERNIER_KERNELS_PANELS_H_
 #define VERNIER_KERNELS_PANELS_H_
 
@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 
+#include "base/pages.h"
 #include "kernels/kernels.h"
 
 namespace vernier {
@@ -40,6 +41,25 @@ struct Panels {
   AlignedArray<W> data;       // Count() * k * 16
   size_t Count() const { return (outputs + kLanes - 1) / kLanes; }
 };
+
+// A matrix in packed panels (kernels/packed.h), or where its rows lie in a file, to be packed when
+// they are used.
+struct PackedMatrix {
+  PackedType type = PackedType::kF32;
+  size_t outputs = 0, k = 0;        // rows and columns
+  size_t stride = 0;                // bytes from panel to panel
+  Pages data;                       // Count() * stride; empty where `mapped` is set
+  const uint8_t* mapped = nullptr;  // row-major blocks of the file, at any address
+  size_t row_bytes = 0;             // from row to row of `mapped`
+  size_t Count() const { return (outputs + kLanes - 1) / kLanes; }
+  const uint8_t* Panel(size_t p) const { return data.data() + p * stride; }
+};
+
+// An empty matrix of a type that has a layout.
+PackedMatrix MakePacked(PackedType type, size_t outputs, size_t k);
+// Packs panel p from the rows of a row-major matrix at `rows`, `row_bytes` apart, into `out`.
+void PackPanelOf(const PackedMatrix& matrix, size_t p, const uint8_t* rows, size_t row_bytes,
+                 uint8_t* out);
 
 template <class W>
 Panels<W> MakePanels(size_t outputs, size_t k) {

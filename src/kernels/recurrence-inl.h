@@ -3,7 +3,7 @@
 #ifndef VERNIER_KERNELS_RECURRENCE_INL_H_
 #define VERNIER_KERNELS_RECURRENCE_INL_H_
 
-#include "kernels/vec-inl.h"
+#include "kernels/math-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 
@@ -81,8 +81,9 @@ void Scan(const ScanArgs<T>& a) {
       const Vec<T> u = dt * LoadLanes(a.x[t] + first, valid);
       const T* b = a.b[t];
       for (size_t n = 0; n < a.states; ++n) {
-        const Vec<T> decay = InDouble(dt * Load<T>(rates + n * kLanes),
-                                      [](const Vec<double>& d, auto exp) { return exp(d); });
+        const Vec<T> decay =
+            InDouble(dt * Load<T>(rates + n * kLanes),
+                     [](const Vec<double>& d, auto exponential) { return exponential(d); });
         Store(Fma(decay, Load<T>(h + n * kLanes), u * Set(b[n])), h + n * kLanes);
       }
       if (a.kept[t]) ScatterState(h, a.states, valid, a.kept[t] + first * a.states);

@@ -4,8 +4,8 @@
 #define VERNIER_KERNELS_ROWS_INL_H_
 
 #include "kernels/attention-inl.h"
+#include "kernels/math-inl.h"
 #include "kernels/recurrence-inl.h"
-#include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 
@@ -34,8 +34,8 @@ void AddRows(const T* a, const T* b, size_t n, T* y) {
 template <class T>
 VERNIER_INLINE Vec<T> Silu(const Vec<T>& x) {
   return InDouble(
-      x, [](const Vec<double>& g, auto exp)
-             __attribute__((always_inline)) { return g / (Set(1.0) + exp(Set(0.0) - g)); });
+      x, [](const Vec<double>& g, auto exponential)
+             __attribute__((always_inline)) { return g / (Set(1.0) + exponential(Set(0.0) - g)); });
 }
 
 template <class T>
@@ -72,7 +72,8 @@ void Softmax(T* p, size_t n, T scale) {
   const Vec<T> max = Set(MaxLanes(most));
   Vec<T> sums = Set(T{0});
   ForLanes(p, n, lowest, [&](size_t i, const Vec<T>& v, size_t valid) {
-    const Vec<T> e = InDouble(v - max, [](const Vec<double>& d, auto exp) { return exp(d); });
+    const Vec<T> e =
+        InDouble(v - max, [](const Vec<double>& d, auto exponential) { return exponential(d); });
     StoreLanes(e, p + i, valid);
     sums = sums + e;
   });

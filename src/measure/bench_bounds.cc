@@ -1,6 +1,7 @@
 #include "measure/bench_bounds.h"
 
 #include <sys/mman.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,44 +23,68 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Units a second of `work`, which does some and says how many, on so many threads at once: all
-// begin together, and the time ends with the last of them.
-double RateOnce(int threads, const std::function<double(int)>& work) {
+// Processor seconds of the calling thread.
+double ThreadSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// What a rate is taken from. Arithmetic goes by the threads' own time, so that a busy neighbour
+// does not count; memory, which the threads share, by the time from the first's begin to the last's
+// end.
+enum class Clocked { kThreads, kWall };
+
+// Units a second of `work`, which does some and says how many, on so many threads at once.
+double RateOnce(int threads, Clocked clocked, const std::function<double(int)>& work) {
+  struct Sample {
+    Clock::time_point begin, end;
+    double units = 0, seconds = 0;
+  };
   std::atomic<int> waiting = threads;
-  std::atomic<double> units = 0;
-  std::vector<Clock::time_point> begins(static_cast<size_t>(threads)),
-      ends(static_cast<size_t>(threads));
+  std::vector<Sample> samples(static_cast<size_t>(threads));
   const auto run = [&](int thread) {
-    const size_t t = static_cast<size_t>(thread);
+    Sample& sample = samples[static_cast<size_t>(thread)];
     --waiting;
     while (waiting > 0) std::this_thread::yield();
-    begins[t] = Clock::now();
-    units += work(thread);
-    ends[t] = Clock::now();
+    sample.begin = Clock::now();
+    const double before = ThreadSeconds();
+    sample.units = work(thread);
+    sample.seconds = ThreadSeconds() - before;
+    sample.end = Clock::now();
   };
   std::vector<std::thread> others;
   for (int thread = 1; thread < threads; ++thread) others.emplace_back(run, thread);
   run(0);
   for (std::thread& other : others) other.join();
-  const auto begin = *std::min_element(begins.begin(), begins.end()),
-             end = *std::max_element(ends.begin(), ends.end());
-  return units / std::chrono::duration<double>(end - begin).count();
+  double units = 0, rates = 0;
+  auto begin = samples[0].begin, end = samples[0].end;
+  for (const Sample& sample : samples) {
+    units += sample.units;
+    rates += sample.units / sample.seconds;
+    begin = std::min(begin, sample.begin);
+    end = std::max(end, sample.end);
+  }
+  return clocked == Clocked::kThreads ? rates
+                                      : units / std::chrono::duration<double>(end - begin).count();
 }
 
-double BestRate(int threads, double seconds, const std::function<double(int)>& work) {
+double BestRate(int threads, Clocked clocked, double seconds,
+                const std::function<double(int)>& work) {
   double best = 0;
   const auto start = Clock::now();
   int samples = 0;
   do {
-    best = std::max(best, RateOnce(threads, work));
+    best = std::max(best, RateOnce(threads, clocked, work));
   } while (++samples < 3 || SecondsSince(start) < seconds);
   return best;
 }
 
-Bound Both(const BoundOptions& options, const std::function<double(int)>& work) {
+Bound Both(const BoundOptions& options, Clocked clocked, const std::function<double(int)>& work) {
   Bound bound;
-  bound.one = BestRate(1, options.seconds, work);
-  bound.all = options.threads == 1 ? bound.one : BestRate(options.threads, options.seconds, work);
+  bound.one = bound.all = BestRate(1, clocked, options.seconds, work);
+  if (options.threads > 1)
+    bound.all = std::max(bound.one, BestRate(options.threads, clocked, options.seconds, work));
   return bound;
 }
 
@@ -107,7 +132,7 @@ MachineBounds MeasureBounds(const BoundOptions& options) {
   bounds.dot_i8_name = peak.dot_i8_name;
   const auto arithmetic = [&](double (*loop)(size_t)) {
     const size_t rounds = RoundsFor(loop);
-    return Both(options, [=](int) { return loop(rounds); });
+    return Both(options, Clocked::kThreads, [=](int) { return loop(rounds); });
   };
   bounds.fma_f32 = arithmetic(peak.fma_f32);
   bounds.fma_f64 = arithmetic(peak.fma_f64);
@@ -116,7 +141,7 @@ MachineBounds MeasureBounds(const BoundOptions& options) {
   BoundOptions longer = options;  // a sample of memory takes ten times as long as one of arithmetic
   longer.seconds *= 4;
   const Rows rows(bounds.read_bytes, static_cast<size_t>(options.threads));
-  bounds.read = Both(longer, [&](int thread) {
+  bounds.read = Both(longer, Clocked::kWall, [&](int thread) {
     const uint64_t seen = peak.read(rows.rows[static_cast<size_t>(thread)].get(), rows.bytes);
     asm volatile("" : : "r"(seen));
     return static_cast<double>(rows.bytes);

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
+#include <utility>
 
 #include "engine/evaluate.h"
 #include "engine/generate.h"
-#include "measure/site_statistics.h"
+#include "ops/op.h"
 
 namespace vernier {
 namespace {
@@ -27,34 +28,35 @@ int32_t Likeliest(const LogitsRow& row, size_t vocabulary) {
 // One run of a lane: the prompt, and `tokens` more.
 class LaneRun {
  public:
-  LaneRun(Model& model, const InferenceLane& lane) : model_(model), lane_(lane) {
-    tap_.wants = [](const Site&) { return true; };
-    tap_.receive = [this](const SiteTensor& tensor) {
-      const RowsView view{tensor.type, tensor.rows, tensor.widths};
-      seen_ += MeasureSite(view).count;
-    };
-  }
+  LaneRun(Model& model, const InferenceLane& lane) : model_(model), lane_(lane) {}
 
   // Evaluates the tokens after those before; the next one.
   int32_t Step(std::vector<int32_t> tokens) {
     const Stream stream{lane_.plan, tokens, &cache_, {static_cast<uint32_t>(tokens.size() - 1)}};
     int32_t next = 0;
-    Evaluate(
-        model_, {&stream, 1},
-        [&](std::span<const LogitsRow> rows) {
-          next = Likeliest(rows[0], model_.graph().vocabulary);
-        },
-        lane_.statistics ? &tap_ : nullptr);
+    const Evaluation made = Evaluate(model_, {&stream, 1}, [&](std::span<const LogitsRow> rows) {
+      next = Likeliest(rows[0], model_.graph().vocabulary);
+    });
+    cost_ += made.cost;
     return next;
   }
+
+  // Of the steps since it was last taken.
+  EvaluationCost TakeCost() { return std::exchange(cost_, {}); }
 
  private:
   Model& model_;
   const InferenceLane& lane_;
   KvCache cache_;
-  Tap tap_;
-  uint64_t seen_ = 0;
+  EvaluationCost cost_;
 };
+
+void AddByOp(const EvaluationCost& cost, double share, std::map<std::string, double>* by_op) {
+  for (const OpInfo& op : Ops()) {
+    const double seconds = cost.seconds[static_cast<size_t>(op.kind)];
+    if (seconds > 0) (*by_op)[op.name] += seconds * share;
+  }
+}
 
 }  // namespace
 
@@ -104,6 +106,7 @@ std::vector<LaneTimes> BenchInference(Model& model, const std::vector<InferenceL
       const auto start = Clock::now();
       int32_t next = run.Step(prompt);
       const double prefill = SecondsSince(start);
+      const EvaluationCost prefill_cost = run.TakeCost();
       const auto read = Clock::now();
       for (size_t t = 0; t < (warm_up ? std::min<size_t>(options.tokens, 1) : options.tokens); ++t)
         next = run.Step({next});
@@ -113,6 +116,9 @@ std::vector<LaneTimes> BenchInference(Model& model, const std::vector<InferenceL
       } else {
         times[i].prefill.push_back(prefill);
         times[i].decode.push_back(decode);
+        const double share = 1 / static_cast<double>(options.repetitions);
+        AddByOp(prefill_cost, share, &times[i].prefill_by_op);
+        AddByOp(run.TakeCost(), share, &times[i].decode_by_op);
       }
       const bool go = !progress || progress({"measuring", ++done, total, "runs"});
       if (!go && !times.back().prefill.empty()) return times;

@@ -4,6 +4,7 @@
 #define VERNIER_MEASURE_BENCH_INFERENCE_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,6 @@ std::vector<int32_t> BenchPrompt(size_t count, size_t vocabulary);
 struct InferenceLane {
   std::string name;
   const Plan* plan = nullptr;
-  bool statistics = false;  // statistics of every site, as `probe` takes them
 };
 
 struct InferenceOptions {
@@ -42,6 +42,8 @@ struct LaneTimes {
   double first_run = 0;         // the prompt once, before all, with weights being read
   std::vector<double> prefill;  // until the token after the prompt is known
   std::vector<double> decode;   // of all further tokens together
+  // By op, with the rules there; means of a repetition.
+  std::map<std::string, double> prefill_by_op, decode_by_op;
 };
 
 struct Distribution {

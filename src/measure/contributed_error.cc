@@ -93,6 +93,20 @@ Result<std::optional<Treatment>> AsStored(TensorType type, const TensorView& wei
   return treatment;
 }
 
+// The node without another engine's arithmetic, whose products read the file's own weights.
+NodePlan OwnArithmetic(const NodePlan& planned) {
+  NodePlan own;
+  own.math = planned.math;
+  own.eps = planned.eps;
+  own.in = planned.in;
+  own.out = planned.out;
+  own.weight = planned.weight;
+  own.scores = planned.scores;
+  own.softmax = planned.softmax;
+  own.state = planned.state;
+  return own;
+}
+
 ErrorSize SizeOf(double squares, double reference, double count) {
   return {std::sqrt(squares / count), squares == 0 ? 0 : std::sqrt(squares / reference)};
 }
@@ -101,8 +115,8 @@ ErrorSize SizeOf(double squares, double reference, double count) {
 
 struct ContributionMeter::State {
   ContributionRequest request;
-  Plan plain;          // the replayed side's plan, changed at one node at a time
-  Plan source_plain;   // the source's, likewise
+  Plan plain;                         // the replayed side's plan, changed at one node at a time
+  Plan source_plain;                  // the source's, likewise
   std::optional<Plan> source_recipe;  // the source's recipe on the replayed model
   std::map<size_t, Fed> derived;      // replayed for want of the source's own
   std::vector<int> last_reader;
@@ -148,8 +162,7 @@ std::optional<Fed> ContributionMeter::State::Own(size_t n) const {
   const CapturedSite* site = request.source_site(LabelOf(node(n)));
   const size_t width = node(n).shape.width;
   if (site == nullptr || site->widths.empty() ||
-      std::any_of(site->widths.begin(), site->widths.end(),
-                  [&](size_t w) { return w != width; }) ||
+      std::any_of(site->widths.begin(), site->widths.end(), [&](size_t w) { return w != width; }) ||
       !std::is_sorted(site->tokens.begin(), site->tokens.end(), std::less_equal<uint32_t>()))
     return std::nullopt;
   Fed out;
@@ -189,11 +202,14 @@ Fed ContributionMeter::State::Fetch(size_t n) {
   Fed out;
   out.own = false;
   std::vector<TokenRows> operands;
+  std::set<std::string> since;
+  const bool view = node(n).op == OpKind::kStore || node(n).op == OpKind::kSlice;
   for (const Fed& operand : Operands(n)) {
     operands.push_back(operand.rows);
-    out.storage.insert(out.storage.end(), operand.storage.begin(), operand.storage.end());
-    out.since.insert(out.since.end(), operand.since.begin(), operand.since.end());
+    since.insert(operand.since.begin(), operand.since.end());
+    if (view) out.storage = operand.storage;  // its rows are the operand's
   }
+  out.since.assign(since.begin(), since.end());
   const std::vector<uint32_t> wanted = Available(node(n), operands, request.tokens.size());
   if (!wanted.empty()) {
     Replayed replayed = Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
@@ -208,25 +224,39 @@ Fed ContributionMeter::State::Fetch(size_t n) {
 // the other way round.
 double ContributionMeter::State::CostOfTypes(size_t n, const std::vector<TokenRows>& operands,
                                              const TokenRows& result, bool* known) {
-  if (node(n).weight < 0 || request.source.model == nullptr ||
-      request.source.model == request.replayed.model)
-    return 0;
-  const TensorView &here = graph().weights[static_cast<size_t>(node(n).weight)].tensor,
-                   &there =
-                       request.source.model->graph()
-                           .weights[static_cast<size_t>(
-                               request.source.model->graph().nodes[n].weight)]
-                           .tensor;
-  if (here.type == there.type) return 0;
-  double squares = CostInSource(n, result.tokens, here.type, known);
-  const auto stored = AsStored(there.type, here);
+  if (node(n).weight < 0 || request.source.model == request.replayed.model) return 0;
+  const WeightSlot& slot = graph().weights[static_cast<size_t>(node(n).weight)];
+  const TensorView& here = slot.tensor;
+  TensorType there = here.type;
+  double squares = 0;
+  if (request.source.model != nullptr) {
+    const Graph& of = request.source.model->graph();
+    there = of.weights[static_cast<size_t>(of.nodes[n].weight)].tensor.type;
+    if (there != here.type) squares = CostInSource(n, result.tokens, here.type, known);
+  } else if (const auto said = request.source_types.find(slot.name);
+             said != request.source_types.end()) {
+    there = FindTensorType(said->second)->type;
+    // What the replayed side's type costs cannot be known without the source's weights, unless it
+    // is a plain one.
+    if (there != here.type) {
+      const double step = here.type == TensorType::kF16    ? 0x1p-11
+                          : here.type == TensorType::kBF16 ? 0x1p-8
+                                                           : 0;
+      squares = step * step * Squares(result, nullptr, node(n).shape.width);
+      if (Info(here.type).block_elements > 1) *known = false;
+    }
+  }
+  if (there == here.type) return 0;
+  const auto stored = AsStored(there, here);
   if (!stored) {
     *known = false;
   } else if (*stored) {
+    plain.nodes[n] = OwnArithmetic(request.replayed.plan->nodes[n]);
+    const Replayed as_is = Replay(request.replayed, plain, n, operands, result.tokens);
     plain.nodes[n].weight = PlacedTreatment{**stored, 0, 0, {}};
     const Replayed other = Replay(request.replayed, plain, n, operands, result.tokens);
-    squares += Squares(other.value, &result, node(n).shape.width);
-    plain.nodes[n].weight = request.replayed.plan->nodes[n].weight;
+    squares += Squares(other.value, &as_is.value, node(n).shape.width);
+    plain.nodes[n] = request.replayed.plan->nodes[n];
   }
   return squares;
 }
@@ -250,10 +280,11 @@ double ContributionMeter::State::CostInSource(size_t n, const std::vector<uint32
                         site->tokens});
   }
   if (Available(of.nodes[n], operands, request.tokens.size()) != wanted) return 0;
-  const Replayed as_is = Replay(request.source, *request.source.plan, n, operands, wanted);
+  source_plain.nodes[n] = OwnArithmetic(request.source.plan->nodes[n]);
+  const Replayed as_is = Replay(request.source, source_plain, n, operands, wanted);
   source_plain.nodes[n].weight = PlacedTreatment{**stored, 0, 0, {}};
   const Replayed other = Replay(request.source, source_plain, n, operands, wanted);
-  source_plain.nodes[n].weight = request.source.plan->nodes[n].weight;
+  source_plain.nodes[n] = request.source.plan->nodes[n];
   return Squares(other.value, &as_is.value, of.nodes[n].shape.width);
 }
 
@@ -321,15 +352,19 @@ void ContributionMeter::State::Judge(size_t n, const std::vector<TokenRows>& ope
     const Replayed other = Replay(request.replayed, *source_recipe, n, operands, result.tokens);
     cost += Squares(other.value, &result, width);
   }
-  plain.nodes[n].math = Arithmetic::kF64;
+  const NodePlan& planned = request.replayed.plan->nodes[n];
+  NodePlan exact_node = OwnArithmetic(planned);
+  exact_node.math = Arithmetic::kF64;
+  plain.nodes[n] = std::move(exact_node);
   const Replayed exact = Replay(request.replayed, plain, n, operands, result.tokens);
-  plain.nodes[n].math = request.replayed.plan->nodes[n].math;
+  plain.nodes[n] = planned;
   const double rounding = Squares(exact.value, &result, width);
   const CapturedSite* captured = request.source_site(out->label);
   const double step = captured == nullptr ? 0 : captured->step;
   const double allowed =
       std::sqrt(cost) + kOtherOrder * std::sqrt(rounding) + step * std::sqrt(value);
   out->cost = SizeOf(allowed * allowed, a, static_cast<double>(result.rows.size() * width));
+  out->has_cost = out->has_cost || std::sqrt(contributed) <= kBeyond * allowed;
   out->beyond = out->has_cost && !(std::sqrt(contributed) <= kBeyond * allowed);
   if (!out->beyond || operands.empty()) return;
   if (node(n).op == OpKind::kRope)
@@ -350,8 +385,7 @@ void ContributionMeter::State::Take(size_t n, const TokenRows& replayed) {
     if (!wanted.empty()) {
       const size_t width = node(n).shape.width;
       const TokenRows theirs = Select(source->rows, wanted), ours = Select(replayed, wanted);
-      const Replayed result =
-          Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
+      const Replayed result = Replay(request.replayed, *request.replayed.plan, n, operands, wanted);
       const double count = static_cast<double>(wanted.size() * width),
                    a = Squares(request.source_is_b ? ours : theirs, nullptr, width);
       Contribution out;
@@ -371,7 +405,8 @@ void ContributionMeter::State::Take(size_t n, const TokenRows& replayed) {
       results.push_back(std::move(out));
     }
   }
-  std::erase_if(derived, [&](const auto& d) { return last_reader[d.first] <= static_cast<int>(n); });
+  std::erase_if(derived,
+                [&](const auto& d) { return last_reader[d.first] <= static_cast<int>(n); });
 }
 
 ContributionMeter::ContributionMeter(ContributionRequest request)
@@ -410,11 +445,7 @@ Result<std::vector<Contribution>> MeasureContributions(const ContributionRun& ru
     source.emplace(tensor.site->Label(), CaptureSite(tensor));
   };
   RETURN_IF_ERROR(ObserveRun(capture));
-  ContributionMeter meter({run.b,
-                           run.a,
-                           false,
-                           run.tokens,
-                           run.a.model->graph().rope.layout,
+  ContributionMeter meter({run.b, run.a, false, run.tokens, run.a.model->graph().rope.layout,
                            [&](const std::string& label) -> const CapturedSite* {
                              const auto found = source.find(label);
                              return found == source.end() ? nullptr : &found->second;

@@ -16,13 +16,14 @@
 // float32 itself. Errors are independent, so squares add:
 //   cost = sqrt(weight types^2 + recipe^2) + 8 * rounding of f32 + step of the capture's type
 // A node is *beyond* when it contributed more than three times that. 8: another order of summation
-// and another exp have errors like ours, not smaller ones; 3: importance matrices and other encoders
-// make other choices for the same type. A transposed or wrongly decoded weight contributes about as
-// much as the value itself.
+// and another exp have errors like ours, not smaller ones; 3: importance matrices and other
+// encoders make other choices for the same type. A transposed or wrongly decoded weight contributes
+// about as much as the value itself.
 #ifndef VERNIER_MEASURE_CONTRIBUTED_ERROR_H_
 #define VERNIER_MEASURE_CONTRIBUTED_ERROR_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,13 +47,14 @@ struct Contribution {
   OpKind op = OpKind::kEmbed;
   size_t rows = 0;  // tokens it was measured on
   ErrorSize total, inherited, contributed;
-  ErrorSize cost;                      // what formats and rounding cost there; as above
-  bool has_cost = true;                // false: a weight type that cannot be encoded
-  bool beyond = false;                 // contributed > 3 * cost
-  std::vector<std::string> since;      // inputs that were fed, where not all of the node's own were
-  std::optional<int> position_shift;   // rotary node: at positions shifted by this it would agree
-  bool transposed = false;             // matrix product: with the weight's data in the other order
-                                       // (element (o, i) at i * outputs + o) it would agree
+  ErrorSize cost;                     // what formats and rounding cost there; as above
+  bool has_cost = true;               // false: a weight type that cannot be encoded, or a capture
+                                      // made with a weight type finer than the replayed side's
+  bool beyond = false;                // contributed > 3 * cost
+  std::vector<std::string> since;     // inputs that were fed, where not all of the node's own were
+  std::optional<int> position_shift;  // rotary node: at positions shifted by this it would agree
+  bool transposed = false;            // matrix product: with the weight's data in the other order
+                                      // (element (o, i) at i * outputs + o) it would agree
 };
 
 struct ContributionRequest {
@@ -65,6 +67,9 @@ struct ContributionRequest {
   // meter. Called for nodes before, and at, the one that is taken.
   std::function<const CapturedSite*(const std::string& label)> source_site;
   bool judge = true;  // find costs, shifts and transpositions; false: sizes alone, in half the time
+  // Types of the source's weights by name, where it is a capture that says so. What is not said is
+  // taken to be the same as the replayed side's.
+  std::map<std::string, std::string> source_types{};
 };
 
 // Takes the replayed side's sites as they are computed, in order.

@@ -33,9 +33,10 @@ Distribution MakeDistribution(const LogitsRow& row, size_t n, const Kernels& ker
     const double* values = static_cast<const double*>(row.values);
     d.logits.assign(values, values + n);
   }
-  d.top = ArgMax(d.logits.data(), n);
+  const TopLogit top = FindTop(d.logits.data(), n);
+  d.top = top.index;
   d.max = d.logits[d.top];
-  d.margin = Margin(d.logits.data(), n);
+  d.margin = top.margin;
   d.log_sum = d.max + Logarithm(kernels.sum_exp_f64(d.logits.data(), n, d.max));
   return d;
 }

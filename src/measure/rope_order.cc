@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
+
+#include "base/result.h"
 
 namespace vernier {
 namespace {
@@ -41,17 +44,41 @@ std::vector<size_t> ElementOrder(RopeLayout wanted, RopeLayout given, const Grap
   const int rotation = RotationOf(graph, site.node);
   if (rotation < 0) return {};
   const OpShape& shape = graph.nodes[static_cast<size_t>(rotation)].shape;
-  std::vector<size_t> order(shape.width);
+  return ElementOrder(wanted, {given, shape.head_dim, graph.rope.rotated, {}}, shape.width);
+}
+
+bool RopeOrder::Has(const std::string& site) const {
+  return std::binary_search(sites.begin(), sites.end(), site);
+}
+
+std::optional<RopeOrder> RopeOrderOf(const Graph& graph) {
+  RopeOrder out;
+  out.layout = graph.rope.layout;
+  out.rotated = graph.rope.rotated;
+  std::set<std::string> sites;
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (!HasRopeOrder(graph, n)) continue;
+    sites.insert(graph.nodes[n].site);
+    if (graph.nodes[n].op == OpKind::kRope) out.head_dim = graph.nodes[n].shape.head_dim;
+  }
+  if (out.head_dim == 0) return std::nullopt;
+  out.sites.assign(sites.begin(), sites.end());
+  return out;
+}
+
+std::vector<size_t> ElementOrder(RopeLayout wanted, const RopeOrder& given, size_t width) {
+  if (wanted == given.layout) return {};
+  CHECK(given.head_dim > 0 && width % given.head_dim == 0 && given.rotated <= given.head_dim);
+  std::vector<size_t> order(width);
   std::iota(order.begin(), order.end(), size_t{0});
-  const size_t pairs = graph.rope.rotated / 2;
-  for (size_t head = 0; head < shape.heads; ++head)
+  const size_t pairs = given.rotated / 2;
+  for (size_t head = 0; head < width; head += given.head_dim)
     for (size_t i = 0; i < 2 * pairs; ++i) {
       const size_t halves = i % 2 * pairs + i / 2;  // the place of what stands at i in neighbours
-      const size_t at = head * shape.head_dim;
       if (wanted == RopeLayout::kNeighbours) {
-        order[at + i] = at + halves;
+        order[head + i] = head + halves;
       } else {
-        order[at + halves] = at + i;
+        order[head + halves] = head + i;
       }
     }
   return order;

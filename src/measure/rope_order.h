@@ -4,6 +4,7 @@
 #define VERNIER_MEASURE_ROPE_ORDER_H_
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,7 +12,7 @@
 
 namespace vernier {
 
-const char* RopeLayoutName(RopeLayout layout);                      // "neighbours", "halves"
+const char* RopeLayoutName(RopeLayout layout);                    // "neighbours", "halves"
 std::optional<RopeLayout> FindRopeLayout(std::string_view name);  // empty: neither
 
 // Whether the node's value has an element order of this kind: what a rotation reads or makes, and
@@ -22,6 +23,17 @@ bool HasRopeOrder(const Graph& graph, size_t node);
 // Empty where nothing moves: equal layouts, another kind of site.
 std::vector<size_t> ElementOrder(RopeLayout wanted, RopeLayout given, const Graph& graph,
                                  const Site& site);
+
+// The same for what a capture says of itself, without a graph.
+struct RopeOrder {
+  RopeLayout layout = RopeLayout::kHalves;
+  size_t head_dim = 0, rotated = 0;
+  std::vector<std::string> sites;  // names of the sites that are in this order, ascending
+  bool Has(const std::string& site) const;
+};
+std::optional<RopeOrder> RopeOrderOf(const Graph& graph);  // empty: it rotates nothing
+// Of a row of this many elements. Empty where nothing moves; CHECK: whole heads.
+std::vector<size_t> ElementOrder(RopeLayout wanted, const RopeOrder& given, size_t width);
 
 // Moves the elements of rows that lie one after another, each as long as `order`.
 template <class T>

@@ -109,7 +109,8 @@ class Wave {
         const LayerAlone alone = Alone(lanes_[LaneOf(s)]);
         const bool here = alone.whole >= 0 && alone.layer == pending_[s].site->layer;
         scores_[ChunkOf(s)][LaneOf(s)].sites[site] = SumsOf(
-            pending_[s], pending_[first_lane + baseline_],
+            *request_.chunks[first_chunk_ + ChunkOf(s)], pending_[s],
+            pending_[first_lane + baseline_],
             truth_ < 0 ? nullptr : &pending_[first_lane + static_cast<size_t>(truth_)],
             !here ? nullptr : &pending_[first_lane + Position(static_cast<size_t>(alone.whole))]);
       }
@@ -139,11 +140,12 @@ class Wave {
       *reference += y[i] * y[i];
     }
   }
-  static SiteSums SumsOf(const SiteTensor& b, const SiteTensor& a, const SiteTensor* truth,
-                         const SiteTensor* whole) {
+  static SiteSums SumsOf(const Chunk& chunk, const SiteTensor& b, const SiteTensor& a,
+                         const SiteTensor* truth, const SiteTensor* whole) {
     SiteSums s;
     std::vector<double> x, y;
     for (size_t r = 0; r < b.rows.size(); ++r) {
+      if (!chunk.IsScored(b.tokens[r])) continue;
       Read(b, r, &x);
       s.count += static_cast<double>(x.size());
       for (const double value : x) {
@@ -194,6 +196,10 @@ std::vector<std::vector<size_t>> LaneGroups(const ScoreRequest& request, size_t 
 }
 
 }  // namespace
+
+bool Chunk::IsScored(uint32_t token) const {
+  return std::binary_search(scored.begin(), scored.end(), token);
+}
 
 SiteSums& SiteSums::Add(const SiteSums& other, double times) {
   count += times * other.count;

@@ -20,7 +20,8 @@ namespace vernier {
 // A piece of text that stands alone. Row i predicts tokens[i + 1]; the rows in `scored` count.
 struct Chunk {
   std::vector<int32_t> tokens;
-  std::vector<uint32_t> scored;
+  std::vector<uint32_t> scored;  // ascending
+  bool IsScored(uint32_t token) const;
 };
 
 // The pieces llama-perplexity makes of a text's tokens (tools/perplexity/perplexity.cpp): floor(n /
@@ -30,12 +31,13 @@ struct Chunk {
 Result<std::vector<Chunk>> PerplexityChunks(const std::vector<int32_t>& tokens, size_t context,
                                             bool add_bos, int32_t bos, size_t most = 0);
 
-// What a lane's site is over one chunk, all its tokens: b the lane's value, a the baseline's, t the
-// truth's. Sums, so that those of several chunks add up.
+// What a lane's site is over one chunk, its scored tokens (the last layer is evaluated for no
+// others): b the lane's value, a the baseline's, t the truth's. Sums, so that those of several
+// chunks add up.
 struct SiteSums {
-  double count = 0, sum = 0, squares = 0;       // 1, b, b^2
   double error = 0, reference = 0;              // (b - a)^2, a^2
   double truth_error = 0, truth_reference = 0;  // (b - t)^2, t^2; 0 without a truth
+  double count = 0, sum = 0, squares = 0;       // 1, b, b^2
   // Of a lane that is another one in this layer alone: (c - b)^2, c the value in that other lane,
   // whose layers before err too. What c has inherited: b has what the layer itself contributed.
   double inherited = 0;

@@ -230,6 +230,103 @@ TEST_F(ScoreTest, ASweepSharesWhatIsEqual) {
   }
 }
 
+// A lane of one layer alone splits its variant's error there, as vectors: what the layer makes of
+// the baseline's input, and the rest. Whatever the memory, and against values tapped by hand.
+TEST_F(ScoreTest, InheritedAndContributed) {
+  const auto model = Open(2);
+  const Plan base = PlanOf(*model, {}), truth = PlanOf(*model, {"*.math=f64"}),
+             whole = PlanOf(*model, {"types=q4_0"}), alone = PlanOf(*model, {"types[2]=q4_0"});
+  chunks_.resize(2);
+  ScoreRequest request;
+  request.plans = {&base, &alone, &truth, &whole};
+  request.truth = 2;
+  request.alone = {{}, {3, 2}, {}, {}};
+  const auto& sites = model->graph().sites;
+  for (size_t i = 0; i < sites.size(); ++i)
+    if (sites[i].name == "l_out" && (sites[i].layer == 1 || sites[i].layer == 2))
+      request.sites.push_back(static_cast<int>(i));
+  for (const Chunk& chunk : chunks_) request.chunks.push_back(&chunk);
+  for (const uint64_t budget : {uint64_t{0}, uint64_t{2} << 30}) {
+    request.memory_budget = budget;
+    EvaluationCost cost;
+    std::vector<std::vector<ChunkScore>> scores;
+    Score(
+        *model, request,
+        [&](size_t, std::vector<ChunkScore> lanes) {
+          scores.push_back(std::move(lanes));
+          return true;
+        },
+        {}, &cost);
+    ASSERT_EQ(scores.size(), 2u);
+    for (size_t c = 0; c < 2; ++c) {
+      std::vector<Stream> streams;
+      for (const Plan* plan : request.plans)
+        streams.push_back({plan, chunks_[c].tokens, nullptr, chunks_[c].scored});
+      std::vector<std::vector<double>> values(4);
+      const Tap tap{[](const Site& site) { return site.name == "l_out" && site.layer == 2; },
+                    [&](const SiteTensor& t) {
+                      for (size_t r = 0; r < t.rows.size(); ++r)
+                        for (size_t i = 0; chunks_[c].IsScored(t.tokens[r]) && i < t.widths[r]; ++i)
+                          values[t.stream].push_back(
+                              t.type == Arithmetic::kF32
+                                  ? static_cast<double>(static_cast<const float*>(t.rows[r])[i])
+                                  : static_cast<const double*>(t.rows[r])[i]);
+                    }};
+      Evaluate(
+          *model, streams, [](std::span<const LogitsRow>) {}, &tap);
+      ASSERT_EQ(values[0].size(), chunks_[c].scored.size() * model->graph().hidden);
+      SiteSums expected;
+      for (size_t i = 0; i < values[0].size(); ++i) {
+        const double a = values[0][i], b = values[1][i], t = values[2][i], w = values[3][i];
+        SiteSums one;
+        one.error = (b - a) * (b - a);
+        one.reference = a * a;
+        one.truth_error = (b - t) * (b - t);
+        one.truth_reference = t * t;
+        one.count = 1;
+        one.sum = b;
+        one.squares = b * b;
+        one.inherited = (b - w) * (b - w);
+        expected.Add(one, 1);
+      }
+      const SiteSums& got = scores[c][1].sites[1];
+      EXPECT_DOUBLE_EQ(got.error, expected.error);
+      EXPECT_DOUBLE_EQ(got.reference, expected.reference);
+      EXPECT_DOUBLE_EQ(got.truth_error, expected.truth_error);
+      EXPECT_DOUBLE_EQ(got.truth_reference, expected.truth_reference);
+      EXPECT_DOUBLE_EQ(got.count, expected.count);
+      EXPECT_DOUBLE_EQ(got.sum, expected.sum);
+      EXPECT_DOUBLE_EQ(got.squares, expected.squares);
+      EXPECT_DOUBLE_EQ(got.inherited, expected.inherited);
+      EXPECT_GT(got.inherited, 0);
+      EXPECT_EQ(scores[c][1].sites[0].error, 0) << "the layer before is the baseline's";
+      EXPECT_EQ(scores[c][1].sites[0].inherited, 0) << "of its own layer alone";
+      EXPECT_EQ(scores[c][3].sites[1].inherited, 0);
+    }
+  }
+}
+
+// The last layer is evaluated for scored tokens alone; all layers speak of those.
+TEST_F(ScoreTest, SitesSpeakOfScoredTokens) {
+  const auto model = Open(1);
+  const Plan plan = PlanOf(*model, {});
+  ScoreRequest request;
+  request.plans = {&plan};
+  for (const Chunk& chunk : chunks_) request.chunks.push_back(&chunk);
+  for (size_t i = 0; i < model->graph().sites.size(); ++i)
+    if (model->graph().sites[i].name == "l_out") request.sites.push_back(static_cast<int>(i));
+  EvaluationCost cost;
+  Score(
+      *model, request,
+      [&](size_t c, std::vector<ChunkScore> lanes) {
+        for (const SiteSums& sums : lanes[0].sites)
+          EXPECT_EQ(sums.count,
+                    static_cast<double>(chunks_[c].scored.size() * model->graph().hidden));
+        return true;
+      },
+      {}, &cost);
+}
+
 TEST_F(ScoreTest, StopsWhenAsked) {
   const auto model = Open(1);
   const Plan plan = PlanOf(*model, {});

@@ -1,131 +1,133 @@
 #include "measure/site_statistics.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
+
+#include "kernels/kernels.h"
 
 namespace vernier {
 namespace {
 
-constexpr size_t kLanes = 8;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-using Lanes = std::array<double, kLanes>;
+// Counts of some rows by the exponent field of their type: 0 holds zeros and subnormals, the last
+// infinities and NaN; the ones that a field does not tell apart are looked at one by one, for they
+// are rare.
+struct ExponentCounts {
+  std::vector<uint64_t> fields;
+  std::map<int, uint64_t> subnormals;
+  uint64_t zeros = 0, nans = 0, infinities = 0;
 
-double Sum(const Lanes& l) {
-  return ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]));
-}
-
-template <class T>
-bool Finite(T x) {
-  return std::abs(x) <= std::numeric_limits<T>::max();  // one comparison, which vectorises
-}
-
-struct Extremes {
-  std::array<double, kLanes> low, high;
-};
-
-// First pass over a row: sums, sums of squares and extremes of the finite elements.
-template <class T>
-void AddRow(const T* row, size_t n, Lanes* sums, Lanes* squares, Extremes* extremes) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const auto add = [&](size_t lane, T value) {
-    const bool finite = Finite(value);
-    const double x = finite ? static_cast<double>(value) : 0.0;
-    (*sums)[lane] += x;
-    (*squares)[lane] += x * x;
-    extremes->low[lane] = std::min(extremes->low[lane], finite ? x : kInfinity);
-    extremes->high[lane] = std::max(extremes->high[lane], finite ? x : -kInfinity);
-  };
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t lane = 0; lane < kLanes; ++lane) add(lane, row[i + lane]);
-  for (size_t lane = 0; i < n; ++i, ++lane) add(lane, row[i]);
-}
-
-// Second pass: squared distances from the mean.
-template <class T>
-void AddDeviations(const T* row, size_t n, double mean, Lanes* squares) {
-  const auto add = [&](size_t lane, T value) {
-    const double d = Finite(value) ? static_cast<double>(value) - mean : 0.0;
-    (*squares)[lane] += d * d;
-  };
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (size_t lane = 0; lane < kLanes; ++lane) add(lane, row[i + lane]);
-  for (size_t lane = 0; i < n; ++i, ++lane) add(lane, row[i]);
-}
-
-// Counts by the exponent field of the double: 0 holds zeros and double's subnormals, 2047
-// infinities and NaN; the three are told apart one by one, for they are rare.
-class Exponents {
- public:
   template <class T>
-  void AddRow(const T* row, size_t n) {
+  void Specials(const T* row, size_t n) {
     for (size_t i = 0; i < n; ++i) {
       const double x = static_cast<double>(row[i]);
-      uint64_t bits = 0;
-      std::memcpy(&bits, &x, sizeof bits);
-      const size_t field = bits >> 52 & 0x7ff;
-      ++fields_[field];
-      if (field == 0 && x != 0) ++subnormals_[std::ilogb(x)];
-      if (field == 0x7ff && x != x) ++nans_;
+      if (x == 0) ++zeros;
+      if (x != 0 && std::abs(row[i]) < std::numeric_limits<T>::min()) ++subnormals[std::ilogb(x)];
+      if (x != x) ++nans;
+      if (std::isinf(x)) ++infinities;
     }
   }
-  void Finish(SiteStatistics* s) const {
-    uint64_t subnormals = 0;
-    for (const auto& [exponent, count] : subnormals_) {
-      s->exponents[exponent] = count;
-      subnormals += count;
-    }
-    s->zeros = fields_[0] - subnormals;
-    s->nans = nans_;
-    s->infinities = fields_[0x7ff] - nans_;
-    for (size_t field = 1; field < 0x7ff; ++field)
-      if (fields_[field] > 0) s->exponents[static_cast<int>(field) - 1023] = fields_[field];
+  void operator+=(const ExponentCounts& other) {
+    fields.resize(std::max(fields.size(), other.fields.size()));
+    for (size_t i = 0; i < other.fields.size(); ++i) fields[i] += other.fields[i];
+    for (const auto& [exponent, count] : other.subnormals) subnormals[exponent] += count;
+    zeros += other.zeros;
+    nans += other.nans;
+    infinities += other.infinities;
   }
-
- private:
-  std::array<uint64_t, 2048> fields_{};
-  std::map<int, uint64_t> subnormals_;
-  uint64_t nans_ = 0;
 };
+
+// One row; its counts of exponents are added. `tables` is zero between rows.
+template <class T>
+RowMoments MeasureRow(const T* row, size_t n, std::vector<uint32_t>* tables, ExponentCounts* counts,
+                      uint64_t* finite) {
+  constexpr size_t kFields = kExponentFields<T>;
+  const MomentKernels<T>& kernels = MomentKernelsOf<T>(BestKernels());
+  tables->assign(4 * kFields, 0);
+  counts->fields.resize(kFields);
+  kernels.exponents(row, n, tables->data());
+  const auto of = [&](size_t field) {
+    const uint32_t* t = tables->data() + field;
+    return uint64_t{t[0]} + t[kFields] + t[2 * kFields] + t[3 * kFields];
+  };
+  for (size_t field = 1; field + 1 < kFields; ++field) counts->fields[field] += of(field);
+  if (of(0) + of(kFields - 1) > 0) counts->Specials(row, n);
+  *finite = n - of(kFields - 1);
+  return kernels.moments(row, n, *finite);
+}
+
+// Rows in tasks: each with its own counts, which are added in order (they are whole numbers).
+struct Measured {
+  std::vector<RowMoments> rows;
+  std::vector<uint64_t> finite;
+  ExponentCounts counts;
+};
+
+Measured MeasureRows(const RowsView& view, Workers* workers) {
+  const size_t n = view.rows.size(), elements = CountElements(view);
+  // Large enough that adding up the counts costs little; a row may be of any length.
+  const size_t a_task = std::max<size_t>(1, n * (size_t{1} << 18) / std::max<size_t>(1, elements));
+  const size_t tasks = (n + a_task - 1) / a_task;
+  Measured all{std::vector<RowMoments>(n), std::vector<uint64_t>(n), {}};
+  std::vector<ExponentCounts> counts(tasks);
+  const auto run = [&](size_t first, size_t last) {
+    std::vector<uint32_t> tables;
+    for (size_t t = first; t < last; ++t)
+      for (size_t r = t * a_task; r < std::min(n, (t + 1) * a_task); ++r)
+        VisitRow(view, r, [&](const auto* row, size_t width) {
+          all.rows[r] = MeasureRow(row, width, &tables, &counts[t], &all.finite[r]);
+        });
+  };
+  if (workers != nullptr) {
+    workers->For(tasks, 1, run);
+  } else {
+    run(0, tasks);
+  }
+  for (const ExponentCounts& c : counts) all.counts += c;
+  return all;
+}
 
 }  // namespace
 
-SiteStatistics MeasureSite(const RowsView& view) {
-  Lanes sums{}, squares{}, deviations{};
-  Extremes extremes;
-  extremes.low.fill(std::numeric_limits<double>::infinity());
-  extremes.high.fill(-std::numeric_limits<double>::infinity());
-  Exponents exponents;
+SiteStatistics MeasureSite(const RowsView& view, Workers* workers) {
+  const Measured measured = MeasureRows(view, workers);
   SiteStatistics s;
-  for (size_t r = 0; r < view.rows.size(); ++r) {
-    VisitRow(view, r, [&](const auto* row, size_t n) {
-      AddRow(row, n, &sums, &squares, &extremes);
-      exponents.AddRow(row, n);
-      s.count += n;
-    });
-  }
-  exponents.Finish(&s);
+  s.count = CountElements(view);
+  s.zeros = measured.counts.zeros;
+  s.nans = measured.counts.nans;
+  s.infinities = measured.counts.infinities;
+  s.exponents = measured.counts.subnormals;
+  const std::vector<uint64_t>& fields = measured.counts.fields;
+  const int bias = view.type == Arithmetic::kF32 ? 127 : 1023;
+  for (size_t field = 1; field + 1 < fields.size(); ++field)
+    if (fields[field] > 0) s.exponents[static_cast<int>(field) - bias] = fields[field];
   const uint64_t finite = s.count - s.nans - s.infinities;
   if (finite == 0) {
     s.mean = s.std = s.rms = s.min = s.max = s.absmax = kNan;
     return s;
   }
+  double sum = 0, squares = 0, deviations = 0;
+  s.min = std::numeric_limits<double>::infinity();
+  s.max = -s.min;
+  for (const RowMoments& row : measured.rows) {
+    sum += row.sum;
+    squares += row.squares;
+    s.min = std::min(s.min, row.low);
+    s.max = std::max(s.max, row.high);
+  }
   const double n = static_cast<double>(finite);
-  s.mean = Sum(sums) / n;
-  s.rms = std::sqrt(Sum(squares) / n);
-  s.min = *std::min_element(extremes.low.begin(), extremes.low.end());
-  s.max = *std::max_element(extremes.high.begin(), extremes.high.end());
+  s.mean = sum / n;
+  s.rms = std::sqrt(squares / n);
   s.absmax = std::max(std::abs(s.min), std::abs(s.max));
-  for (size_t r = 0; r < view.rows.size(); ++r)
-    VisitRow(view, r, [&](const auto* row, size_t width) {
-      AddDeviations(row, width, s.mean, &deviations);
-    });
-  s.std = std::sqrt(Sum(deviations) / n);
+  for (size_t r = 0; r < measured.rows.size(); ++r) {
+    if (measured.finite[r] == 0) continue;
+    const double of_row = static_cast<double>(measured.finite[r]);
+    const double apart = measured.rows[r].sum / of_row - s.mean;
+    deviations += measured.rows[r].deviations + of_row * (apart * apart);
+  }
+  s.std = std::sqrt(deviations / n);
   return s;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/parallel.h"
 #include "measure/rows_view.h"
 
 namespace vernier {
@@ -24,10 +25,11 @@ struct SiteStatistics {
   std::map<int, uint64_t> exponents;  // floor(log2 |x|) of the elements that are not zero
 };
 
-// Sums are made in double, in one order: element i of a row adds to lane i mod 8, lanes run on over
-// the rows in order, and are added at the end as ((0+4)+(2+6))+((1+5)+(3+7)). So the result depends
-// on the values alone. (Squares overflow from about 1e154 on, which only doubles reach.)
-SiteStatistics MeasureSite(const RowsView& view);
+// Sums are made in double, in one order: within a row in the sixteen lanes of docs/numerics.md,
+// then row after row. `std` is made of each row's deviations from its own mean and of the means. So
+// the result depends on the values alone. (Squares overflow from about 1e154 on, which only doubles
+// reach.) Rows are spread over `workers` where there are any.
+SiteStatistics MeasureSite(const RowsView& view, Workers* workers = nullptr);
 
 // A site with its statistics, as `probe` shows it.
 struct SiteSummary {

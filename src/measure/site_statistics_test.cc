@@ -12,14 +12,14 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 template <class T>
-SiteStatistics Measure(const std::vector<std::vector<T>>& rows) {
+SiteStatistics Measure(const std::vector<std::vector<T>>& rows, Workers* workers = nullptr) {
   std::vector<const void*> at;
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     at.push_back(row.data());
     widths.push_back(row.size());
   }
-  return MeasureSite({sizeof(T) == 4 ? Arithmetic::kF32 : Arithmetic::kF64, at, widths});
+  return MeasureSite({sizeof(T) == 4 ? Arithmetic::kF32 : Arithmetic::kF64, at, widths}, workers);
 }
 
 TEST(SiteStatistics, SmallNumbersByHand) {
@@ -55,21 +55,37 @@ TEST(SiteStatistics, ExponentsOfSubnormals) {
   EXPECT_EQ(d.zeros, 1u);
 }
 
-// The written order: lanes of 8 within a row, and their tree.
+// The written order: sixteen lanes within a row and their tree, then the rows; on one thread and on
+// several.
 TEST(SiteStatistics, SumsInTheStatedOrder) {
-  std::vector<std::vector<double>> rows(3);
-  double lanes[8] = {};
+  std::vector<std::vector<double>> rows(300);
   uint64_t state = 1;
+  double sum = 0;
+  size_t count = 0;
   for (size_t r = 0; r < rows.size(); ++r) {
+    double lanes[16] = {};
     for (size_t i = 0; i < 21 + r; ++i) {
       state = state * 6364136223846793005u + 1442695040888963407u;
       rows[r].push_back(std::ldexp(static_cast<double>(state >> 12), -40) - 1000);
-      lanes[i % 8] += rows[r].back();
+      lanes[i % 16] += rows[r].back();
     }
+    for (size_t half = 8; half > 0; half /= 2)
+      for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+    sum += lanes[0];
+    count += rows[r].size();
   }
-  const double sum = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
-                     ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-  EXPECT_EQ(Measure(rows).mean, sum / (21 + 22 + 23));
+  EXPECT_EQ(Measure(rows).mean, sum / static_cast<double>(count));
+  Workers workers(3);
+  const SiteStatistics one = Measure(rows), more = Measure(rows, &workers);
+  EXPECT_EQ(one.mean, more.mean);
+  EXPECT_EQ(one.std, more.std);
+  EXPECT_EQ(one.exponents, more.exponents);
+  long double squares = 0;  // std against a plain sum in more precision
+  for (const auto& row : rows)
+    for (const double x : row)
+      squares +=
+          (x - static_cast<long double>(one.mean)) * (x - static_cast<long double>(one.mean));
+  EXPECT_NEAR(one.std, static_cast<double>(std::sqrt(squares / count)), 1e-12 * one.std);
 }
 
 TEST(SiteStatistics, GrowthIsAgainstTheLayerBefore) {

@@ -267,8 +267,11 @@ Hash128 ContentHash(const Checkpoint& checkpoint) {
   hash = Combine(hash, HashText(checkpoint.config_json));
   hash = Combine(hash, HashText(checkpoint.tokenizer_json));
   hash = Combine(hash, HashText(checkpoint.tokenizer_config_json));
-  for (const auto& [name, position] : checkpoint.index)
-    hash = Combine(hash, HashOfTensor(checkpoint.tensors[position]));
+  for (const auto& [name, position] : checkpoint.index) {
+    const TensorView& tensor = checkpoint.tensors[position];
+    hash = Combine(hash, HashOfTensor(tensor));
+    for (const MappedFile& file : checkpoint.files) file.Release(tensor.data);
+  }
   return hash;
 }
 

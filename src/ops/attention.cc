@@ -145,7 +145,7 @@ class TaskRunner {
       };
       compact_.resize(heads * keys);
       for (size_t h = 0; h < heads; ++h) std::copy_n(row(h), keys, compact_.data() + h * keys);
-      args_.inner(stage, token, compact_.data(), compact_.size());
+      if (!args_.inner(stage, token, compact_.data(), compact_.size())) continue;
       for (size_t h = 0; h < heads; ++h) std::copy_n(compact_.data() + h * keys, keys, row(h));
     }
   }

@@ -13,8 +13,8 @@ namespace vernier {
 
 // Some tokens of one sequence, row r seeing its keys[r] first tokens; keys ascend. `inner` (may be
 // empty) is called for each row with the scores ([heads][keys] without gaps) as `kq`, before
-// scaling, and again after the softmax, and may change them; calls for different rows may run at
-// once.
+// scaling, and again after the softmax, and says whether it has changed them; calls for different
+// rows may run at once.
 enum class AttentionStage { kScores, kSoftmax };
 template <class T>
 struct AttentionArgs {
@@ -23,7 +23,7 @@ struct AttentionArgs {
   std::span<const size_t> keys;
   std::span<const T*const> k, v;  // rows of all tokens of the sequence
   std::span<T* const> out;
-  std::function<void(AttentionStage, size_t row, T* values, size_t n)> inner;
+  std::function<bool(AttentionStage, size_t row, T* values, size_t n)> inner;
 };
 
 // All sequences at once.

@@ -7,45 +7,59 @@
 namespace vernier {
 namespace {
 
-void RunMatMul(const Kernels& k, const OpWeight<float>& weight, MatMulArgs<float, float> args) {
-  CHECK(weight.matrix != nullptr);
-  args.panels = weight.matrix->data.data();
-  k.matmul_f32(args);
-}
+void RunMatMul(const Kernels& k, const MatMulArgs<float>& args) { k.matmul_f32(args); }
+void RunMatMul(const Kernels& k, const MatMulArgs<double>& args) { k.matmul_f64(args); }
 
-void RunMatMul(const Kernels& k, const OpWeight<double>& weight, MatMulArgs<double, float> args) {
-  if (weight.wide_matrix == nullptr) {
-    CHECK(weight.matrix != nullptr);
-    args.panels = weight.matrix->data.data();
-    k.matmul_f64(args);
-  } else {
-    k.matmul_f64_wide({weight.wide_matrix->data.data(), args.k, args.outputs, args.first_panel,
-                       args.last_panel, args.x, args.n, args.y});
+// Panels that are packed at a time where the weights stay in the file.
+constexpr size_t kPackedAtOnce = 4;
+
+template <class T>
+void PackedPanels(const PackedMatrix& w, const Kernels& kernels, MatMulArgs<T> args) {
+  args.type = w.type;
+  if (w.mapped == nullptr) {
+    args.panels = w.Panel(args.first_panel);
+    return RunMatMul(kernels, args);
+  }
+  AlignedArray<uint8_t> packed(kPackedAtOnce * w.stride);
+  args.panels = packed.data();
+  const size_t end = args.last_panel;
+  for (; args.first_panel < end; args.first_panel = args.last_panel) {
+    args.last_panel = std::min(args.first_panel + kPackedAtOnce, end);
+    for (size_t p = args.first_panel; p < args.last_panel; ++p)
+      PackPanelOf(w, p, w.mapped, w.row_bytes, packed.data() + (p - args.first_panel) * w.stride);
+    RunMatMul(kernels, args);
   }
 }
 
 // Work is split over panels first (each worker reads its own part of the weights), and over rows
-// where there are many.
+// where there are many. Panels go in fours, which a kernel runs side by side.
 template <class T>
 void MatMulRows(const RowsArgs<T>& args, const Machine& machine) {
   const size_t panels = (args.shape.width + kLanes - 1) / kLanes, rows = args.out.size();
   const size_t parts = std::max<size_t>(1, rows / 384);
   const size_t panels_a_task =
-      std::max<size_t>(4, panels / (8 * static_cast<size_t>(machine.workers->threads())));
+      std::max<size_t>(4, panels / (8 * static_cast<size_t>(machine.workers->threads())) / 4 * 4);
   const size_t strips = (panels + panels_a_task - 1) / panels_a_task;
   machine.workers->For(strips * parts, 1, [&](size_t first, size_t last) {
     for (size_t task = first; task < last; ++task) {
       const size_t strip = task % strips, part = task / strips;
       const size_t r0 = rows * part / parts, r1 = rows * (part + 1) / parts;
-      MatMulArgs<T, float> m{};
-      m.k = args.shape.in_width;
-      m.outputs = args.shape.width;
-      m.first_panel = strip * panels_a_task;
-      m.last_panel = std::min(panels, m.first_panel + panels_a_task);
-      m.x = args.a.data() + r0;
-      m.n = r1 - r0;
-      m.y = args.out.data() + r0;
-      RunMatMul(*machine.kernels, args.weight, m);
+      const size_t first_panel = strip * panels_a_task,
+                   last_panel = std::min(panels, first_panel + panels_a_task);
+      const T* const* x = args.a.data() + r0;
+      T* const* y = args.out.data() + r0;
+      if constexpr (sizeof(T) == sizeof(double)) {
+        if (args.weight.wide_matrix != nullptr) {
+          machine.kernels->matmul_f64_wide({args.weight.wide_matrix->data.data(),
+                                            args.shape.in_width, args.shape.width, first_panel,
+                                            last_panel, x, r1 - r0, y});
+          continue;
+        }
+      }
+      CHECK(args.weight.matrix != nullptr);
+      PackedPanels(*args.weight.matrix, *machine.kernels,
+                   MatMulArgs<T>{PackedType::kF32, nullptr, args.shape.in_width, args.shape.width,
+                                 first_panel, last_panel, x, r1 - r0, y});
     }
   });
 }

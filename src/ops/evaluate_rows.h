@@ -26,11 +26,11 @@ struct OpShape {
   size_t states = 0;                             // kScan: numbers of a channel's state
 };
 
-// A weight in the form its op reads: `matrix` or `wide_matrix` for kMatMul (the one of T for
-// kConvolve and kScan), `vector` (T) for kMultiply and kBias.
+// A weight in the form its op reads: `matrix` for kMatMul, and for doubles `wide_matrix` instead
+// where there is one; `vector` (T) for kMultiply and kBias.
 template <class T>
 struct OpWeight {
-  const Panels<float>* matrix = nullptr;
+  const PackedMatrix* matrix = nullptr;
   const Panels<double>* wide_matrix = nullptr;
   const T* vector = nullptr;
 };

@@ -5,8 +5,6 @@
 #include <map>
 
 #include "base/result.h"
-#include "kernels/intdot.h"
-#include "kernels/packed.h"
 #include "kernels/panels.h"
 #include "ops/elementary.h"
 #include "ops/glibc_math.h"
@@ -164,67 +162,6 @@ struct OrderGroup {
   std::vector<float*> y;
 };
 
-const IntDotKernels& IntDotOf(const Kernels& kernels) {
-  const IntDotIsa isa = kernels.isa == Isa::kPortable ? IntDotIsa::kPortable : IntDotIsa::kAvx2;
-  return kernels.isa == Isa::kAvx512 ? BestIntDotKernels() : *IntDotKernelsFor(isa);
-}
-
-IntDotOrder PanelOrder(GgmlOrder order) {
-  return order == GgmlOrder::kDot     ? IntDotOrder::kDot
-         : order == GgmlOrder::kBatch ? IntDotOrder::kBatch
-                                      : IntDotOrder::kRepack;
-}
-
-// The rows in `rows` with one kernel; the first `fours` of them are in groups of four.
-void PanelProduct(const GgmlProductArgs& args, const IntDotKernels& kernels,
-                  const IntDotKernel& kernel, std::span<const size_t> rows, size_t fours,
-                  Workers& workers) {
-  const size_t bytes = kernel.format.RowBytes(args.k);
-  AlignedArray<uint8_t> quantised(rows.size() * bytes);
-  std::vector<const uint8_t*> x;
-  std::vector<float*> y;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    x.push_back(quantised.data() + i * bytes);
-    y.push_back(args.y[rows[i]]);
-  }
-  workers.For(rows.size(), 8, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i)
-      kernels.quantise(kernel.format, args.x[rows[i]], args.k, quantised.data() + i * bytes);
-  });
-  const size_t panels = (args.outputs + kLanes - 1) / kLanes;
-  const size_t grain = std::max<size_t>(1, panels / (8 * static_cast<size_t>(workers.threads())));
-  workers.For(panels, grain, [&](size_t first, size_t last) {
-    kernel.matmul({args.panels->data.data(), args.k, args.outputs, first, last, x.data(), x.size(),
-                   fours, y.data()});
-  });
-}
-
-// Computes the rows that the integer kernels take and gives the others back.
-std::vector<size_t> FastRows(const GgmlProductArgs& args, const Machine& machine) {
-  std::vector<size_t> left;
-  if (args.panels == nullptr || args.panels->data.size() == 0) {
-    for (size_t r = 0; r < args.x.size(); ++r) left.push_back(r);
-    return left;
-  }
-  const IntDotKernels& kernels = IntDotOf(*machine.kernels);
-  for (const IntDotOrder order : {IntDotOrder::kDot, IntDotOrder::kBatch, IntDotOrder::kRepack}) {
-    std::vector<size_t> rows, alone;
-    for (size_t r = 0; r < args.x.size(); ++r)
-      if (PanelOrder(args.orders[r]) == order)
-        (args.orders[r] == GgmlOrder::kGemv ? alone : rows).push_back(r);
-    const size_t fours = rows.size();
-    rows.insert(rows.end(), alone.begin(), alone.end());
-    if (rows.empty()) continue;
-    const IntDotKernel kernel = kernels.find(static_cast<PackedType>(args.type), order);
-    if (kernel.matmul == nullptr) {
-      left.insert(left.end(), rows.begin(), rows.end());
-    } else {
-      PanelProduct(args, kernels, kernel, rows, fours, *machine.workers);
-    }
-  }
-  return left;
-}
-
 }  // namespace
 
 void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
@@ -235,38 +172,17 @@ void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
   });
 }
 
-GgmlPanels PackGgmlPanels(GgmlType type, const std::byte* weights, size_t row_bytes, size_t k,
-                          size_t outputs, Workers& workers) {
-  GgmlPanels panels;
-  const PackedLayout* layout = FindPackedLayout(static_cast<uint32_t>(type));
-  if (layout == nullptr || GgmlBlock(type) == 1) return panels;
-  const size_t count = (outputs + kLanes - 1) / kLanes;
-  panels.stride = layout->PanelBytes(k);
-  panels.data = AlignedArray<uint8_t>(count * panels.stride);
-  workers.For(count, 1, [&](size_t first, size_t last) {
-    for (size_t p = first; p < last; ++p) {
-      const uint8_t* rows[kLanes] = {};
-      for (size_t r = 0; r < kLanes && p * kLanes + r < outputs; ++r)
-        rows[r] = reinterpret_cast<const uint8_t*>(weights + (p * kLanes + r) * row_bytes);
-      PackPanel(layout->type, rows, k, panels.data.data() + p * panels.stride);
-    }
-  });
-  return panels;
-}
-
 void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
-  const std::vector<size_t> rows = FastRows(args, machine);
-  if (rows.empty()) return;
-  const size_t n = rows.size();
+  const size_t n = args.x.size();
   Quantised quantised(GgmlActivationOf(args.type), GgmlBlock(args.type), n, args.k);
   machine.workers->For(n, 8, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) quantised.Fill(*machine.kernels, args.x[rows[i]], i);
+    for (size_t r = first; r < last; ++r) quantised.Fill(*machine.kernels, args.x[r], r);
   });
   std::map<GgmlOrder, OrderGroup> groups;
-  for (size_t i = 0; i < n; ++i) {
-    OrderGroup& group = groups[args.orders[rows[i]]];
-    group.x.push_back(quantised.row(i));
-    group.y.push_back(args.y[rows[i]]);
+  for (size_t r = 0; r < n; ++r) {
+    OrderGroup& group = groups[args.orders[r]];
+    group.x.push_back(quantised.row(r));
+    group.y.push_back(args.y[r]);
   }
   machine.workers->For(args.outputs, 16, [&](size_t first, size_t last) {
     WeightBuffer weight(args.type, args.k);
@@ -277,7 +193,7 @@ void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
       for (const auto& [order, group] : groups) {
         machine.kernels->ggml.dots({args.type, order, args.k, weight.row(), group.x.data(),
                                     group.x.size(), results.data()});
-        for (size_t i = 0; i < group.y.size(); ++i) group.y[i][o] = results[i];
+        for (size_t r = 0; r < group.y.size(); ++r) group.y[r][o] = results[r];
       }
     }
   });

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "kernels/ggml.h"
-#include "kernels/panels.h"
 #include "ops/attention.h"
 #include "ops/evaluate_rows.h"
 #include "ops/recurrence.h"
@@ -64,21 +63,11 @@ class GgmlRopeTable {
 void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
                       const Machine& machine);
 
-// The weight of a product packed for the integer kernels (kernels/packed.h); empty where the type
-// has none.
-struct GgmlPanels {
-  AlignedArray<uint8_t> data;
-  size_t stride = 0;
-};
-GgmlPanels PackGgmlPanels(GgmlType type, const std::byte* weights, size_t row_bytes, size_t k,
-                          size_t outputs, Workers& workers);
-
-// y[r][o] = w[o] . x[r], weights in rows as a file stores them, and packed. The fast kernels and
-// those that read rows give the same bits.
+// y[r][o] = w[o] . x[r], weights in rows as a file stores them: the way for types, and for weights
+// left in the file, that ops/integer_product.h does not take. Both give the same bits.
 struct GgmlProductArgs {
   GgmlType type;
   const std::byte* weights;
-  const GgmlPanels* panels;
   size_t row_bytes, k, outputs;
   std::span<const float* const> x;
   std::span<const GgmlOrder> orders;  // of each row

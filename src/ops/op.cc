@@ -5,7 +5,7 @@
 namespace vernier {
 namespace {
 
-constexpr OpInfo kOps[] = {
+constexpr OpInfo kOps[kOpKinds] = {
     {OpKind::kEmbed, "embed", "the token's row of the embedding matrix", 0, true, 0},
     {OpKind::kNormalise, "rms_norm", "x / sqrt(mean(x^2) + eps)", 1, false, 0},
     {OpKind::kMultiply, "mul", "x * weight, element by element", 1, true, 0},

@@ -27,6 +27,7 @@ enum class OpKind : uint8_t {
   kSoftplus,   // ln(1 + exp(x))
   kScan,       // selective state space: the state of all tokens so far, read
 };
+inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kScan) + 1;  // kScan: the last
 
 struct OpInfo {
   OpKind kind;

@@ -20,7 +20,9 @@ SiteSums SumsOf(const StudyData& data, size_t lane, size_t site) {
 }
 double Mean(const SiteSums& s) { return s.sum / s.count; }
 double Rms(const SiteSums& s) { return std::sqrt(s.squares / s.count); }
-double RelativeError(const SiteSums& s) { return s.reference > 0 ? std::sqrt(s.error / s.reference) : 0; }
+double RelativeError(const SiteSums& s) {
+  return s.reference > 0 ? std::sqrt(s.error / s.reference) : 0;
+}
 double TruthError(const SiteSums& s) {
   return s.truth_reference > 0 ? std::sqrt(s.truth_error / s.truth_reference) : 0;
 }

@@ -371,10 +371,28 @@ class Judge {
           models->insert(m);
     for (const Expression& part : e.parts) CollectModels(part, models);
   }
+  // Whether an expression speaks of prompts alone.
+  static bool OfPrompts(const Expression& e) {
+    if (e.kind == Kind::kCall && e.text.starts_with("first_")) return true;
+    const bool measure =
+        e.kind == Kind::kCall && e.text != "abs" && e.text != "max" && e.text != "min";
+    const auto allowed = [](const Expression& part) {
+      return part.kind == Kind::kNumber || OfPrompts(part);
+    };
+    return !measure && std::any_of(e.parts.begin(), e.parts.end(), OfPrompts) &&
+           std::all_of(e.parts.begin(), e.parts.end(), allowed);
+  }
   std::string Describe(const Expression& of, const Estimate& e, double alpha) const {
     std::set<size_t> models;
     CollectModels(of, &models);
     if (models.empty()) models.insert(0);
+    const std::string figures = fmt::format("{:.6g} [{:.6g}, {:.6g}] at {:.4g} %", e.value,
+                                            e.interval.low, e.interval.high, 100 * (1 - alpha));
+    size_t prompts = 0;
+    for (const size_t m : models) prompts += models_[m].data->first_prompts.size();
+    if (prompts > 0 && OfPrompts(of)) {
+      return fmt::format("{}, n = {} prompts", figures, prompts);
+    }
     std::map<size_t, std::pair<double, size_t>> counted;  // by first group: tokens and chunks
     for (const size_t m : models) {
       double tokens = 0;
@@ -387,8 +405,7 @@ class Judge {
       tokens += count.first;
       chunks += count.second;
     }
-    return fmt::format("{:.6g} [{:.6g}, {:.6g}] at {:.4g} %, n = {} tokens in {} chunks", e.value,
-                       e.interval.low, e.interval.high, 100 * (1 - alpha), tokens, chunks);
+    return fmt::format("{}, n = {} tokens in {} chunks", figures, tokens, chunks);
   }
 
   void Compare(const Expression& e, JudgedClaim* claim) const {

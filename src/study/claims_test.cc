@@ -75,12 +75,28 @@ TEST(ClaimParser, Precedence) {
 }
 
 TEST(ClaimParser, Accepted) {
-  for (const char* text :
-       {"ppl('a') - ppl('baseline') < 0.001 * ppl('baseline')", "truth('a', 't') < 1",
-        "noise() < 1", "noise('u') < 1", "overhead('b') < 0.1",
-        "rms_delta_p('a') + delta_p('a') >= mae('b')", "same_top('a') > 0.9", "nll('a') > nll('b')",
-        "vacuous('a')", "increasing(kld, layer)", "decreasing(ppl, layer, 'ffn_norm bf16')",
-        "monotone(error('a', 'l_out'), layer)"})
+  for (const char* text : {"ppl('a') - ppl('baseline') < 0.001 * ppl('baseline')",
+                           "truth('a', 't') < 1",
+                           "noise() < 1",
+                           "noise('u') < 1",
+                           "overhead('b') < 0.1",
+                           "rms_delta_p('a') + delta_p('a') >= mae('b')",
+                           "same_top('a') > 0.9",
+                           "nll('a') > nll('b')",
+                           "vacuous('a')",
+                           "increasing(kld, layer)",
+                           "decreasing(ppl, layer, 'ffn_norm bf16')",
+                           "monotone(error('a', 'l_out'), layer)",
+                           "abs(rms('a', 'l_out[-1]') - 1) < 0.1",
+                           "max(growth('a', 'l_out'), growth('a', 'l_out[1]'), 2) < min(3, 4)",
+                           "drift('a', 'l_out') > mean('a', 'l_out[0]')",
+                           "truth_error('a', 'l_out[1]') < 1",
+                           "largest(kld, layer, '0,-1')",
+                           "largest(kld, layer, 'ffn_norm bf16', '0:2')",
+                           "largest(truth_error('a', 'l_out'), layer, '0')",
+                           "anomalous(kld, layer)",
+                           "anomalous(kld, layer, 'ffn_norm bf16', -1)",
+                           "anomalous(growth('a', 'l_out'), layer, 2)"})
     EXPECT_TRUE(ParseClaim(text, Specs())) << text;
 }
 
@@ -118,6 +134,22 @@ TEST(ClaimParser, Mistakes) {
   refused("increasing('kld', layer)", "first argument");
   refused("increasing(identical, layer)", "first argument");
   refused("increasing(error, layer)", "first argument");
+  refused("rms('a') > 1", "a variant and a site");
+  refused("abs('a') > 1", "stands where a number is expected");
+  refused("abs(1, 2) > 1", "arguments");
+  refused("max(1) > 1", "arguments");
+  refused("first_token('a') > 0", "'first_token' needs first_token in the study");
+  refused("contributed('a', 'l_out[1]') > 0", "needs by_layer = true in variant 'a'");
+  refused("largest(kld, layer)", "arguments");
+  refused("largest(kld, layer, 'x')", "such as '0,-1'");
+  refused("largest(kld, layer, 3)", "such as '0,-1'");
+  refused("largest(kld, layer, 'nosweep', '0')", "no sweep over layers is 'nosweep'");
+  refused("largest(error('a', 'l_out'), layer, 'ffn_norm bf16', '0')", "takes no sweep");
+  refused("anomalous(kld, layer, 'nosweep')", "no sweep over layers is 'nosweep'");
+  refused("anomalous(kld, layer, 'ffn_norm bf16', 'ffn_norm bf16')", "takes one sweep");
+  refused("anomalous(error('c', 'l_out'), layer)", "no variant is named 'c'");
+  refused("anomalous(overhead, layer)", "first argument");
+  refused("largest(kld, layer, '0') > 1", "is no number");
   refused("increasing(kld, layer, 'ffn_norm bf17')", "did you mean 'ffn_norm bf16'?");
   refused("1e999 < 2", "a number");
   refused("nan < 2", "");
@@ -165,6 +197,7 @@ TEST(ClaimParser, CollectsNeeds) {
 class JudgeTest : public testing::Test {
  protected:
   JudgeTest() : spec_(Spec()) {
+    graph_.layers = 3;
     for (int layer = 0; layer < 3; ++layer) graph_.sites.push_back({"l_out", layer, 0, {}});
     data_.sites = {0, 1, 2};
     Lane(LaneKind::kBaseline, "baseline", -1);
@@ -322,6 +355,114 @@ TEST_F(JudgeTest, SeriesOfASitesError) {
   Expect("decreasing(error('a', 'l_out'), layer)", Verdict::kRefuted);
   Expect("error('a', 'l_out[2]') > error('a', 'l_out[0]')", Verdict::kSupported);
   Expect("error('a', 'l_out[2]') < 0.1", Verdict::kRefuted);  // sqrt(3 / 100)
+}
+
+TEST_F(JudgeTest, LargestLayers) {
+  for (int layer = 0; layer < 3; ++layer)
+    Set(fmt::format("layer {}", layer), layer == 1 ? 1 : 2 + layer, 0.1);
+  Expect("largest(kld, layer, '0,-1')", Verdict::kSupported);
+  Expect("largest(kld, layer, '-1')", Verdict::kSupported);
+  Expect("largest(kld, layer, '1:')", Verdict::kRefuted);
+  Expect("largest(kld, layer, '0:')", Verdict::kUndecided);  // nothing else
+  Expect("largest(kld, layer, '7')", Verdict::kUndecided);
+  Set("layer 1", 2, 0.1);
+  Expect("largest(kld, layer, '0,-1')", Verdict::kUndecided);
+}
+
+// Values of a site by layer, with moments that vary from chunk to chunk.
+TEST_F(JudgeTest, ValuesOfSites) {
+  for (size_t lane = 0; lane < data_.lanes.size(); ++lane)
+    for (size_t c = 0; c < data_.chunks.size(); ++c)
+      for (size_t s = 0; s < 3; ++s) {
+        SiteSums& sums = data_.scores[lane][c].sites[s];
+        const double rms = static_cast<double>(s + 1) * (lane == 1 ? 1.01 : 1);
+        sums.count = 10 + static_cast<double>(c % 2);
+        sums.squares = sums.count * rms * rms;
+        sums.sum = sums.count * (lane == 1 ? 0.2 : 0.1);
+        sums.truth_error = 4;
+        sums.truth_reference = 400;
+      }
+  Expect("abs(rms('a', 'l_out[-1]') - 3.03) < 1e-9", Verdict::kSupported);
+  Expect("abs(mean('a', 'l_out[0]') - 0.2) < 1e-9", Verdict::kSupported);
+  Expect("abs(growth('a', 'l_out[1]') - 2) < 1e-9", Verdict::kSupported);
+  Expect("abs(growth('a', 'l_out') - 3) < 1e-9", Verdict::kSupported);
+  Expect("growth('a', 'l_out[0]') > 0", Verdict::kUndecided);  // nothing before it was measured
+  Expect("abs(drift('a', 'l_out[1]') - 0.05) < 1e-9", Verdict::kSupported);
+  Expect("abs(drift('baseline', 'l_out')) <= 0", Verdict::kSupported);
+  // Root of the mean square of 0.1, 0.05 and 0.1 / 3.
+  Expect("abs(drift('a', 'l_out') - 0.06735753) < 1e-7", Verdict::kSupported);
+  Expect("abs(truth_error('b', 'l_out[0]') - 0.1) < 1e-9", Verdict::kSupported);
+  Expect("max(rms('a', 'l_out[0]'), rms('b', 'l_out[2]'), 1) >= 3", Verdict::kSupported);
+  Expect("min(rms('a', 'l_out[0]'), rms('b', 'l_out[2]')) > 2", Verdict::kRefuted);
+  Expect("increasing(rms('a', 'l_out'), layer)", Verdict::kSupported);
+  Expect("increasing(growth('a', 'l_out'), layer)", Verdict::kRefuted);  // 2, then 1.5
+}
+
+// Eight layers about a line over depth, with a little noise from chunk to chunk.
+class AnomalyTest : public JudgeTest {
+ protected:
+  AnomalyTest() {
+    graph_.sites.clear();
+    data_.sites.clear();
+    for (int layer = 0; layer < 8; ++layer) {
+      graph_.sites.push_back({"l_out", layer, 0, {}});
+      data_.sites.push_back(layer);
+    }
+    graph_.layers = 8;
+    for (auto& lane : data_.scores)
+      for (ChunkScore& score : lane) score.sites.assign(8, {});
+  }
+  // Squared errors: exp(2 (0.1 layer + scatter)), that of layer 5 times `factor`.
+  void SetErrors(double factor) {
+    for (size_t c = 0; c < data_.chunks.size(); ++c)
+      for (size_t s = 0; s < 8; ++s) {
+        const double scatter = 0.02 * std::sin(3.0 * static_cast<double>(s + 1)) +
+                               0.001 * std::sin(static_cast<double>(7 * c + 5 * s));
+        SiteSums& sums = data_.scores[1][c].sites[s];
+        sums.reference = 100;
+        sums.error = std::exp(2 * (0.1 * static_cast<double>(s) + scatter)) * (s == 5 ? factor : 1);
+      }
+  }
+};
+
+TEST_F(AnomalyTest, OneLayerApart) {
+  SetErrors(4);  // twice the error
+  Expect("anomalous(error('a', 'l_out'), layer)", Verdict::kSupported);
+  Expect("anomalous(error('a', 'l_out'), layer, 5)", Verdict::kSupported);
+  Expect("anomalous(error('a', 'l_out'), layer, -3)", Verdict::kSupported);
+  Expect("anomalous(error('a', 'l_out'), layer, 2)", Verdict::kRefuted);
+  Expect("anomalous(error('a', 'l_out'), layer, 9)", Verdict::kUndecided);
+  EXPECT_NE(Judge("anomalous(error('a', 'l_out'), layer)").detail.find("|t| of layer 5 = "),
+            std::string::npos);
+  SetErrors(1.02);
+  Expect("anomalous(error('a', 'l_out'), layer)", Verdict::kRefuted);
+  Expect("anomalous(error('a', 'l_out'), layer, 5)", Verdict::kRefuted);
+}
+
+TEST_F(JudgeTest, FewLayersHaveNoOutlier) {
+  for (int layer = 0; layer < 3; ++layer) Set(fmt::format("layer {}", layer), 1 + 100 * layer, 0.1);
+  Expect("anomalous(kld, layer)", Verdict::kUndecided);
+}
+
+TEST_F(JudgeTest, FirstTokens) {
+  spec_.first_token = StudyPrompts{};
+  data_.first_prompts.resize(40);
+  data_.first_tokens.assign(data_.lanes.size(), std::vector<FirstToken>(40));
+  for (size_t p = 0; p < 40; p += 2) data_.first_tokens[1][p].rank = 5;
+  const std::vector<StudySpec> specs = {spec_};
+  const auto judge = [&](const std::string& text) {
+    const auto parsed = ParseClaim(text, specs);
+    EXPECT_TRUE(parsed) << text;
+    const StudiedModel model{&spec_, &data_, &graph_};
+    return JudgeClaims({{"says", text, false}}, {*parsed}, {&model, 1})[0];
+  };
+  EXPECT_EQ(judge("first_token('a') < 0.8").verdict, Verdict::kSupported);
+  EXPECT_EQ(judge("first_token('b') >= 1").verdict, Verdict::kSupported);
+  EXPECT_EQ(judge("first_token('a') < 0.5").verdict, Verdict::kUndecided);
+  EXPECT_EQ(judge("first_rank('a') > 1").verdict, Verdict::kSupported);
+  const std::string detail = judge("first_rank('a') > 2.4").detail;
+  EXPECT_NE(detail.find("left - right = 0.1 ["), std::string::npos) << detail;
+  EXPECT_NE(detail.find("n = 40 prompts"), std::string::npos) << detail;
 }
 
 TEST_F(JudgeTest, Predicates) {

@@ -91,13 +91,16 @@ class Fitter {
     std::vector<std::map<std::string, SiteSums>> sums(plans.size());
     for (const Chunk& chunk : data_.fit_chunks) {
       std::vector<Stream> streams;
-      for (const Plan* plan : plans) streams.push_back({plan, chunk.tokens, nullptr, {}});
-      const Tap tap{[&](const Site& site) {
-                      return site.layer == layer && site.inner == InnerSite::kNone &&
-                             std::find(names.begin(), names.end(), site.name) != names.end();
-                    },
-                    [&](const SiteTensor& t) { AddValues(t, &sums[t.stream][t.site->name]); }};
-      Evaluate(model_, streams, nullptr, &tap);
+      // The last layer is evaluated for tokens whose logits are wanted.
+      for (const Plan* plan : plans) streams.push_back({plan, chunk.tokens, nullptr, chunk.scored});
+      const Tap tap{
+          [&](const Site& site) {
+            return site.layer == layer && site.inner == InnerSite::kNone &&
+                   std::find(names.begin(), names.end(), site.name) != names.end();
+          },
+          [&](const SiteTensor& t) { AddValues(chunk, t, &sums[t.stream][t.site->name]); }};
+      Evaluate(
+          model_, streams, [](std::span<const LogitsRow>) {}, &tap);
     }
     for (size_t i = 0; i < fits.size(); ++i) {
       const std::string& site = fits[i]->correction->site;
@@ -112,8 +115,9 @@ class Fitter {
     return {};
   }
 
-  static void AddValues(const SiteTensor& t, SiteSums* sums) {
+  static void AddValues(const Chunk& chunk, const SiteTensor& t, SiteSums* sums) {
     for (size_t r = 0; r < t.rows.size(); ++r) {
+      if (!chunk.IsScored(t.tokens[r])) continue;
       sums->count += static_cast<double>(t.widths[r]);
       for (size_t i = 0; i < t.widths[r]; ++i) {
         const double x = t.type == Arithmetic::kF32

@@ -1,8 +1,11 @@
 // Studies run, interrupted and run again.
 #include "study/run.h"
 
+#include <cmath>
 #include <cstring>
 
+#include "engine/generate.h"
+#include "study/corrections.h"
 #include "study/study_testing.h"
 
 namespace vernier {
@@ -227,6 +230,198 @@ TEST_F(RunTest, ClaimsOfSitesThatAreNot) {
   ExpectError(Run("never", options), "site 'l_out'");
   options.error_labels = {"l_out[5]"};
   EXPECT_TRUE(Run("out", options));
+}
+
+constexpr const char* kLayers = R"(name = "layers"
+model = "MODEL"
+texts = ["a.txt", "b.txt"]
+context = 32
+chunks = 2
+fit_chunks = 2
+truth = true
+observe = ["ffn_swiglu"]
+first_token = { prompts = "p.jsonl" }
+[[variant]]
+name = "q4"
+rules = ["types=q4_0"]
+by_layer = true
+[[variant]]
+name = "rms"
+rules = ["types=q4_0"]
+correct = { site = "l_out", by = "scale" }
+[[variant]]
+name = "mean"
+rules = ["types=q4_0"]
+correct = { site = "ffn_swiglu", by = "shift" }
+[[variant]]
+name = "both"
+rules = ["types=q4_0"]
+correct = { site = "l_out", by = "both" }
+[[variant]]
+name = "the same"
+rules = ["ffn_norm.weight=bf16"]
+correct = { site = "l_out", by = "both" }
+)";
+
+TEST_F(RunTest, LayersAlone) {
+  SetStudy(kLayers);
+  const auto data = Run("out");
+  ASSERT_TRUE(data) << data.error().message;
+  size_t alone = 0;
+  for (size_t l = 0; l < data->lanes.size(); ++l) {
+    const StudyLane& lane = data->lanes[l];
+    if (lane.alone.whole < 0) continue;
+    ++alone;
+    EXPECT_EQ(data->lanes[static_cast<size_t>(lane.alone.whole)].name, "q4");
+    EXPECT_FALSE(IsVacuous(*data, l));
+    EXPECT_FALSE(SameOutput(*data, l, 1));
+    // What a rule says by itself.
+    const auto plan =
+        MakePlan(*model_, ParseRecipe({fmt::format("types[{}]=q4_0", lane.alone.layer)}).value());
+    EXPECT_EQ(plan->identity, lane.plan.identity);
+    for (size_t s = 0; s < data->sites.size(); ++s) {
+      const Site& site = model_->graph().sites[static_cast<size_t>(data->sites[s])];
+      const SiteSums& sums = data->scores[l][0].sites[s];
+      EXPECT_EQ(sums.error == 0, site.layer < lane.alone.layer) << site.Label();
+      EXPECT_EQ(sums.inherited > 0, site.layer == lane.alone.layer) << site.Label();
+    }
+  }
+  EXPECT_EQ(alone, 6u);
+}
+
+// A site of a lane over all fitting chunks.
+SiteSums Moments(Model& model, const StudyData& data, size_t lane, const std::string& label) {
+  SiteSums sums;
+  for (const Chunk& chunk : data.fit_chunks) {
+    const Stream stream{&data.lanes[lane].plan, chunk.tokens, nullptr, chunk.scored};
+    const Tap tap{[&](const Site& site) { return site.Label() == label; },
+                  [&](const SiteTensor& t) {
+                    for (size_t r = 0; r < t.rows.size(); ++r)
+                      for (size_t i = 0; chunk.IsScored(t.tokens[r]) && i < t.widths[r]; ++i) {
+                        const double x = double{static_cast<const float*>(t.rows[r])[i]};
+                        sums.count += 1;
+                        sums.sum += x;
+                        sums.squares += x * x;
+                      }
+                  }};
+    Evaluate(
+        model, {&stream, 1}, [](std::span<const LogitsRow>) {}, &tap);
+  }
+  EXPECT_GT(sums.count, 0);
+  return sums;
+}
+
+// In force, every layer's site has the baseline's moments, up to float32's rounding (2^-24 an
+// element, of values that are some units of the rms).
+TEST_F(RunTest, CorrectionsDoWhatTheySay) {
+  SetStudy(kLayers);
+  const auto data = Run("out");
+  ASSERT_TRUE(data) << data.error().message;
+  EXPECT_EQ(data->chunks.size(), 4u);
+  ASSERT_EQ(data->fit_chunks.size(), 4u);
+  for (const Chunk& fitted : data->fit_chunks)
+    for (const Chunk& scored : data->chunks) EXPECT_NE(fitted.tokens, scored.tokens);
+  const auto lane = [&](const std::string& name) {
+    size_t l = 0;
+    while (data->lanes[l].name != name) ++l;
+    return l;
+  };
+  for (int layer = 0; layer < model_->graph().layers; ++layer) {
+    SCOPED_TRACE(layer);
+    const std::string out = fmt::format("l_out[{}]", layer),
+                      swiglu = fmt::format("ffn_swiglu[{}]", layer);
+    const SiteSums base = Moments(*model_, *data, 0, out),
+                   base_swiglu = Moments(*model_, *data, 0, swiglu);
+    const SiteSums plain = Moments(*model_, *data, lane("q4"), out);
+    const SiteSums rms = Moments(*model_, *data, lane("rms"), out),
+                   both = Moments(*model_, *data, lane("both"), out),
+                   mean = Moments(*model_, *data, lane("mean"), swiglu);
+    EXPECT_GT(std::abs(plain.squares / base.squares - 1), 1e-5);
+    EXPECT_NEAR(rms.squares / base.squares, 1, 1e-6);
+    EXPECT_NEAR(both.squares / base.squares, 1, 1e-6);
+    EXPECT_NEAR(both.sum, base.sum, 1e-6 * std::sqrt(base.squares * base.count));
+    EXPECT_NEAR(mean.sum, base_swiglu.sum,
+                1e-6 * std::sqrt(base_swiglu.squares * base_swiglu.count));
+  }
+  EXPECT_EQ(data->lanes[lane("rms")].plan.rules.size(), 7u) << "a rule of its own, six fitted";
+  EXPECT_EQ(data->lanes[lane("the same")].plan.rules.size(), 1u) << "nothing to correct";
+  EXPECT_TRUE(SameOutput(*data, 0, lane("the same")));
+  const auto again = Run("out");
+  ASSERT_TRUE(again);
+  ExpectSame(*data, *again);
+  ExpectSame(Run("fresh").value(), *again);
+}
+
+TEST(Corrections, Rules) {
+  const auto rule = [](bool scale, bool shift, SiteMoments from, SiteMoments to) {
+    return CorrectionRule("l_out[2]", {"l_out", scale, shift}, from, to);
+  };
+  EXPECT_EQ(rule(true, false, {0, 2}, {0, 3}), "l_out[2]=f64,times=1.5");
+  EXPECT_EQ(rule(false, true, {0.25, 2}, {-0.25, 3}), "l_out[2]=f64,plus=-0.5");
+  EXPECT_EQ(rule(true, true, {3, 5}, {1, std::sqrt(5)}), "l_out[2]=f64,times=0.5,plus=-0.5");
+  EXPECT_EQ(rule(true, true, {0.5, 2}, {0.5, 2}), "");
+  EXPECT_EQ(rule(true, false, {0, 0}, {0, 1}), "") << "what is zero has no scale";
+}
+
+TEST_F(RunTest, FirstTokens) {
+  SetStudy(kLayers);
+  const auto data = Run("out");
+  ASSERT_TRUE(data) << data.error().message;
+  ASSERT_EQ(data->first_prompts.size(), 2u);
+  for (size_t l = 0; l < data->lanes.size(); ++l) {
+    if (data->lanes[l].alone.whole >= 0) {
+      EXPECT_TRUE(data->first_tokens[l].empty());
+      continue;
+    }
+    ASSERT_EQ(data->first_tokens[l].size(), 2u) << data->lanes[l].name;
+    for (size_t p = 0; p < 2; ++p) {
+      // What free-running generation says.
+      GenerateOptions options;
+      options.tokens = 1;
+      options.keep_logits = true;
+      const GenerateRequest request{&data->lanes[l].plan, data->first_prompts[p].ids};
+      const Generated generated = Generate(*model_, {&request, 1}, options)[0];
+      const FirstToken& t = data->first_tokens[l][p];
+      EXPECT_EQ(t.token, generated.steps[0].token);
+      EXPECT_EQ(t.logit, generated.steps[0].logit);
+      EXPECT_EQ(t.margin, generated.steps[0].margin);
+      const int32_t base = data->first_tokens[0][p].token;
+      size_t rank = 0;
+      for (size_t i = 0; i < generated.prompt_logits.size(); ++i)
+        rank += generated.prompt_logits[i] > generated.prompt_logits[static_cast<size_t>(base)];
+      EXPECT_EQ(t.rank, rank);
+      EXPECT_EQ(t.rank == 0, t.token == base);
+      EXPECT_EQ(t.kld == 0, l == 0 || data->lanes[l].name == "the same");
+    }
+  }
+  const auto again = Run("out");
+  for (size_t l = 0; l < data->lanes.size(); ++l)
+    for (size_t p = 0; p < data->first_tokens[l].size(); ++p) {
+      EXPECT_EQ(again->first_tokens[l][p].kld, data->first_tokens[l][p].kld);
+      EXPECT_EQ(again->first_tokens[l][p].rank, data->first_tokens[l][p].rank);
+    }
+}
+
+TEST_F(RunTest, ObservedAndCorrectedSitesThatAreNot) {
+  std::string study = kLayers;
+  study.replace(study.find("[\"ffn_swiglu\"]"), 14, "[\"ffn_swigl\"]");
+  SetStudy(study);
+  ExpectError(Run("never"), "'observe': no site is named 'ffn_swigl'; did you mean 'ffn_swiglu'?");
+  study = kLayers;
+  study.replace(study.find("site = \"l_out\""), 14, "site = \"embd\" ");
+  SetStudy(study);
+  ExpectError(Run("never"), "variant 'rms': 'correct': no layer has a site 'embd'");
+  study = kLayers;
+  study.replace(study.find("fit_chunks = 2"), 14, "fit_chunks = 9999");
+  SetStudy(study);
+  ExpectError(Run("never"), "9999 to fit corrections on");
+}
+
+TEST(Labels, FromTheEnd) {
+  EXPECT_EQ(AbsoluteLabel("l_out[-1]", 6), "l_out[5]");
+  EXPECT_EQ(AbsoluteLabel("l_out[-6]", 6), "l_out[0]");
+  for (const char* label : {"l_out[-7]", "l_out[3]", "embd", "l_out[-x]", "l_out[-", "l_out[-0]"})
+    EXPECT_EQ(AbsoluteLabel(label, 6), label);
 }
 
 }  // namespace

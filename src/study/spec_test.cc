@@ -16,9 +16,17 @@ noise = 2
 truth = true
 baseline = ["l_out=f32"]
 generate = { prompts = "p.jsonl", tokens = 5, limit = 2 }
+first_token = { prompts = "p.jsonl", limit = 3 }
+observe = ["l_out", "embd"]
+fit_chunks = 2
 [[variant]]
 name = "v"
 rules = ["ffn_norm=bf16", "embd=f16"]
+by_layer = true
+[[variant]]
+name = "w"
+rules = ["ffn_norm=bf16"]
+correct = { site = "l_out", by = "both" }
 [[sweep]]
 name = "{site}[{layer}] {format}"
 site = ["ffn_norm", "attn_norm"]
@@ -191,8 +199,8 @@ TEST_F(SpecTest, Mistakes) {
   ExpectError(Read(Replace(kWhole, "model = \"model\"", "")), "'model' is missing");
   ExpectError(Read(Replace(kWhole, "name = \"whole\"", "")), "'name' is missing");
   ExpectError(Read(Replace(kWhole, "rules = [\"ffn_norm=bf16\", \"embd=f16\"]", "")),
-              ":11: 'rules' is missing");
-  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":13: unknown key 'rulez'");
+              ":14: 'rules' is missing");
+  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":16: unknown key 'rulez'");
   ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]\n"), "no [[variant]]");
   ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = []\n"), "'texts'");
   ExpectError(Read(Replace(kWhole, "[[claim]]", "[claim]")), "study.toml");
@@ -204,7 +212,7 @@ TEST_F(SpecTest, Mistakes) {
 
 TEST_F(SpecTest, AClaimHasOneExpression) {
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "says = \"s\"\nrequire = \"1 > 0\"")),
-              ":19: a claim has either 'expect' or 'require'");
+              ":27: a claim has either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "expect = \"kld('v') > 0\"", "")),
               "either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "")), "'says' is missing");
@@ -213,15 +221,16 @@ TEST_F(SpecTest, AClaimHasOneExpression) {
 TEST_F(SpecTest, SweepsExpand) {
   StudySpec spec = Read(kWhole).value();
   ASSERT_TRUE(ExpandSweeps(&spec, 3));
-  ASSERT_EQ(spec.variants.size(), 1u + 2 * 3 * 2);
-  EXPECT_EQ(spec.variants[1].name, "ffn_norm[0] bf16");
-  EXPECT_EQ(spec.variants[2].name, "ffn_norm[0] f16");
-  EXPECT_EQ(spec.variants[3].name, "ffn_norm[1] bf16");
-  EXPECT_EQ(spec.variants[12].name, "attn_norm[2] f16");
-  EXPECT_EQ(spec.variants[12].rules, std::vector<std::string>{"attn_norm[2]=f16"});
-  EXPECT_EQ(spec.variants[12].layer, 2);
-  EXPECT_EQ(spec.variants[12].site, "attn_norm");
-  EXPECT_EQ(spec.variants[12].format, "f16");
+  ASSERT_EQ(spec.variants.size(), 2u + 2 * 3 * 2 + 3);
+  EXPECT_EQ(spec.variants[2].name, "ffn_norm[0] bf16");
+  EXPECT_EQ(spec.variants[3].name, "ffn_norm[0] f16");
+  EXPECT_EQ(spec.variants[4].name, "ffn_norm[1] bf16");
+  EXPECT_EQ(spec.variants[13].name, "attn_norm[2] f16");
+  EXPECT_EQ(spec.variants[13].rules, std::vector<std::string>{"attn_norm[2]=f16"});
+  EXPECT_EQ(spec.variants[13].layer, 2);
+  EXPECT_EQ(spec.variants[13].site, "attn_norm");
+  EXPECT_EQ(spec.variants[13].format, "f16");
+  EXPECT_EQ(spec.variants[14].name, "v, layer 0 alone");
   EXPECT_TRUE(spec.sweeps.empty());
 }
 
@@ -270,6 +279,51 @@ TEST_F(SpecTest, NamesAreUsedOnceAndNotReserved) {
       After("[[sweep]]\nname = \"same\"\nsite = \"ffn_norm\"\nformat = [\"bf16\", \"f16\"]\n");
   ASSERT_TRUE(spec);
   ExpectError(ExpandSweeps(&*spec, 2), "'same'");
+}
+
+TEST_F(SpecTest, LayersAlone) {
+  auto spec = After("[[variant]]\nname = \"w\"\nrules = [\"types=q4_0\"]\nby_layer = true\n");
+  ASSERT_TRUE(spec) << spec.error().message;
+  spec->prefix = "m: ";
+  ASSERT_TRUE(ExpandSweeps(&*spec, 3));
+  ASSERT_EQ(spec->variants.size(), 5u);
+  EXPECT_EQ(spec->variants[0].name, "m: w");
+  EXPECT_TRUE(spec->variants[0].of.empty());
+  for (int layer = 0; layer < 3; ++layer) {
+    const StudyVariant& alone = spec->variants[2 + static_cast<size_t>(layer)];
+    EXPECT_EQ(alone.name, fmt::format("m: w, layer {} alone", layer));
+    EXPECT_EQ(alone.of, "m: w");
+    EXPECT_EQ(alone.layer, layer);
+    EXPECT_FALSE(alone.by_layer);
+    EXPECT_EQ(alone.rules, std::vector<std::string>{"types=q4_0"});
+  }
+}
+
+TEST_F(SpecTest, CorrectionsAndFirstTokens) {
+  const auto spec = Read(kWhole);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->observe, (std::vector<std::string>{"l_out", "embd"}));
+  EXPECT_EQ(spec->fit_chunks, 2u);
+  EXPECT_EQ(spec->first_token->limit, 3u);
+  EXPECT_TRUE(spec->variants[0].by_layer);
+  ASSERT_TRUE(spec->variants[1].correct);
+  EXPECT_TRUE(spec->variants[1].correct->scale && spec->variants[1].correct->shift);
+  EXPECT_EQ(spec->variants[1].correct->site, "l_out");
+  const std::string with = "[[variant]]\nname = \"w\"\nrules = []\n",
+                    correct = with + "correct = { site = \"l_out\", by = \"scale\" }\n";
+  ExpectError(After(correct), "expected fit_chunks");
+  ExpectError(With("fit_chunks = 2"), "'fit_chunks': expected a variant with 'correct'");
+  ExpectError(With("fit_chunks = 2\n" + correct), "expected a number of chunks");
+  EXPECT_TRUE(With("chunks = 2\nfit_chunks = 2\n" + correct));
+  ExpectError(After(with + "correct = { site = \"l_out\", by = \"sale\" }\n"),
+              "expected scale, shift or both");
+  ExpectError(After(with + "correct = { site = \"l_out\" }\n"), "'by' is missing");
+  ExpectError(After(with + "correct = \"l_out\"\n"), "a table with site and by");
+  ExpectError(After(correct + "by_layer = true\n"), "not together with by_layer");
+  ExpectError(After(with + "by_layer = 1\n"), "'by_layer': expected true or false");
+  ExpectError(With("first_token = 3"), "a table with prompts");
+  ExpectError(With("first_token = { prompts = \"none\" }"), "'none' is not there");
+  ExpectError(With("first_token = { prompts = \"p.jsonl\", tokens = 3 }"), "unknown key 'tokens'");
 }
 
 // Reading gives a study or an error that names the file; nothing else.

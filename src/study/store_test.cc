@@ -28,7 +28,7 @@ ChunkScore Example(double start) {
   }
   score.fingerprint = HashText(std::to_string(start));
   score.effects = {TreatmentCounts{4, 3, 2, 1}};
-  score.sites = {{1.5, 2.5}, {3.5, 4.5}};
+  score.sites = {{1.5, 2.5}, {3.5, 4.5, 5.5, 6.5, 7.5, -8.5, 9.5, 10.5}};
   return score;
 }
 
@@ -53,6 +53,12 @@ void ExpectSame(const ChunkScore& a, const ChunkScore& b) {
   ASSERT_EQ(a.sites.size(), b.sites.size());
   EXPECT_EQ(a.sites[1].error, b.sites[1].error);
   EXPECT_EQ(a.sites[1].reference, b.sites[1].reference);
+  EXPECT_EQ(a.sites[1].truth_error, b.sites[1].truth_error);
+  EXPECT_EQ(a.sites[1].truth_reference, b.sites[1].truth_reference);
+  EXPECT_EQ(a.sites[1].count, b.sites[1].count);
+  EXPECT_EQ(a.sites[1].sum, b.sites[1].sum);
+  EXPECT_EQ(a.sites[1].squares, b.sites[1].squares);
+  EXPECT_EQ(a.sites[1].inherited, b.sites[1].inherited);
 }
 
 class StoreTest : public testing::Test {

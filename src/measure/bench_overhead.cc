@@ -1,0 +1,88 @@
+#include "measure/bench_overhead.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/evaluate.h"
+#include "measure/site_statistics.h"
+
+namespace vernier {
+namespace {
+
+class Runner {
+ public:
+  Runner(Model& model, size_t tokens) : model_(model) {
+    uint64_t state = 1;
+    for (size_t i = 0; i < tokens; ++i) {
+      state = state * 6364136223846793005u + 1442695040888963407u;  // Knuth's MMIX generator
+      tokens_.push_back(static_cast<int32_t>((state >> 33) % model.graph().vocabulary));
+    }
+  }
+
+  // Seconds of one evaluation.
+  double Run(const Plan& plan, const Tap* tap, EvaluationCost* cost) {
+    const Stream stream{&plan, tokens_, nullptr, {static_cast<uint32_t>(tokens_.size() - 1)}};
+    const auto start = std::chrono::steady_clock::now();
+    *cost += Evaluate(model_, {&stream, 1}, nullptr, tap).cost;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+ private:
+  Model& model_;
+  std::vector<int32_t> tokens_;
+};
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+Overhead Summary(const std::vector<double>& ratios) {
+  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+  return {Median(ratios) - 1, *least - 1, *most - 1};
+}
+
+}  // namespace
+
+Result<OverheadBench> BenchOverhead(Model& model, const Plan& plain, const Plan& ruled,
+                                    const OverheadOptions& options, const ProgressSink& progress) {
+  OverheadBench bench;
+  const Tap tap{
+      [](const Site&) { return true; },
+      [&](const SiteTensor& site) {
+        bench.elements += MeasureSite({site.type, site.rows, site.widths}, &model.workers()).count;
+      }};
+  Runner runner(model, options.tokens);
+  EvaluationCost cost, ignored;
+  runner.Run(plain, nullptr, &ignored);  // reads the weights
+  std::vector<double> seconds, rule, statistics;
+  for (size_t pair = 0; pair < options.pairs; ++pair) {
+    // Each variant next to a plain run of its own, in turn before and after it.
+    for (const bool observe : {false, true}) {
+      const Plan& plan = observe ? plain : ruled;
+      double plain_time = 0, time = 0;
+      for (const bool first : {true, false}) {
+        if (first == (pair % 2 == 0)) {
+          plain_time = runner.Run(plain, nullptr, &cost);
+        } else {
+          time = runner.Run(plan, observe ? &tap : nullptr, &ignored);
+        }
+      }
+      seconds.push_back(plain_time);
+      (observe ? statistics : rule).push_back(time / plain_time);
+    }
+    if (progress && !progress({"measuring", static_cast<double>(pair + 1),
+                               static_cast<double>(options.pairs), "pairs"}))
+      return Fail("interrupted");
+  }
+  bench.seconds = Median(seconds);
+  bench.rule = Summary(rule);
+  bench.statistics = Summary(statistics);
+  bench.elements /= options.pairs;
+  for (size_t op = 0; op < kOpKinds; ++op)
+    bench.by_op[op] = cost.seconds[op] / static_cast<double>(seconds.size());
+  return bench;
+}
+
+}  // namespace vernier

@@ -126,10 +126,9 @@ TEST_P(GoldenGgml, PerplexityAndDivergence) {
   text << in.rdbuf();
   const auto ids = base->tokenizer().value()->Encode(text.str(), {}).value();
   const auto chunks = PerplexityChunks(ids, golden.at("context"), true, 0).value();
-  const Plan plain = PlanOf(*base, {"profile=ggml-repack"});
-  for (const char* type : {"Q8_0", "Q4_0", "Q4_K_M"}) {
+  const Plan plain = PlanOf(*base, {});  // 1e-5 from llama.cpp's of an F32 file, and faster
+  for (const char* type : {"Q8_0", "Q4_K_M"}) {
     SCOPED_TRACE(type);
-    if (!golden.at("types").contains(type)) continue;
     const nlohmann::json& right = golden.at("types").at(type);
     Quantise(Folder(), type, folder_ / "model.gguf");
     const auto model = OpenModel(folder_ / "model.gguf");

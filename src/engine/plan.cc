@@ -379,9 +379,12 @@ void Compiler::MakeIdentities() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
     NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
-    // Orders of summing are in the keys of rows.
     const char* name = node.ggml ? "ggml" : ArithmeticName(node.math);
     Hash128 id = Combine(HashText(name), static_cast<uint64_t>(i));
+    if (node.ggml) {  // from which the orders of summing of its rows follow
+      id = Combine(id, static_cast<uint64_t>(node.ggml->rows) * 2 + node.ggml->repack);
+      id = Combine(id, node.ggml->prompt);
+    }
     if (node.half_keys || node.half_values)
       id = Combine(id, static_cast<uint64_t>(node.half_keys) * 2 + node.half_values);
     uint64_t eps = 0;
@@ -398,10 +401,6 @@ void Compiler::MakeIdentities() {
       id = Combine(id, *inner ? (*inner)->identity : Hash128{});
     node.identity = id;
     whole = Combine(whole, id);
-    if (node.ggml) {
-      whole = Combine(whole, static_cast<uint64_t>(node.ggml->rows) * 2 + node.ggml->repack);
-      whole = Combine(whole, node.ggml->prompt);
-    }
     for (const auto* place : {&node.in, &node.out})
       whole = Combine(whole, *place ? (*place)->identity : Hash128{});
   }

@@ -180,7 +180,7 @@ constexpr bool GgmlBatchDiffers(GgmlType type, size_t rows, size_t k) {
   }
 }
 
-// Null where there is no such type.
+// Whether it is one of the types above.
 bool IsGgmlType(uint32_t gguf_number);
 
 // A row as files store it, at any address, of k columns (whole blocks).

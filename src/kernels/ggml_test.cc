@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/ggml_reference.h"
+#include "kernels/ggml_rows_reference.h"
 #include "kernels/kernels.h"
 
 namespace vernier {
@@ -85,6 +86,8 @@ struct Weight {
     for (int16_t& v : scales)
       v = static_cast<int16_t>(signs ? draw(-128, 127)
                                      : draw(type == GgmlType::kIQ4_XS ? -32 : 0, 63));
+    if (type == GgmlType::kTQ1_0 || type == GgmlType::kTQ2_0)
+      std::fill(scales.begin(), scales.end(), int16_t{1});
     for (int16_t& v : mins) v = static_cast<int16_t>(draw(0, 63));
     for (float& v : d) v = plain::RoundToHalf(static_cast<float>(draw(-1000, 1000)) * 1e-4f);
     for (float& v : m) v = plain::RoundToHalf(static_cast<float>(draw(-1000, 1000)) * 1e-4f);

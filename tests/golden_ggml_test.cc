@@ -51,7 +51,9 @@ class GoldenGgml : public ::testing::TestWithParam<const char*> {
 
 // Every logit of every prompt of every type is the number that llama.cpp printed.
 TEST_P(GoldenGgml, EveryLogitOfEveryType) {
-  for (const auto& [type, golden] : Golden("").at("types").items()) {
+  const nlohmann::json file = Golden("");
+  EXPECT_GE(file.at("types").size(), 8u);
+  for (const auto& [type, golden] : file.at("types").items()) {
     SCOPED_TRACE(type);
     const std::string path = folder_ / "model.gguf";
     Quantise(Folder(), type, path);

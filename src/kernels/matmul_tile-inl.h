@@ -69,7 +69,7 @@ VERNIER_INLINE void EndOfBlock(const Block<T>& a, size_t j0, Vec<T> (&t)[P][N]) 
 }
 
 template <class T, int P, int N>
-void TileBlock(const Block<T>& a, size_t j0) {
+void TileBlock(const Block<T>& a, size_t j0, const uint8_t* ahead, size_t step) {
   const T* w[P];
   for (int p = 0; p < P; ++p) w[p] = a.w[p];
   const T* const x = a.x + j0 * kArrangedStride;
@@ -81,6 +81,8 @@ void TileBlock(const Block<T>& a, size_t j0) {
     for (size_t i = 0; i < a.count; ++i) {
       // The next tile's rows, into the L2 cache (the first panels of a task find them in L3).
       __builtin_prefetch(x + static_cast<size_t>(N) * (kArrangedStride + i), 0, 2);
+      // A few bytes of the next weights at a time: many requests at once would hold up loads.
+      __builtin_prefetch(ahead + i * step, 0, 2);
       typename Vec<T>::Part weight[P][kPass];
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p)
@@ -106,17 +108,6 @@ void TileBlock(const Block<T>& a, size_t j0) {
   EndOfBlock<T, P, N>(a, j0, t);
 }
 
-// Asks for this tile's share of the next block's weights, and for the lines of Y it will write.
-template <class T, int P>
-void PrefetchForTile(const Block<T>& a, size_t tile, size_t tiles, size_t j0, size_t j1) {
-  const size_t from = a.next_bytes * tile / tiles, to = a.next_bytes * (tile + 1) / tiles;
-  for (size_t at = from; at < to; at += 64)
-    for (int p = 0; p < P; ++p) __builtin_prefetch(a.next[p] + at, 0, 2);
-  if (!a.last) return;
-  for (size_t j = j0; j < j1; ++j)
-    for (int p = 0; p < P; ++p) __builtin_prefetch(a.y[j] + a.output + p * kLanes, 1, 3);
-}
-
 // Rows in tiles of nearly equal numbers: a small last one would wait for its fma.
 template <class T, int P>
 void TilesOfBlock(const Block<T>& a, size_t rows) {
@@ -124,11 +115,17 @@ void TilesOfBlock(const Block<T>& a, size_t rows) {
   const size_t tiles = (rows + kRows - 1) / kRows;
   for (size_t t = 0; t < tiles; ++t) {
     const size_t from = rows * t / tiles, to = rows * (t + 1) / tiles;
-    PrefetchForTile<T, P>(a, t, tiles, from, to);
+    // Each tile asks for a share of the next block's weights: half of the tiles for each panel's.
+    const size_t p = P == 2 ? 2 * t / tiles : 0, share = P * a.next_bytes / tiles;
+    const uint8_t* const ahead = a.next[p] + (t - (p * tiles + 1) / 2) * share;
+    const size_t step = (share + a.count - 1) / a.count;
+    if (a.last)
+      for (size_t j = from; j < to; ++j)
+        for (int q = 0; q < P; ++q) __builtin_prefetch(a.y[j] + a.output + q * kLanes, 1, 3);
     switch (to - from) {
-#define VERNIER_CASE(N)                                    \
-  case N:                                                  \
-    if constexpr (N <= kRows) TileBlock<T, P, N>(a, from); \
+#define VERNIER_CASE(N)                                                 \
+  case N:                                                               \
+    if constexpr (N <= kRows) TileBlock<T, P, N>(a, from, ahead, step); \
     break;
       VERNIER_CASE(1)
       VERNIER_CASE(2)

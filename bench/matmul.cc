@@ -19,6 +19,7 @@
 
 #include "base/pages.h"
 #include "base/parallel.h"
+#include "kernels/arranged.h"
 #include "kernels/kernels.h"
 #include "kernels/packed.h"
 #include "kernels/panels.h"
@@ -147,13 +148,19 @@ void Measure(const PackedLayout& layout, const Options& o, Workers& workers, dou
       in.push_back(x.data() + j * o.k);
       out.push_back(y.data() + j * o.outputs);
     }
+    AlignedArray<float> arranged(n < 32 ? 0 : ArrangedSize(n, o.k));
     const size_t used = n < 16 ? copies : 1, step = n < 64 ? 8 : 16;
     const double t = Best(o.limit, [&] {
+      workers.For(n < 32 ? 0 : (o.k + kBlock - 1) / kBlock, 1, [&](size_t first, size_t last) {
+        for (size_t block = first; block < last; ++block)
+          ArrangeBlock(in.data(), n, o.k, block * kBlock, arranged.data());
+      });
       for (size_t copy = 0; copy < used; ++copy) {
         workers.For((panels + step - 1) / step, 1, [&](size_t first, size_t last) {
-          kernels.matmul_f32(
-              {layout.type, data.data() + (copy * panels + first * step) * panel_bytes, o.k,
-               o.outputs, first * step, std::min(panels, last * step), in.data(), n, out.data()});
+          kernels.matmul_f32({layout.type,
+                              data.data() + (copy * panels + first * step) * panel_bytes, o.k,
+                              o.outputs, first * step, std::min(panels, last * step), in.data(), n,
+                              out.data(), n < 32 ? nullptr : arranged.data()});
         });
       }
     });

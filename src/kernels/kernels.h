@@ -39,6 +39,9 @@ struct MatMulArgs {
   const T* const* x;  // n rows of k
   size_t n;
   T* const* y;  // n rows of `outputs`
+  // The same n rows as ArrangeBlock writes them (kernels/arranged.h), for several calls to share;
+  // null: the call copies them.
+  const T* arranged = nullptr;
 };
 
 // Interleaved panels, for weights that are not float32 numbers: panels[(p * k + i) * 16 + r]
@@ -51,6 +54,7 @@ struct WideMatMulArgs {
   const double* const* x;
   size_t n;
   double* const* y;
+  const double* arranged = nullptr;  // as of MatMulArgs
 };
 
 // Consecutive tokens of one sequence through a diagonal state space, the state h of each of `width`

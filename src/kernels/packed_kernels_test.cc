@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "kernels/arranged.h"
 #include "kernels/packed_reference.h"
 #include "kernels/panels.h"
 #include "kernels/reference.h"
@@ -91,11 +92,14 @@ void TestPacked(void (*matmul)(const MatMulArgs<T>&), const PackedLayout& layout
     std::vector<T> y(n * outputs + 16, T{-7});
     std::vector<T*> out;
     for (size_t j = 0; j < n; ++j) out.push_back(y.data() + j * outputs);
+    // Odd numbers of rows (and 300, more than a chunk) arranged before, even ones by the calls.
+    AlignedArray<T> arranged(ArrangedSize(n, k));
+    for (size_t k0 = 0; k0 < k; k0 += kBlock) ArrangeBlock(in.data(), n, k, k0, arranged.data());
     // Two calls, as two threads would make them; the parts differ with n.
     const size_t middle = panels * (n % 4) / 4;
     for (const auto& [first, last] : {std::pair<size_t, size_t>{0, middle}, {middle, panels}})
-      matmul(
-          {layout.type, w.matrix.Panel(first), k, outputs, first, last, in.data(), n, out.data()});
+      matmul({layout.type, w.matrix.Panel(first), k, outputs, first, last, in.data(), n, out.data(),
+              n % 2 == 1 || n == 300 ? arranged.data() : nullptr});
     for (size_t i = 0; i < n * outputs; ++i)
       ASSERT_TRUE(SameValue(y[i], expected[i]))
           << "type " << static_cast<int>(layout.type) << " " << outputs << "x" << k << " n " << n
@@ -125,8 +129,9 @@ TEST_P(PackedKernelsTest, EveryNumberOfRowsIsOneChainInBlocks) {
   TestPacked(kernels_->matmul_f32, layout(), 75, long_k, all, 61);  // five panels
   TestPacked(kernels_->matmul_f64, layout(), 75, long_k, {1, 2, 5, 13}, 13);
   TestPacked(kernels_->matmul_f32, layout(), 37, short_k, {1, 2, 3, 8, 9}, 9);
+  TestPacked(kernels_->matmul_f32, layout(), 490, long_k, {16, 23}, 23);  // in sets of 16 panels
   TestPacked(kernels_->matmul_f64, layout(), 5, short_k, {1, 9}, 9);
-  TestPacked(kernels_->matmul_f32, layout(), 20, unit == 1 ? 1 : unit, {1, 4, 300}, 300);
+  TestPacked(kernels_->matmul_f32, layout(), 20, unit == 1 ? 1 : unit, {1, 4, 290, 300}, 300);
 }
 
 INSTANTIATE_TEST_SUITE_P(

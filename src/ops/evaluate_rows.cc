@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/result.h"
+#include "kernels/arranged.h"
+#include "kernels/panels.h"
 
 namespace vernier {
 namespace {
@@ -31,6 +33,25 @@ void PackedPanels(const PackedMatrix& w, const Kernels& kernels, MatMulArgs<T> a
   }
 }
 
+// Rows of X in `parts` as the calls for each of them read them, where they are enough to be worth
+// it.
+template <class T>
+AlignedArray<T> Arrange(std::span<const T* const> x, size_t parts, size_t k, Workers& workers) {
+  constexpr size_t kEnough = 32;
+  if (x.size() < kEnough) return {};
+  AlignedArray<T> out(ArrangedSize(x.size(), k));
+  const size_t blocks = (k + kBlock - 1) / kBlock;
+  workers.For(parts * blocks, 1, [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) {
+      const size_t part = i / blocks, r0 = x.size() * part / parts,
+                   r1 = x.size() * (part + 1) / parts;
+      ArrangeBlock(x.data() + r0, r1 - r0, k, i % blocks * kBlock,
+                   out.data() + ArrangedSize(r0, k));
+    }
+  });
+  return out;
+}
+
 // Work is split over panels first (each worker reads its own part of the weights), and over rows
 // where there are many. Panels go in fours, which a kernel runs side by side.
 template <class T>
@@ -40,6 +61,8 @@ void MatMulRows(const RowsArgs<T>& args, const Machine& machine) {
   const size_t panels_a_task =
       std::max<size_t>(4, panels / (8 * static_cast<size_t>(machine.workers->threads())) / 4 * 4);
   const size_t strips = (panels + panels_a_task - 1) / panels_a_task;
+  const size_t k = args.shape.in_width;
+  const AlignedArray<T> arranged_rows = Arrange<T>(args.a, parts, k, *machine.workers);
   machine.workers->For(strips * parts, 1, [&](size_t first, size_t last) {
     for (size_t task = first; task < last; ++task) {
       const size_t strip = task % strips, part = task / strips;
@@ -48,18 +71,20 @@ void MatMulRows(const RowsArgs<T>& args, const Machine& machine) {
                    last_panel = std::min(panels, first_panel + panels_a_task);
       const T* const* x = args.a.data() + r0;
       T* const* y = args.out.data() + r0;
+      const T* arranged =
+          arranged_rows.size() == 0 ? nullptr : arranged_rows.data() + ArrangedSize(r0, k);
       if constexpr (sizeof(T) == sizeof(double)) {
         if (args.weight.wide_matrix != nullptr) {
-          machine.kernels->matmul_f64_wide({args.weight.wide_matrix->data.data(),
-                                            args.shape.in_width, args.shape.width, first_panel,
-                                            last_panel, x, r1 - r0, y});
+          machine.kernels->matmul_f64_wide({args.weight.wide_matrix->data.data(), k,
+                                            args.shape.width, first_panel, last_panel, x, r1 - r0,
+                                            y, arranged});
           continue;
         }
       }
       CHECK(args.weight.matrix != nullptr);
       PackedPanels(*args.weight.matrix, *machine.kernels,
-                   MatMulArgs<T>{PackedType::kF32, nullptr, args.shape.in_width, args.shape.width,
-                                 first_panel, last_panel, x, r1 - r0, y});
+                   MatMulArgs<T>{PackedType::kF32, nullptr, k, args.shape.width, first_panel,
+                                 last_panel, x, r1 - r0, y, arranged});
     }
   });
 }

@@ -39,7 +39,7 @@ class Model {
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
   Workers& workers() { return workers_; }
   BufferPool& buffers() { return buffers_; }  // for values
-  Machine machine() { return {kernels_, &workers_}; }
+  Machine machine() { return {kernels_, &workers_, &buffers_}; }
   // Error when the checkpoint has none that is understood, or one with more tokens than the model.
   Result<const Tokenizer*> tokenizer();
   // ContentHash of the checkpoint, made on first use.

@@ -4,6 +4,8 @@
 #define VERNIER_KERNELS_GGML_INL_H_
 
 #include "kernels/ggml.h"
+#include "kernels/ggml_attention-inl.h"
+#include "kernels/ggml_dots-inl.h"
 #include "kernels/ggml_lanes-inl.h"
 #include "kernels/ggml_rows-inl.h"
 
@@ -75,73 +77,6 @@ inline void GgmlQuantise(GgmlActivation activation, const float* x, size_t k,
     default:
       return QuantiseQ8(x, k, out);
   }
-}
-
-// ---- Float dots.
-
-inline float DotTurns(const float* a, const float* b, size_t whole) {
-  Vec<float> t0 = Set(0.0f), t1 = t0, t2 = t0, t3 = t0;
-  for (size_t i = 0; i < whole; i += 64) {
-    t0 = Fma(Load<float>(a + i), Load<float>(b + i), t0);
-    t1 = Fma(Load<float>(a + i + 16), Load<float>(b + i + 16), t1);
-    t2 = Fma(Load<float>(a + i + 32), Load<float>(b + i + 32), t2);
-    t3 = Fma(Load<float>(a + i + 48), Load<float>(b + i + 48), t3);
-  }
-  return SumLanes((t0 + t2) + (t1 + t3));
-}
-
-inline float GgmlDotF32(const float* a, const float* b, size_t n) {
-  const size_t whole = n / 64 * 64, eights = n / 8 * 8;
-  float sum = DotTurns(a, b, whole);
-  for (size_t i = whole; i < eights; i += 8) {
-    float products[8];
-    for (size_t j = 0; j < 8; ++j) products[j] = a[i + j] * b[i + j];
-    for (size_t j = 0; j < 8; ++j) sum += products[j];
-  }
-  for (size_t i = eights; i < n; ++i) sum = __builtin_fmaf(a[i], b[i], sum);
-  return sum;
-}
-
-inline float GgmlDotF16(const float* a, const float* b, size_t n) {
-  const size_t whole = n / 64 * 64;
-  double sum = static_cast<double>(DotTurns(a, b, whole));
-  for (size_t i = whole; i < n; ++i) sum += static_cast<double>(a[i] * b[i]);
-  return static_cast<float>(sum);
-}
-
-inline float GgmlBatchF32(const float* a, const float* b, size_t n) {
-  Vec<float> t = Set(0.0f);
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) t = Fma(Load<float>(a + i), Load<float>(b + i), t);
-  if (i < n) t = Fma(LoadFirst(a + i, n - i, 0.0f), LoadFirst(b + i, n - i, 0.0f), t);
-  return SumLanes(t);
-}
-
-inline float GgmlDotBF16(const float* a, const float* b, size_t n) {
-  float lanes[2][16] = {};
-  const size_t whole = n / 64 * 64;
-  for (size_t i = 0; i < whole; i += 64) {
-    DotPairs(a + i, b + i, lanes[0]);
-    DotPairs(a + i + 32, b + i + 32, lanes[1]);
-  }
-  double sum = static_cast<double>(SumLanes(Load<float>(lanes[0])));
-  sum += static_cast<double>(SumLanes(Load<float>(lanes[1])));
-  for (size_t i = whole; i < n; ++i) sum += static_cast<double>(a[i] * b[i]);
-  return static_cast<float>(sum);
-}
-
-inline float GgmlBatchBF16(const float* a, const float* b, size_t n) {
-  float lanes[16] = {};
-  for (size_t i = 0; i < n; i += 32) DotPairs(a + i, b + i, lanes);
-  return SumLanes(Load<float>(lanes));
-}
-
-inline float GgmlFloatDot(GgmlType type, GgmlOrder order, const float* a, const float* b,
-                          size_t n) {
-  const bool batch = order == GgmlOrder::kBatch;
-  if (type == GgmlType::kBF16) return batch ? GgmlBatchBF16(a, b, n) : GgmlDotBF16(a, b, n);
-  if (batch) return GgmlBatchF32(a, b, n);
-  return type == GgmlType::kF16 ? GgmlDotF16(a, b, n) : GgmlDotF32(a, b, n);
 }
 
 // ---- Blocks of 32.
@@ -280,9 +215,9 @@ inline void GgmlDotRows(const GgmlDots& a) {
   }
 }
 
-constexpr GgmlKernels kGgml = {GgmlQuantise,    GgmlDotRows,   GgmlFloatDot,
-                               GgmlWeightedSum, GgmlNormScale, GgmlSoftmax,
-                               GgmlSwiGlu,      GgmlSilu,      GgmlRope};
+constexpr GgmlKernels kGgml = {GgmlQuantise,  GgmlDotRows,   GgmlScoreRows,
+                               GgmlValueRows, GgmlNormScale, GgmlSoftmax,
+                               GgmlSwiGlu,    GgmlSilu,      GgmlRope};
 
 }  // namespace vernier::VERNIER_TARGET
 

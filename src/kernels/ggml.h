@@ -100,16 +100,36 @@ struct GgmlDots {
   float* y;
 };
 
+// Attention: out[i][j] = q[i] . k[j] for j < keys[i], `n` rows q of `width` elements, rows k from
+// `offset` on: sums of F32 or F16 (both rounded already).
+struct GgmlScores {
+  GgmlType type;
+  GgmlOrder order;  // kDot or kBatch
+  const float* const* k;
+  size_t offset, width;
+  const float* const* q;
+  const size_t* keys;
+  size_t n;
+  float* const* out;
+};
+// out[i] = the sum over j < keys[i] of p[i][j] v[j], rows of `width` from v[j] + offset: for each
+// element the order of F32's kDot or (`batch`) kBatch, p padded with zeros to whole turns.
+struct GgmlValueSums {
+  bool batch;
+  const float* const* v;
+  size_t offset, width;
+  const float* const* p;
+  const size_t* keys;
+  size_t n;
+  float* const* out;
+};
+
 struct GgmlKernels {
   // Fills the arrays that the activation has. k is a multiple of its block.
   void (*quantise)(GgmlActivation, const float* x, size_t k, const GgmlRowBuffer& out);
   void (*dots)(const GgmlDots&);
-  // The sum of a product of a type that is not quantised, over plain arrays, for attention.
-  float (*dot)(GgmlType type, GgmlOrder order, const float* a, const float* b, size_t n);
-  // out = sum over j < keys of p[j] v[j], rows of `width` from v[j] + offset: the sum of `dot` for
-  // each element (p padded with zeros to whole turns). `scratch` holds 64 * width elements.
-  void (*weighted_sum)(const float* p, const float* const* v, size_t offset, size_t keys,
-                       size_t width, bool batch, float* out, float* scratch);
+  void (*scores)(const GgmlScores&);
+  void (*value_sums)(const GgmlValueSums&);
   // Between the products (docs/profiles.md).
   float (*norm_scale)(const float* x, size_t n, float eps);  // 1 / sqrt(mean(x^2) + eps)
   void (*softmax)(float* p, size_t n, float scale);          // in place

@@ -161,23 +161,84 @@ VERNIER_INLINE void DotPairs(const float* a, const float* b, float* lanes) {
   }
 }
 
-// ggml's exponential: docs/profiles.md, section 5.
-VERNIER_INLINE float GgmlExp(float x) {
-  const float round = 0x1.8p23f, z = __builtin_fmaf(x, 0x1.715476p+0f, round), n = z - round;
-  const float rest = __builtin_fmaf(-n, 0x1.62e4p-1f, x);
-  const float b = __builtin_fmaf(-n, 0x1.7f7d1cp-20f, rest), u = b * b;
-  const float high = __builtin_fmaf(0x1.0e4020p-7f, b, 0x1.573e2ep-5f);
-  const float middle = __builtin_fmaf(0x1.555e66p-3f, b, 0x1.fffdb6p-2f);
-  const float low = __builtin_fmaf(0x1.ffffecp-1f, b, 1.0f);
-  const float p = __builtin_fmaf(__builtin_fmaf(high, u, middle), u, low);
-  const float limited = n < -400.0f ? -400.0f : (n > 400.0f ? 400.0f : n);
-  // 2^n in double, so that the product is rounded once.
-  const int64_t exponent = static_cast<int64_t>(limited) + 1023;
-  const double scale = __builtin_bit_cast(double, exponent << 52);
-  const float y = static_cast<float>(static_cast<double>(p) * scale);
-  const float beyond = n <= 0 ? 0.0f : __builtin_inff();
-  return __builtin_fabsf(n) > 192 ? beyond : y;
+// ggml's exponential: docs/profiles.md, section 4.
+VERNIER_INLINE Vec<float> GgmlExp(const Vec<float>& x) {
+  typedef Native<float>::Type Part;
+  typedef Native<float>::Bits Bits;
+  const Vec<float> round = Set(0x1.8p23f), z = Fma(x, Set(0x1.715476p+0f), round), n = z - round;
+  const Vec<float> rest = Fma(n, Set(-0x1.62e4p-1f), x);
+  const Vec<float> b = Fma(n, Set(-0x1.7f7d1cp-20f), rest), u = b * b;
+  const Vec<float> high = Fma(Set(0x1.0e4020p-7f), b, Set(0x1.573e2ep-5f));
+  const Vec<float> middle = Fma(Set(0x1.555e66p-3f), b, Set(0x1.fffdb6p-2f));
+  const Vec<float> low = Fma(Set(0x1.ffffecp-1f), b, Set(1.0f));
+  const Vec<float> p = Fma(Fma(high, u, middle), u, low);
+  return ForParts<float>([&](int q) {
+    // 2^n in two factors, each a normal number for |n| <= 192: the first product is exact, the
+    // second is rounded.
+    const Bits exponent = (reinterpret_cast<Bits>(z.part[q]) & 0x7fffff) - 0x400000;
+    const Bits first = exponent >> 1, second = exponent - first;
+    const Part y = p.part[q] * reinterpret_cast<Part>((first + 127) << 23) *
+                   reinterpret_cast<Part>((second + 127) << 23);
+    const Part limit = SetPart(192.0f);
+    const Part bounded = n.part[q] < -limit ? SetPart(0.0f) : y;
+    return n.part[q] > limit ? SetPart(__builtin_inff()) : bounded;
+  });
 }
+
+// Lane i: SumLanes(rows[i]), of sixteen rows at once.
+#if VERNIER_VECTOR_BYTES == 64
+VERNIER_INLINE Vec<float> SumLanesOfEach(const Vec<float>* rows) {
+  Native<float>::Type a[8], b[4], c[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {  // eight lanes of row 2i, then of row 2i + 1
+    const auto x = rows[2 * i].part[0], y = rows[2 * i + 1].part[0];
+    a[i] =
+        __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+        __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {  // four lanes of rows 4i to 4i + 3
+    const auto x = a[2 * i], y = a[2 * i + 1];
+    b[i] =
+        __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+        __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {  // quad m: two lanes of row 8i + m, two of row 8i + 4 + m
+    const auto x = b[2 * i], y = b[2 * i + 1];
+    c[i] =
+        __builtin_shufflevector(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+        __builtin_shufflevector(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  }
+  const auto d =  // quad m: rows m, 4 + m, 8 + m, 12 + m
+      __builtin_shufflevector(c[0], c[1], 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28,
+                              30) +
+      __builtin_shufflevector(c[0], c[1], 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29,
+                              31);
+  return {{__builtin_shufflevector(d, d, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)}};
+}
+#else
+VERNIER_INLINE Vec<float> SumLanesOfEach(const Vec<float>* rows) {
+  typedef float Four __attribute__((vector_size(16)));
+  Four sums[4];
+  for (int i = 0; i < 4; ++i) {
+    Four four[4];
+    for (int r = 0; r < 4; ++r) {
+      Four part[4];
+      memcpy(part, rows + 4 * i + r, sizeof part);
+      four[r] = (part[0] + part[2]) + (part[1] + part[3]);
+    }
+    const Four a = __builtin_shufflevector(four[0], four[1], 0, 1, 4, 5) +
+                   __builtin_shufflevector(four[0], four[1], 2, 3, 6, 7);
+    const Four b = __builtin_shufflevector(four[2], four[3], 0, 1, 4, 5) +
+                   __builtin_shufflevector(four[2], four[3], 2, 3, 6, 7);
+    sums[i] = __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  }
+  Vec<float> y;
+  memcpy(&y, sums, sizeof y);
+  return y;
+}
+#endif
 
 }  // namespace vernier::VERNIER_TARGET
 

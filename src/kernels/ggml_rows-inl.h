@@ -1,4 +1,4 @@
-// Norms, exponentials, sums of values and rotations of kernels/ggml.h: docs/profiles.md, section 4.
+// Norms, exponentials and rotations of kernels/ggml.h: docs/profiles.md, section 4.
 // Included once per instruction set.
 #ifndef VERNIER_KERNELS_GGML_ROWS_INL_H_
 #define VERNIER_KERNELS_GGML_ROWS_INL_H_
@@ -16,42 +16,47 @@ inline float GgmlNormScale(const float* x, size_t n, float eps) {
 }
 
 inline void GgmlSoftmax(float* p, size_t n, float scale) {
-  float max = -__builtin_inff();
-  for (size_t i = 0; i < n; ++i) {
-    p[i] *= scale;
-    max = p[i] > max ? p[i] : max;
-  }
+  const float lowest = -__builtin_inff();
+  Vec<float> most = Set(lowest);
+  ForLanes(p, n, lowest, [&](size_t i, const Vec<float>& v, size_t valid) {
+    const Vec<float> scaled = v * Set(scale);
+    StoreLanes(scaled, p + i, valid);
+    most = Greater(most, valid == kLanes ? scaled : LoadFirst(p + i, valid, lowest));
+  });
+  const Vec<float> max = Set(MaxLanes(most));
   double sum = 0;
-  for (size_t i0 = 0; i0 < n; i0 += 16) {
-    const size_t count = n - i0 < 16 ? n - i0 : 16;
-    float lanes[16] = {};
-    for (size_t i = 0; i < count; ++i) lanes[i] = p[i0 + i] = GgmlExp(p[i0 + i] - max);
-    sum += static_cast<double>(SumLanes(Load<float>(lanes)));
+  for (size_t i0 = 0; i0 < n; i0 += 256) {
+    Vec<float> groups[16];
+    size_t count = 0;  // (What lacks of the last group is exp(-inf), which is zero.)
+    ForLanes(p + i0, n - i0 < 256 ? n - i0 : 256, lowest,
+             [&](size_t i, const Vec<float>& v, size_t valid) {
+               groups[count] = GgmlExp(v - max);
+               StoreLanes(groups[count++], p + i0 + i, valid);
+             });
+    for (size_t g = count; g < 16; ++g) groups[g] = Set(0.0f);
+    float sums[16];
+    Store(SumLanesOfEach(groups), sums);
+    for (size_t g = 0; g < count; ++g) sum += static_cast<double>(sums[g]);
   }
-  const float factor = static_cast<float>(1.0 / sum);
-  for (size_t i = 0; i < n; ++i) p[i] *= factor;
+  const Vec<float> factor = Set(static_cast<float>(1.0 / sum));
+  ForLanes(p, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+    StoreLanes(v * factor, p + i, valid);
+  });
 }
 
+VERNIER_INLINE Vec<float> GgmlSiluLanes(const Vec<float>& x) {
+  return x / (Set(1.0f) + GgmlExp(Set(0.0f) - x));
+}
 inline void GgmlSilu(const float* x, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) y[i] = x[i] / (1.0f + GgmlExp(0.0f - x[i]));
+  ForLanes(x, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+    StoreLanes(GgmlSiluLanes(v), y + i, valid);
+  });
 }
 inline void GgmlSwiGlu(const float* gate, const float* up, size_t n, float* y) {
-  for (size_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + GgmlExp(0.0f - gate[i])) * up[i];
-}
-
-// Lane j mod 16 (a batch) or j mod 64 of every element, then the lanes joined as in the dots.
-inline void GgmlWeightedSum(const float* p, const float* const* v, size_t offset, size_t keys,
-                            size_t width, bool batch, float* out, float* scratch) {
-  const size_t lanes = batch ? 16 : 64;
-  for (size_t i = 0; i < lanes * width; ++i) scratch[i] = 0;
-  for (size_t j = 0; j < keys; ++j) {
-    float* lane = scratch + j % lanes * width;
-    const float *row = v[j] + offset, weight = p[j];
-    for (size_t e = 0; e < width; ++e) lane[e] = __builtin_fmaf(row[e], weight, lane[e]);
-  }
-  for (size_t half = lanes / 2; half > 0; half /= 2)
-    for (size_t i = 0; i < half * width; ++i) scratch[i] += scratch[i + half * width];
-  for (size_t e = 0; e < width; ++e) out[e] = scratch[e];
+  ForLanes(gate, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+    const Vec<float> u = valid == kLanes ? Load<float>(up + i) : LoadFirst(up + i, valid, 0.0f);
+    StoreLanes(GgmlSiluLanes(v) * u, y + i, valid);
+  });
 }
 
 inline void GgmlRope(const float* x, size_t heads, size_t head_dim, const float* cos,

@@ -161,28 +161,65 @@ TEST_P(GgmlTest, ProductsAreSummedAsTheReferenceSays) {
   }
 }
 
-TEST_P(GgmlTest, SumsOverPlainArraysOfAnyLength) {
+// Rows with an offset in front, and pointers to them.
+struct Rows {
+  Rows(size_t count, size_t width, uint64_t seed) {
+    for (size_t r = 0; r < count; ++r) values.push_back(Random(width, seed + r));
+    for (auto& row : values) pointers.push_back(row.data());
+  }
+  std::vector<std::vector<float>> values;
+  std::vector<float*> pointers;
+};
+
+TEST_P(GgmlTest, ScoresOfAnyWidth) {
+  const std::vector<size_t> keys = {37, 1, 16, 40, 37};
+  constexpr size_t kOffset = 2;
   for (size_t n = 1; n < 200; ++n) {
-    const std::vector<float> a = Random(n, 5 * n), b = Random(n, 5 * n + 4);
-    const auto dot = [&](GgmlType type, GgmlOrder order) {
-      return kernels_->dot(type, order, a.data(), b.data(), n);
-    };
-    for (const GgmlType type : {GgmlType::kF32, GgmlType::kF16})
-      EXPECT_EQ(dot(type, GgmlOrder::kBatch), plain::BatchF32(a.data(), b.data(), n));
-    EXPECT_EQ(dot(GgmlType::kF32, GgmlOrder::kDot), plain::DotF32(a.data(), b.data(), n));
-    EXPECT_EQ(dot(GgmlType::kF16, GgmlOrder::kDot), plain::DotF16(a.data(), b.data(), n));
-    for (const bool batch : {false, true}) {
-      constexpr size_t kWidth = 3, kOffset = 2;
-      std::vector<std::vector<float>> v;
-      std::vector<const float*> rows;
-      for (size_t j = 0; j < n; ++j) v.push_back(Random(kWidth + kOffset, 5 * j));
-      for (const auto& row : v) rows.push_back(row.data());
-      std::vector<float> out(kWidth), scratch(64 * kWidth), column(n);
-      kernels_->weighted_sum(a.data(), rows.data(), kOffset, n, kWidth, batch, out.data(),
-                             scratch.data());
-      for (size_t e = 0; e < kWidth; ++e) {
-        for (size_t j = 0; j < n; ++j) column[j] = v[j][kOffset + e];
-        EXPECT_EQ(out[e], plain::WeightedSum(a.data(), column.data(), n, batch)) << n << ' ' << e;
+    const Rows q(keys.size(), n, 5 * n), k(40, n + kOffset, 7 * n);
+    for (const auto& [type, order] : {std::pair{GgmlType::kF32, GgmlOrder::kDot},
+                                      {GgmlType::kF16, GgmlOrder::kDot},
+                                      {GgmlType::kF16, GgmlOrder::kBatch}}) {
+      Rows out(keys.size(), 41, 3);
+      const std::vector<std::vector<float>> before = out.values;
+      kernels_->scores({type, order, k.pointers.data(), kOffset, n, q.pointers.data(), keys.data(),
+                        keys.size(), out.pointers.data()});
+      for (size_t i = 0; i < keys.size(); ++i) {
+        for (size_t j = 0; j < keys[i]; ++j) {
+          const float *a = k.values[j].data() + kOffset, *b = q.values[i].data();
+          const float expected = order == GgmlOrder::kBatch ? plain::BatchF32(a, b, n)
+                                 : type == GgmlType::kF16   ? plain::DotF16(a, b, n)
+                                                            : plain::DotF32(a, b, n);
+          ASSERT_EQ(out.values[i][j], expected) << n << ' ' << i << ' ' << j;
+        }
+        for (size_t j = keys[i]; j < 41; ++j) ASSERT_EQ(out.values[i][j], before[i][j]);
+      }
+    }
+  }
+}
+
+TEST_P(GgmlTest, SumsOfValues) {
+  constexpr size_t kOffset = 2, kMost = 203;
+  for (const size_t width : {3, 16, 83, 128}) {
+    const Rows v(kMost, width + kOffset, 5);
+    for (size_t rows = 1; rows < 8; ++rows) {
+      const Rows p(rows, kMost, 11);
+      std::vector<size_t> keys;  // more and less than whole turns, in any order
+      for (size_t i = 0; i < rows; ++i) keys.push_back((61 * rows + 97 * i) % kMost + 1);
+      for (const bool batch : {false, true}) {
+        Rows out(rows, width + 1, 3);
+        const std::vector<std::vector<float>> before = out.values;
+        kernels_->value_sums({batch, v.pointers.data(), kOffset, width, p.pointers.data(),
+                              keys.data(), rows, out.pointers.data()});
+        for (size_t i = 0; i < rows; ++i) {
+          std::vector<float> column(keys[i]);
+          for (size_t e = 0; e < width; ++e) {
+            for (size_t j = 0; j < keys[i]; ++j) column[j] = v.values[j][kOffset + e];
+            ASSERT_EQ(out.values[i][e],
+                      plain::WeightedSum(p.values[i].data(), column.data(), keys[i], batch))
+                << width << ' ' << rows << ' ' << i << ' ' << e;
+          }
+          ASSERT_EQ(out.values[i][width], before[i][width]);
+        }
       }
     }
   }
@@ -201,11 +238,16 @@ TEST_P(GgmlTest, NormsExponentialsAndRotations) {
     kernels_->swiglu(x.data(), up.data(), n, actual.data());
     for (size_t i = 0; i < n; ++i) EXPECT_EQ(actual[i], plain::SwiGlu(x[i], up[i]));
   }
-  // The exponential over its whole range, through silu.
+  // The exponential over its whole range, through silu, and through softmax, where it is the result
+  // but for a factor, down to subnormal numbers.
   for (float x = -250; x < 250; x += 0.37f) {
     float y = 0;
     kernels_->silu(&x, 1, &y);
     EXPECT_EQ(y, plain::Silu(x)) << x;
+    std::vector<float> expected = {250, x / 2, x, 2 * x - 250}, actual = expected;
+    plain::Softmax(expected.data(), 4, 0.5f);
+    kernels_->softmax(actual.data(), 4, 0.5f);
+    EXPECT_EQ(expected, actual) << x;
   }
   const std::vector<float> x = Random(48, 5), cos = Random(10, 10), sin = Random(10, 15);
   for (const bool halves : {false, true}) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/buffer_pool.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "kernels/panels.h"
@@ -38,6 +39,7 @@ struct OpWeight {
 struct Machine {
   const Kernels* kernels;
   Workers* workers;
+  BufferPool* buffers = nullptr;  // for large scratch; null: made afresh
 };
 
 // Rows of every op that reads its own token alone (kEmbed and kSlice apart, which compute nothing):

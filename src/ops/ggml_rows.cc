@@ -1,7 +1,6 @@
 #include "ops/ggml_rows.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "base/result.h"
@@ -195,59 +194,6 @@ void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
                                     group.x.size(), results.data()});
         for (size_t r = 0; r < group.y.size(); ++r) group.y[r][o] = results[r];
       }
-    }
-  });
-}
-
-namespace {
-
-// The products of one row's q with its keys, into scores[head][key].
-void GgmlScores(const GgmlAttentionArgs& args, const GgmlKernels& kernels, size_t r, float* scores,
-                std::vector<float>* half) {
-  const AttentionArgs<float>& a = args.sequence;
-  const OpShape& s = a.shape;
-  const size_t keys = a.keys[r], n = s.head_dim, sharing = s.heads / s.kv_heads;
-  const float* q = a.q[r];
-  GgmlType type = GgmlType::kF32;
-  GgmlOrder order = GgmlOrder::kDot;
-  if (args.half_keys) {
-    type = GgmlType::kF16;
-    half->resize(s.heads * n);
-    kernels.quantise(GgmlActivation::kF16, q, s.heads * n,
-                     {half->data(), nullptr, nullptr, nullptr, nullptr});
-    q = half->data();
-    if (args.batch[r] != 0 && GgmlBatchDiffers(type, 4, n)) order = GgmlOrder::kBatch;
-  }
-  for (size_t h = 0; h < s.heads; ++h)
-    for (size_t j = 0; j < keys; ++j)
-      scores[h * keys + j] = kernels.dot(type, order, a.k[j] + h / sharing * n, q + h * n, n);
-}
-
-}  // namespace
-
-void EvaluateGgmlAttention(const GgmlAttentionArgs& args, const Machine& machine) {
-  const AttentionArgs<float>& a = args.sequence;
-  const OpShape& s = a.shape;
-  const GgmlKernels& kernels = machine.kernels->ggml;
-  const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
-  const size_t sharing = s.heads / s.kv_heads;  // query heads of a key head
-  machine.workers->For(a.out.size(), 1, [&](size_t first, size_t last) {
-    std::vector<float> scores, half;
-    AlignedArray<float> scratch(64 * s.head_dim);
-    for (size_t r = first; r < last; ++r) {
-      const size_t keys = a.keys[r];
-      scores.resize(s.heads * keys);
-      float* p = scores.data();
-      GgmlScores(args, kernels, r, p, &half);
-      if (a.inner) a.inner(AttentionStage::kScores, r, p, scores.size());
-      for (size_t h = 0; h < s.heads; ++h) kernels.softmax(p + h * keys, keys, scale);
-      if (a.inner) a.inner(AttentionStage::kSoftmax, r, p, scores.size());
-      if (args.half_values)
-        kernels.quantise(GgmlActivation::kF16, p, scores.size(),
-                         {p, nullptr, nullptr, nullptr, nullptr});
-      for (size_t h = 0; h < s.heads; ++h)
-        kernels.weighted_sum(p + h * keys, a.v.data(), h / sharing * s.head_dim, keys, s.head_dim,
-                             args.batch[r] != 0, a.out[r] + h * s.head_dim, scratch.data());
     }
   });
 }

@@ -1,11 +1,13 @@
 #include "ops/integer_product.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <memory>
 #include <vector>
 
+#include "base/buffer_pool.h"
 #include "base/result.h"
 #include "kernels/intdot.h"
-#include "kernels/panels.h"
 
 namespace vernier {
 namespace {
@@ -47,23 +49,31 @@ RowGroup GroupOf(const IntegerProductArgs& args, IntDotOrder order) {
   return group;
 }
 
+// A prefill quantises megabytes for each product: fresh pages would have to be cleared every time.
+std::shared_ptr<std::byte> TakeBuffer(const Machine& machine, size_t bytes) {
+  return machine.buffers != nullptr ? machine.buffers->Take(bytes) : BufferPool().Take(bytes);
+}
+
 void Multiply(const IntegerProductArgs& args, const RowGroup& group, IntDotOrder order,
               const Machine& machine) {
   const IntDotKernels& kernels = IntDotKernelsOf(machine.kernels->isa);
   const IntDotKernel kernel = kernels.find(args.type, order);
   CHECK(kernel.matmul != nullptr);
   const size_t n = group.x.size(), bytes = kernel.format.RowBytes(args.k);
-  AlignedArray<uint8_t> rows(n * bytes);
+  const std::shared_ptr<std::byte> block = TakeBuffer(machine, n * bytes);
+  uint8_t* rows = reinterpret_cast<uint8_t*>(block.get());
   std::vector<const uint8_t*> x(n);
-  for (size_t r = 0; r < n; ++r) x[r] = rows.data() + r * bytes;
+  for (size_t r = 0; r < n; ++r) x[r] = rows + r * bytes;
   machine.workers->For(n, 4, [&](size_t first, size_t last) {
     for (size_t r = first; r < last; ++r)
-      kernels.quantise(kernel.format, group.x[r], args.k, rows.data() + r * bytes);
+      kernels.quantise(kernel.format, group.x[r], args.k, rows + r * bytes);
   });
-  // Each worker reads its own part of the weights.
+  // Each worker reads its own part of the weights: a few panels, fewer where there would not be two
+  // pieces for everyone.
   const size_t panels = (args.outputs + kLanes - 1) / kLanes;
-  const size_t at_once =
-      std::max<size_t>(4, panels / (8 * static_cast<size_t>(machine.workers->threads())));
+  const size_t threads = static_cast<size_t>(machine.workers->threads());
+  const size_t least = std::clamp<size_t>(panels / (2 * threads), 1, 4);
+  const size_t at_once = std::max(least, panels / (8 * threads));
   machine.workers->For((panels + at_once - 1) / at_once, 1, [&](size_t first, size_t last) {
     kernel.matmul({args.panels, args.k, args.outputs, first * at_once,
                    std::min(panels, last * at_once), x.data(), n, group.fours, group.y.data()});

@@ -22,24 +22,24 @@ namespace vernier {
 namespace {
 
 struct Case {
-  PackedType type;
+  TensorType type;
   const char* name;
   GgmlOrder many, one;
 };
 constexpr Case kCases[] = {
-    {PackedType::kQ8_0, "q8_0", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kQ4_0, "q4_0", GgmlOrder::kGemm, GgmlOrder::kGemv},
-    {PackedType::kQ4_K, "q4_k", GgmlOrder::kGemm, GgmlOrder::kGemv},
-    {PackedType::kQ6_K, "q6_k", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kQ5_K, "q5_k", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kQ5_0, "q5_0", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kQ4_1, "q4_1", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kQ5_1, "q5_1", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kIQ4_NL, "iq4_nl", GgmlOrder::kGemm, GgmlOrder::kGemv},
-    {PackedType::kIQ4_XS, "iq4_xs", GgmlOrder::kBatch, GgmlOrder::kDot},
-    {PackedType::kMXFP4, "mxfp4", GgmlOrder::kGemm, GgmlOrder::kGemv},
-    {PackedType::kQ2_K, "q2_k", GgmlOrder::kGemm, GgmlOrder::kGemv},
-    {PackedType::kQ3_K, "q3_k", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kQ8_0, "q8_0", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kQ4_0, "q4_0", GgmlOrder::kGemm, GgmlOrder::kGemv},
+    {TensorType::kQ4_K, "q4_k", GgmlOrder::kGemm, GgmlOrder::kGemv},
+    {TensorType::kQ6_K, "q6_k", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kQ5_K, "q5_k", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kQ5_0, "q5_0", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kQ4_1, "q4_1", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kQ5_1, "q5_1", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kIQ4_NL, "iq4_nl", GgmlOrder::kGemm, GgmlOrder::kGemv},
+    {TensorType::kIQ4_XS, "iq4_xs", GgmlOrder::kBatch, GgmlOrder::kDot},
+    {TensorType::kMXFP4, "mxfp4", GgmlOrder::kGemm, GgmlOrder::kGemv},
+    {TensorType::kQ2_K, "q2_k", GgmlOrder::kGemm, GgmlOrder::kGemv},
+    {TensorType::kQ3_K, "q3_k", GgmlOrder::kBatch, GgmlOrder::kDot},
 };
 struct Shape {
   size_t outputs, k, n;

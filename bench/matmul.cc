@@ -121,7 +121,7 @@ struct Options {
 
 void Measure(const PackedLayout& layout, const Options& o, Workers& workers, double peak,
              double bandwidth) {
-  const TensorTypeInfo& info = Info(static_cast<TensorType>(layout.type));
+  const TensorTypeInfo& info = Info(layout.type);
   const size_t panel_bytes = layout.PanelBytes(o.k), panels = (o.outputs + 15) / 16;
   // As many copies as do not fit in a cache.
   const size_t copies = std::max<size_t>(1, (size_t{200} << 20) / (panels * panel_bytes));
@@ -183,7 +183,7 @@ int Main(const std::vector<std::string>& arguments) {
   fmt::print("{} threads, {} kernels: peak {:.0f} GFLOP/s, reads {:.1f} GB/s\n", workers.threads(),
              BestKernels().name, peak, bandwidth);
   for (const PackedLayout& layout : kPackedLayouts) {
-    const std::string name = Info(static_cast<TensorType>(layout.type)).name;
+    const std::string name = Info(layout.type).name;
     if (o.types.empty() || std::count(o.types.begin(), o.types.end(), name) > 0)
       Measure(layout, o, workers, peak, bandwidth);
   }

@@ -13,8 +13,8 @@ GgmlOrder NodeEvaluator::OrderOf(const Job& job, uint32_t token) const {
   if (node_.op != OpKind::kMatMul) return GgmlOrder::kDot;
   const TensorView& tensor =
       request_.model.graph().weights[static_cast<size_t>(node_.weight)].tensor;
-  return ProductOrder(static_cast<GgmlType>(tensor.type), node_.shape.width, node_.shape.in_width,
-                      plan.ggml->repack, batch);
+  return ProductOrder(tensor.type, node_.shape.width, node_.shape.in_width, plan.ggml->repack,
+                      batch);
 }
 
 void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
@@ -31,7 +31,7 @@ void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
     y.push_back(Mutable<float>(row.out));
     orders.push_back(OrderOf(job, row.token));
   }
-  const PackedType type = static_cast<PackedType>(tensor.type);
+  const TensorType type = tensor.type;
   if (HasIntegerProduct(type, orders)) {
     const auto weight = request_.model.weights().Get(node_.weight, nullptr, 0);
     if (weight->matrix.mapped == nullptr)
@@ -39,8 +39,8 @@ void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
           {type, weight->matrix.data.data(), node_.shape.in_width, node_.shape.width, x, orders, y},
           request_.model.machine());
   }
-  EvaluateGgmlProduct({static_cast<GgmlType>(tensor.type), tensor.data.data(), tensor.RowBytes(),
-                       node_.shape.in_width, node_.shape.width, x, orders, y},
+  EvaluateGgmlProduct({tensor.type, tensor.data.data(), tensor.RowBytes(), node_.shape.in_width,
+                       node_.shape.width, x, orders, y},
                       request_.model.machine());
 }
 

@@ -74,7 +74,7 @@ Status CheckGgml(const Graph& graph, const Node& node, const NodePlan& plan) {
         "'{}' is treated by a rule, and the profiles read weights as the file stores them;"
         " write the treated model with 'vernier quantize --rule'",
         weight.name);
-  if (!IsGgmlType(static_cast<uint32_t>(weight.tensor.type)))
+  if (!HasGgmlProduct(weight.tensor.type))
     return Fail("'{}' is stored as {}, which the profiles do not multiply", weight.name,
                 Info(weight.tensor.type).name);
   return {};

@@ -47,7 +47,7 @@ Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const Row& row
 
 // Packed float32 numbers from row-major ones.
 PackedMatrix PackFloats(size_t outputs, size_t k, Workers& workers, const float* values) {
-  PackedMatrix matrix = MakePacked(PackedType::kF32, outputs, k);
+  PackedMatrix matrix = MakePacked(TensorType::kF32, outputs, k);
   const uint8_t* bytes = reinterpret_cast<const uint8_t*>(values);
   workers.For(matrix.Count(), 1, [&](size_t first, size_t last) {
     for (size_t p = first; p < last; ++p)
@@ -128,7 +128,7 @@ void WeightStore::Release(std::span<const std::byte> part) const {
 // Straight from the file: blocks of types that have a layout, others as float32 numbers.
 void WeightStore::LoadStored(const TensorView& tensor, LoadedWeight* loaded) const {
   const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
-  const PackedLayout* layout = FindPackedLayout(static_cast<uint32_t>(tensor.type));
+  const PackedLayout* layout = FindPackedLayout(tensor.type);
   const uint8_t* bytes = reinterpret_cast<const uint8_t*>(tensor.data.data());
   PackedMatrix& matrix = loaded->matrix;
   if (layout != nullptr && mapped_) {
@@ -140,7 +140,7 @@ void WeightStore::LoadStored(const TensorView& tensor, LoadedWeight* loaded) con
     matrix.row_bytes = tensor.RowBytes();
     return;
   }
-  matrix = MakePacked(layout != nullptr ? layout->type : PackedType::kF32, rows, k);
+  matrix = MakePacked(layout != nullptr ? layout->type : TensorType::kF32, rows, k);
   const size_t panel_bytes = kLanes * tensor.RowBytes();
   workers_.For(matrix.Count(), std::max<size_t>(1, (size_t{1} << 20) / panel_bytes),
                [&](size_t first, size_t last) {
@@ -157,7 +157,7 @@ void WeightStore::LoadStored(const TensorView& tensor, LoadedWeight* loaded) con
                                    std::span(decoded).subspan(r * k, k));
                      pointers[r] = reinterpret_cast<const uint8_t*>(decoded.data() + r * k);
                    }
-                   PackPanel(PackedType::kF32, pointers, k, out);
+                   PackPanel(TensorType::kF32, pointers, k, out);
                  }
                  const size_t from = first * panel_bytes,
                               to = std::min(last * panel_bytes, tensor.data.size());

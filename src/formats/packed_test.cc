@@ -22,7 +22,7 @@ bool SameValue(float a, float b) {  // same bits, or both NaN
 
 // Random bytes in every row, so every code, and every scale of a byte or two, comes up.
 void TestPanel(const PackedLayout& layout, size_t rows, size_t columns) {
-  const TensorType type = static_cast<TensorType>(layout.type);
+  const TensorType type = layout.type;
   const TensorTypeInfo& info = Info(type);
   const size_t row_bytes = columns / layout.unit * layout.block_bytes;
   std::mt19937_64 engine(columns + rows);
@@ -58,7 +58,7 @@ TEST(Packed, PanelsHoldWhatBlocksDecodeTo) {
   int types = 0;
   for (const PackedLayout& layout : kPackedLayouts) {
     ++types;
-    const TensorTypeInfo& info = Info(static_cast<TensorType>(layout.type));
+    const TensorTypeInfo& info = Info(layout.type);
     EXPECT_EQ(info.block_elements, layout.unit) << info.name;
     EXPECT_EQ(info.block_bytes, layout.block_bytes) << info.name;
     for (const size_t units : {1, 2, 3, 7})

@@ -123,7 +123,8 @@ inline float ChainBlocks(const GgmlDots& a, const GgmlRow& x) {
 inline float BlockDot(const GgmlDots& a, const GgmlRow& x) {
   if (a.order == GgmlOrder::kGemv || a.order == GgmlOrder::kGemm) return ChainBlocks(a, x);
   if (GgmlActivationOf(a.type) == GgmlActivation::kQ8_1) return DotBlocksWithMinima(a, x);
-  if (a.type == GgmlType::kMXFP4 || (a.type == GgmlType::kIQ4_NL && a.order != GgmlOrder::kBatch))
+  if (a.type == TensorType::kMXFP4 ||
+      (a.type == TensorType::kIQ4_NL && a.order != GgmlOrder::kBatch))
     return DotBlockPairs(a, x);
   return DotBlocks(a, x);
 }
@@ -142,7 +143,7 @@ inline EightInts SuperLanes(const GgmlDots& a, const GgmlRow& x, size_t first, s
 // Times the sums of codes, the minima of columns [first, last): of each 16 (Q2_K) or 32.
 inline int MinimaSum(const GgmlDots& a, const GgmlRow& x, size_t first, size_t last) {
   int sum = 0;
-  if (a.type == GgmlType::kQ2_K) {
+  if (a.type == TensorType::kQ2_K) {
     for (size_t g = first / 16; g < last / 16; ++g) sum += a.w.mins[g] * x.sums[g];
   } else {
     for (size_t g = first / 32; g < last / 32; ++g)
@@ -162,14 +163,15 @@ inline float SuperDot(const GgmlDots& a, const GgmlRow& x) {
       for (size_t l = 0; l < 8; ++l)
         minima[l] = MinimaSum(a, x, 256 * b + 32 * l, 256 * b + 32 * l + 32);
     const float dmin = a.w.m != nullptr ? -x.d[b] * a.w.m[b] : 0.0f;
-    if (a.type == GgmlType::kQ2_K) sum = FmaEight(dmin, FloatsOf(LoadInts(minima)), sum);
-    if (a.type == GgmlType::kQ4_K)
+    if (a.type == TensorType::kQ2_K) sum = FmaEight(dmin, FloatsOf(LoadInts(minima)), sum);
+    if (a.type == TensorType::kQ4_K)
       for (size_t l = 0; l < 4; ++l)
         m4[l] = __builtin_fmaf(dmin, static_cast<float>(minima[2 * l] + minima[2 * l + 1]), m4[l]);
-    if (a.type == GgmlType::kQ5_K)
+    if (a.type == TensorType::kQ5_K)
       m1 = __builtin_fmaf(dmin, static_cast<float>(SumEight(LoadInts(minima))), m1);
-    if (a.type == GgmlType::kQ6_K || a.type == GgmlType::kTQ1_0 || a.type == GgmlType::kTQ2_0) {
-      const int factor = a.type == GgmlType::kQ6_K ? 32 : 1;
+    if (a.type == TensorType::kQ6_K || a.type == TensorType::kTQ1_0 ||
+        a.type == TensorType::kTQ2_0) {
+      const int factor = a.type == TensorType::kQ6_K ? 32 : 1;
       for (size_t l = 0; l < 8; ++l) {
         const size_t g = 16 * b + 2 * l;
         minima[l] = -factor * (x.sums[g] * a.w.scales[g] + x.sums[g + 1] * a.w.scales[g + 1]);
@@ -179,11 +181,11 @@ inline float SuperDot(const GgmlDots& a, const GgmlRow& x) {
     sum = FmaEight(d, FloatsOf(lanes), sum);
   }
   const float joined = JoinEight(sum);
-  if (a.type == GgmlType::kQ4_K) {
+  if (a.type == TensorType::kQ4_K) {
     const float even = m4[0] + m4[2], odd = m4[1] + m4[3];
     return joined + (even + odd);
   }
-  return a.type == GgmlType::kQ5_K ? joined + m1 : joined;
+  return a.type == TensorType::kQ5_K ? joined + m1 : joined;
 }
 
 inline float ChainSuper(const GgmlDots& a, const GgmlRow& x, size_t step) {
@@ -200,9 +202,10 @@ inline float ChainSuper(const GgmlDots& a, const GgmlRow& x, size_t step) {
 }
 
 inline float BlockOf256Dot(const GgmlDots& a, const GgmlRow& x) {
-  if (a.order == GgmlOrder::kGemv || (a.order == GgmlOrder::kBatch && a.type == GgmlType::kIQ4_XS))
+  if (a.order == GgmlOrder::kGemv ||
+      (a.order == GgmlOrder::kBatch && a.type == TensorType::kIQ4_XS))
     return ChainSuper(a, x, 256);
-  if (a.order == GgmlOrder::kGemm) return ChainSuper(a, x, a.type == GgmlType::kQ4_K ? 64 : 128);
+  if (a.order == GgmlOrder::kGemm) return ChainSuper(a, x, a.type == TensorType::kQ4_K ? 64 : 128);
   return SuperDot(a, x);
 }
 

@@ -9,29 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace vernier {
+#include "model/tensor_type.h"
 
-// Storage types of weights, numbered as TensorType (model/tensor.h).
-enum class GgmlType : uint32_t {
-  kF32 = 0,
-  kF16 = 1,
-  kQ4_0 = 2,
-  kQ4_1 = 3,
-  kQ5_0 = 6,
-  kQ5_1 = 7,
-  kQ8_0 = 8,
-  kQ2_K = 10,
-  kQ3_K = 11,
-  kQ4_K = 12,
-  kQ5_K = 13,
-  kQ6_K = 14,
-  kIQ4_NL = 20,
-  kIQ4_XS = 23,
-  kBF16 = 30,
-  kTQ1_0 = 34,
-  kTQ2_0 = 35,
-  kMXFP4 = 39,
-};
+namespace vernier {
 
 // What a product makes of a row of activations first.
 enum class GgmlActivation : uint8_t {
@@ -91,7 +71,7 @@ struct GgmlWeightBuffer {
 
 // y[j] = w . x[j] for `n` rows of k elements.
 struct GgmlDots {
-  GgmlType type;
+  TensorType type;
   GgmlOrder order;
   size_t k;
   GgmlWeightRow w;
@@ -103,7 +83,7 @@ struct GgmlDots {
 // Attention: out[i][j] = q[i] . k[j] for j < keys[i], `n` rows q of `width` elements, rows k from
 // `offset` on: sums of F32 or F16 (both rounded already).
 struct GgmlScores {
-  GgmlType type;
+  TensorType type;
   GgmlOrder order;  // kDot or kBatch
   const float* const* k;
   size_t offset, width;
@@ -140,22 +120,22 @@ struct GgmlKernels {
                size_t pairs, bool halves, float* y);
 };
 
-constexpr GgmlActivation GgmlActivationOf(GgmlType type) {
+constexpr GgmlActivation GgmlActivationOf(TensorType type) {
   switch (type) {
-    case GgmlType::kF32:
+    case TensorType::kF32:
       return GgmlActivation::kF32;
-    case GgmlType::kF16:
+    case TensorType::kF16:
       return GgmlActivation::kF16;
-    case GgmlType::kBF16:
+    case TensorType::kBF16:
       return GgmlActivation::kBF16;
-    case GgmlType::kQ4_1:
-    case GgmlType::kQ5_1:
+    case TensorType::kQ4_1:
+    case TensorType::kQ5_1:
       return GgmlActivation::kQ8_1;
-    case GgmlType::kQ4_0:
-    case GgmlType::kQ5_0:
-    case GgmlType::kQ8_0:
-    case GgmlType::kIQ4_NL:
-    case GgmlType::kMXFP4:
+    case TensorType::kQ4_0:
+    case TensorType::kQ5_0:
+    case TensorType::kQ8_0:
+    case TensorType::kIQ4_NL:
+    case TensorType::kMXFP4:
       return GgmlActivation::kQ8_0;
     default:
       return GgmlActivation::kQ8_K;
@@ -163,7 +143,7 @@ constexpr GgmlActivation GgmlActivationOf(GgmlType type) {
 }
 
 // Columns of a block of the type, which its rows are whole numbers of.
-constexpr size_t GgmlBlock(GgmlType type) {
+constexpr size_t GgmlBlock(TensorType type) {
   switch (GgmlActivationOf(type)) {
     case GgmlActivation::kQ8_0:
     case GgmlActivation::kQ8_1:
@@ -177,34 +157,34 @@ constexpr size_t GgmlBlock(GgmlType type) {
 
 // Whether an x86 build with AVX-512 repacks a weight of this type and number of rows when it loads
 // the model.
-constexpr bool GgmlRepacks(GgmlType type, size_t rows) {
+constexpr bool GgmlRepacks(TensorType type, size_t rows) {
   return rows % 8 == 0 &&
-         (type == GgmlType::kQ4_0 || type == GgmlType::kQ4_K || type == GgmlType::kQ2_K ||
-          type == GgmlType::kIQ4_NL || type == GgmlType::kMXFP4);
+         (type == TensorType::kQ4_0 || type == TensorType::kQ4_K || type == TensorType::kQ2_K ||
+          type == TensorType::kIQ4_NL || type == TensorType::kMXFP4);
 }
 
 // Whether tinyBLAS takes the product of a batch with another order than vec_dot's.
-constexpr bool GgmlBatchDiffers(GgmlType type, size_t rows, size_t k) {
+constexpr bool GgmlBatchDiffers(TensorType type, size_t rows, size_t k) {
   switch (type) {
-    case GgmlType::kF32:
-    case GgmlType::kF16:
+    case TensorType::kF32:
+    case TensorType::kF16:
       return rows % 4 == 0 && k % 16 == 0;
-    case GgmlType::kBF16:
+    case TensorType::kBF16:
       return rows % 4 == 0 && k % 32 == 0;
-    case GgmlType::kIQ4_NL:
+    case TensorType::kIQ4_NL:
       return true;
-    case GgmlType::kIQ4_XS:  // in a batch of 8 and more
+    case TensorType::kIQ4_XS:  // in a batch of 8 and more
       return rows % 8 == 0;
     default:  // Q8_0, Q4_0, Q5_0 have the same order in both; the others are not taken
       return false;
   }
 }
 
-// Whether it is one of the types above.
-bool IsGgmlType(uint32_t gguf_number);
+// Whether products are defined here for weights of this type.
+bool HasGgmlProduct(TensorType type);
 
 // A row as files store it, at any address, of k columns (whole blocks).
-void UnpackGgmlRow(GgmlType type, const uint8_t* row, size_t k, const GgmlWeightBuffer& out);
+void UnpackGgmlRow(TensorType type, const uint8_t* row, size_t k, const GgmlWeightBuffer& out);
 
 }  // namespace vernier
 

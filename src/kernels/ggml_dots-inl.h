@@ -20,9 +20,9 @@ inline float DotTurns(const float* a, const float* b, size_t whole) {
 }
 
 // What is left after whole 64s, added to their sum.
-inline float GgmlDotRest(GgmlType type, const float* a, const float* b, size_t whole, size_t n,
+inline float GgmlDotRest(TensorType type, const float* a, const float* b, size_t whole, size_t n,
                          float sum) {
-  if (type == GgmlType::kF16) {
+  if (type == TensorType::kF16) {
     double wide = static_cast<double>(sum);
     for (size_t i = whole; i < n; ++i) wide += static_cast<double>(a[i] * b[i]);
     return static_cast<float>(wide);
@@ -64,10 +64,10 @@ inline float GgmlBatchBF16(const float* a, const float* b, size_t n) {
   return SumLanes(Load<float>(lanes));
 }
 
-inline float GgmlFloatDot(GgmlType type, GgmlOrder order, const float* a, const float* b,
+inline float GgmlFloatDot(TensorType type, GgmlOrder order, const float* a, const float* b,
                           size_t n) {
   const bool batch = order == GgmlOrder::kBatch;
-  if (type == GgmlType::kBF16) return batch ? GgmlBatchBF16(a, b, n) : GgmlDotBF16(a, b, n);
+  if (type == TensorType::kBF16) return batch ? GgmlBatchBF16(a, b, n) : GgmlDotBF16(a, b, n);
   if (batch) return GgmlBatchF32(a, b, n);
   const size_t whole = n / 64 * 64;
   return GgmlDotRest(type, a, b, whole, n, DotTurns(a, b, whole));

@@ -177,8 +177,8 @@ inline float Dot32(const GgmlDots& a, const GgmlRow& x) {
   const bool minima = GgmlActivationOf(a.type) == GgmlActivation::kQ8_1;
   // IQ4_NL and MXFP4 take pairs of blocks, each with an accumulator of its own; a last odd block is
   // added as one number.
-  const bool pairs =
-      (a.type == GgmlType::kIQ4_NL && a.order != GgmlOrder::kBatch) || a.type == GgmlType::kMXFP4;
+  const bool pairs = (a.type == TensorType::kIQ4_NL && a.order != GgmlOrder::kBatch) ||
+                     a.type == TensorType::kMXFP4;
   const bool chain = a.order == GgmlOrder::kGemv || a.order == GgmlOrder::kGemm;
   float lanes[2][8] = {}, one = 0, m = 0;
   for (size_t b = 0; b < blocks; ++b) {
@@ -211,14 +211,14 @@ inline int SuperLane(const GgmlDots& a, const GgmlRow& x, size_t b, size_t l) {
     sum += Lane(a.w.codes + at, x.codes + at, l) * a.w.scales[16 * b + 2 * g + l / 4];
   }
   const int16_t *s = x.sums + 16 * b + 2 * l, *scales = a.w.scales + 16 * b + 2 * l;
-  if (a.type == GgmlType::kQ6_K) sum -= 32 * (s[0] * scales[0] + s[1] * scales[1]);
-  if (a.type == GgmlType::kTQ1_0 || a.type == GgmlType::kTQ2_0) sum -= s[0] + s[1];
+  if (a.type == TensorType::kQ6_K) sum -= 32 * (s[0] * scales[0] + s[1] * scales[1]);
+  if (a.type == TensorType::kTQ1_0 || a.type == TensorType::kTQ2_0) sum -= s[0] + s[1];
   return sum;
 }
 // The minimum of group g (16 columns of Q2_K, 32 of Q4_K and Q5_K) times the sum of its codes.
 inline int MinTimesSum(const GgmlDots& a, const GgmlRow& x, size_t b, size_t g) {
   const int16_t* sums = x.sums + 16 * b;
-  if (a.type == GgmlType::kQ2_K) return a.w.mins[16 * b + g] * sums[g];
+  if (a.type == TensorType::kQ2_K) return a.w.mins[16 * b + g] * sums[g];
   return a.w.mins[8 * b + g] * (sums[2 * g] + sums[2 * g + 1]);
 }
 
@@ -226,17 +226,17 @@ inline float DotSuper(const GgmlDots& a, const GgmlRow& x) {
   float lanes[8] = {}, m4[4] = {}, m1 = 0;
   for (size_t b = 0; b < a.k / 256; ++b) {
     const float d = x.d[b] * a.w.d[b], dmin = a.w.m != nullptr ? -x.d[b] * a.w.m[b] : 0.0f;
-    if (a.type == GgmlType::kQ2_K)
+    if (a.type == TensorType::kQ2_K)
       for (size_t l = 0; l < 8; ++l)
         lanes[l] = std::fma(
             dmin, static_cast<float>(MinTimesSum(a, x, b, 2 * l) + MinTimesSum(a, x, b, 2 * l + 1)),
             lanes[l]);
-    if (a.type == GgmlType::kQ4_K)
+    if (a.type == TensorType::kQ4_K)
       for (size_t l = 0; l < 4; ++l)
         m4[l] = std::fma(
             dmin, static_cast<float>(MinTimesSum(a, x, b, 2 * l) + MinTimesSum(a, x, b, 2 * l + 1)),
             m4[l]);
-    if (a.type == GgmlType::kQ5_K) {
+    if (a.type == TensorType::kQ5_K) {
       int sum = 0;
       for (size_t g = 0; g < 8; ++g) sum += MinTimesSum(a, x, b, g);
       m1 = std::fma(dmin, static_cast<float>(sum), m1);
@@ -245,14 +245,14 @@ inline float DotSuper(const GgmlDots& a, const GgmlRow& x) {
       lanes[l] = std::fma(d, static_cast<float>(SuperLane(a, x, b, l)), lanes[l]);
   }
   const float sum = Join(lanes, 8);
-  if (a.type == GgmlType::kQ4_K) return sum + Join(m4, 4);
-  return a.type == GgmlType::kQ5_K ? sum + m1 : sum;
+  if (a.type == TensorType::kQ4_K) return sum + Join(m4, 4);
+  return a.type == TensorType::kQ5_K ? sum + m1 : sum;
 }
 
 // Repacked Q2_K and Q4_K: one chain of the products, one of the minima. A row alone: a step for
 // each super-block; a group of four: a step for each 64 columns of Q4_K, 128 of Q2_K.
 inline float ChainSuper(const GgmlDots& a, const GgmlRow& x) {
-  const bool q4 = a.type == GgmlType::kQ4_K;
+  const bool q4 = a.type == TensorType::kQ4_K;
   const size_t step = a.order == GgmlOrder::kGemv ? 256 : q4 ? 64 : 128, min_width = q4 ? 32 : 16;
   float sum = 0, minima = 0;
   for (size_t i0 = 0; i0 < a.k; i0 += step) {
@@ -292,7 +292,7 @@ inline float Dot(const GgmlDots& a, const GgmlRow& x) {
     case GgmlActivation::kBF16:
       return batch ? BatchBF16(a.w.values, x.values, a.k) : DotBF16(a.w.values, x.values, a.k);
     case GgmlActivation::kQ8_K:
-      if (batch && a.type == GgmlType::kIQ4_XS) return ChainIQ4(a, x);
+      if (batch && a.type == TensorType::kIQ4_XS) return ChainIQ4(a, x);
       return a.order == GgmlOrder::kGemv || a.order == GgmlOrder::kGemm ? ChainSuper(a, x)
                                                                         : DotSuper(a, x);
     default:

@@ -17,11 +17,12 @@ namespace {
 
 namespace plain = reference::ggml;
 
-constexpr GgmlType kTypes[] = {
-    GgmlType::kF32,   GgmlType::kF16,   GgmlType::kBF16, GgmlType::kQ4_0,   GgmlType::kQ4_1,
-    GgmlType::kQ5_0,  GgmlType::kQ5_1,  GgmlType::kQ8_0, GgmlType::kQ2_K,   GgmlType::kQ3_K,
-    GgmlType::kQ4_K,  GgmlType::kQ5_K,  GgmlType::kQ6_K, GgmlType::kIQ4_NL, GgmlType::kIQ4_XS,
-    GgmlType::kTQ1_0, GgmlType::kTQ2_0, GgmlType::kMXFP4};
+constexpr TensorType kTypes[] = {TensorType::kF32,   TensorType::kF16,    TensorType::kBF16,
+                                 TensorType::kQ4_0,  TensorType::kQ4_1,   TensorType::kQ5_0,
+                                 TensorType::kQ5_1,  TensorType::kQ8_0,   TensorType::kQ2_K,
+                                 TensorType::kQ3_K,  TensorType::kQ4_K,   TensorType::kQ5_K,
+                                 TensorType::kQ6_K,  TensorType::kIQ4_NL, TensorType::kIQ4_XS,
+                                 TensorType::kTQ1_0, TensorType::kTQ2_0,  TensorType::kMXFP4};
 constexpr GgmlOrder kOrders[] = {GgmlOrder::kDot, GgmlOrder::kBatch, GgmlOrder::kGemv,
                                  GgmlOrder::kGemm};
 
@@ -71,35 +72,35 @@ struct Row {
 
 // A weight row of random codes and scales in the ranges that the type's blocks have.
 struct Weight {
-  Weight(GgmlType type, size_t k, uint64_t seed)
+  Weight(TensorType type, size_t k, uint64_t seed)
       : values(Random(k, seed)), d(k), m(k), codes(k), scales(k), mins(k), type_(type) {
     std::mt19937_64 engine(seed);
     const auto draw = [&engine](int low, int high) {
       return std::uniform_int_distribution<int>(low, high)(engine);
     };
     const bool wide =
-        type == GgmlType::kQ8_0 || type == GgmlType::kIQ4_NL || type == GgmlType::kIQ4_XS;
-    const bool raw = type == GgmlType::kQ6_K || GgmlActivationOf(type) == GgmlActivation::kQ8_1;
+        type == TensorType::kQ8_0 || type == TensorType::kIQ4_NL || type == TensorType::kIQ4_XS;
+    const bool raw = type == TensorType::kQ6_K || GgmlActivationOf(type) == GgmlActivation::kQ8_1;
     for (int8_t& code : codes)
       code = static_cast<int8_t>(wide ? draw(-128, 127) : raw ? draw(0, 63) : draw(-16, 15));
-    const bool signs = type == GgmlType::kQ6_K;
+    const bool signs = type == TensorType::kQ6_K;
     for (int16_t& v : scales)
       v = static_cast<int16_t>(signs ? draw(-128, 127)
-                                     : draw(type == GgmlType::kIQ4_XS ? -32 : 0, 63));
-    if (type == GgmlType::kTQ1_0 || type == GgmlType::kTQ2_0)
+                                     : draw(type == TensorType::kIQ4_XS ? -32 : 0, 63));
+    if (type == TensorType::kTQ1_0 || type == TensorType::kTQ2_0)
       std::fill(scales.begin(), scales.end(), int16_t{1});
     for (int16_t& v : mins) v = static_cast<int16_t>(draw(0, 63));
     for (float& v : d) v = plain::RoundToHalf(static_cast<float>(draw(-1000, 1000)) * 1e-4f);
     for (float& v : m) v = plain::RoundToHalf(static_cast<float>(draw(-1000, 1000)) * 1e-4f);
-    if (type == GgmlType::kF16)
+    if (type == TensorType::kF16)
       std::transform(values.begin(), values.end(), values.begin(), plain::RoundToHalf);
-    if (type == GgmlType::kBF16)
+    if (type == TensorType::kBF16)
       std::transform(values.begin(), values.end(), values.begin(), plain::RoundToBF16);
   }
   GgmlWeightRow View() const {
     const bool minima = GgmlActivationOf(type_) == GgmlActivation::kQ8_1 ||
-                        type_ == GgmlType::kQ2_K || type_ == GgmlType::kQ4_K ||
-                        type_ == GgmlType::kQ5_K;
+                        type_ == TensorType::kQ2_K || type_ == TensorType::kQ4_K ||
+                        type_ == TensorType::kQ5_K;
     return {values.data(), codes.data(), d.data(), minima ? m.data() : nullptr,
             scales.data(), mins.data()};
   }
@@ -108,10 +109,10 @@ struct Weight {
   std::vector<int16_t> scales, mins;
 
  private:
-  GgmlType type_;
+  TensorType type_;
 };
 
-bool Has(GgmlType type, GgmlOrder order) {
+bool Has(TensorType type, GgmlOrder order) {
   if (order == GgmlOrder::kDot) return true;
   if (order == GgmlOrder::kBatch) return GgmlBatchDiffers(type, 16, 256);
   return GgmlRepacks(type, 8);
@@ -133,7 +134,7 @@ TEST_P(GgmlTest, RowsAreQuantisedAsTheReferenceSays) {
 }
 
 TEST_P(GgmlTest, ProductsAreSummedAsTheReferenceSays) {
-  for (const GgmlType type : kTypes) {
+  for (const TensorType type : kTypes) {
     const size_t block = GgmlBlock(type) == 1 ? 32 : GgmlBlock(type);
     const GgmlActivation activation = GgmlActivationOf(type);
     for (const GgmlOrder order : kOrders) {
@@ -176,9 +177,9 @@ TEST_P(GgmlTest, ScoresOfAnyWidth) {
   constexpr size_t kOffset = 2;
   for (size_t n = 1; n < 200; ++n) {
     const Rows q(keys.size(), n, 5 * n), k(40, n + kOffset, 7 * n);
-    for (const auto& [type, order] : {std::pair{GgmlType::kF32, GgmlOrder::kDot},
-                                      {GgmlType::kF16, GgmlOrder::kDot},
-                                      {GgmlType::kF16, GgmlOrder::kBatch}}) {
+    for (const auto& [type, order] : {std::pair{TensorType::kF32, GgmlOrder::kDot},
+                                      {TensorType::kF16, GgmlOrder::kDot},
+                                      {TensorType::kF16, GgmlOrder::kBatch}}) {
       Rows out(keys.size(), 41, 3);
       const std::vector<std::vector<float>> before = out.values;
       kernels_->scores({type, order, k.pointers.data(), kOffset, n, q.pointers.data(), keys.data(),
@@ -187,7 +188,7 @@ TEST_P(GgmlTest, ScoresOfAnyWidth) {
         for (size_t j = 0; j < keys[i]; ++j) {
           const float *a = k.values[j].data() + kOffset, *b = q.values[i].data();
           const float expected = order == GgmlOrder::kBatch ? plain::BatchF32(a, b, n)
-                                 : type == GgmlType::kF16   ? plain::DotF16(a, b, n)
+                                 : type == TensorType::kF16 ? plain::DotF16(a, b, n)
                                                             : plain::DotF32(a, b, n);
           ASSERT_EQ(out.values[i][j], expected) << n << ' ' << i << ' ' << j;
         }

@@ -43,36 +43,36 @@ void Nibbles32(const uint8_t* nibbles, int8_t* out, F code) {
 constexpr int kFP4Doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // One block of 32 at `p`; its number is b.
-void Block32(GgmlType type, const uint8_t* p, size_t b, const GgmlWeightBuffer& out) {
+void Block32(TensorType type, const uint8_t* p, size_t b, const GgmlWeightBuffer& out) {
   int8_t* codes = out.codes + 32 * b;
   const auto plain = [](int v, int) { return v; };
   switch (type) {
-    case GgmlType::kQ4_0:
+    case TensorType::kQ4_0:
       out.d[b] = Half(p);
       return Nibbles32(p + 2, codes, [](int v, int) { return v - 8; });
-    case GgmlType::kQ4_1:
+    case TensorType::kQ4_1:
       out.d[b] = Half(p);
       out.m[b] = Half(p + 2);
       return Nibbles32(p + 4, codes, plain);
-    case GgmlType::kQ5_0: {
+    case TensorType::kQ5_0: {
       const uint32_t high = U32(p + 2);
       out.d[b] = Half(p);
       return Nibbles32(p + 6, codes, [high](int v, int j) {
         return (v | static_cast<int>(high >> j & 1) << 4) - 16;
       });
     }
-    case GgmlType::kQ5_1: {
+    case TensorType::kQ5_1: {
       const uint32_t high = U32(p + 4);
       out.d[b] = Half(p);
       out.m[b] = Half(p + 2);
       return Nibbles32(p + 8, codes,
                        [high](int v, int j) { return v | static_cast<int>(high >> j & 1) << 4; });
     }
-    case GgmlType::kQ8_0:
+    case TensorType::kQ8_0:
       out.d[b] = Half(p);
       std::memcpy(codes, p + 2, 32);
       return;
-    case GgmlType::kIQ4_NL:
+    case TensorType::kIQ4_NL:
       out.d[b] = Half(p);
       return Nibbles32(p + 2, codes, [](int v, int) { return kIQ4Levels[v]; });
     default:  // kMXFP4
@@ -176,57 +176,57 @@ void BlockTQ2(const uint8_t* p, size_t b, const GgmlWeightBuffer& out) {
   out.d[b] = Half(p + 64);
 }
 
-size_t BlockBytes(GgmlType type) {
+size_t BlockBytes(TensorType type) {
   switch (type) {
-    case GgmlType::kQ4_0:
-    case GgmlType::kIQ4_NL:
+    case TensorType::kQ4_0:
+    case TensorType::kIQ4_NL:
       return 18;
-    case GgmlType::kQ4_1:
+    case TensorType::kQ4_1:
       return 20;
-    case GgmlType::kQ5_0:
+    case TensorType::kQ5_0:
       return 22;
-    case GgmlType::kQ5_1:
+    case TensorType::kQ5_1:
       return 24;
-    case GgmlType::kQ8_0:
+    case TensorType::kQ8_0:
       return 34;
-    case GgmlType::kMXFP4:
+    case TensorType::kMXFP4:
       return 17;
-    case GgmlType::kQ2_K:
+    case TensorType::kQ2_K:
       return 84;
-    case GgmlType::kQ3_K:
+    case TensorType::kQ3_K:
       return 110;
-    case GgmlType::kQ4_K:
+    case TensorType::kQ4_K:
       return 144;
-    case GgmlType::kQ5_K:
+    case TensorType::kQ5_K:
       return 176;
-    case GgmlType::kQ6_K:
+    case TensorType::kQ6_K:
       return 210;
-    case GgmlType::kIQ4_XS:
+    case TensorType::kIQ4_XS:
       return 136;
-    case GgmlType::kTQ1_0:
+    case TensorType::kTQ1_0:
       return 54;
-    case GgmlType::kTQ2_0:
+    case TensorType::kTQ2_0:
       return 66;
     default:
       return 0;
   }
 }
 
-void SuperBlock(GgmlType type, const uint8_t* p, size_t b, const GgmlWeightBuffer& out) {
+void SuperBlock(TensorType type, const uint8_t* p, size_t b, const GgmlWeightBuffer& out) {
   switch (type) {
-    case GgmlType::kQ2_K:
+    case TensorType::kQ2_K:
       return BlockQ2K(p, b, out);
-    case GgmlType::kQ3_K:
+    case TensorType::kQ3_K:
       return BlockQ3K(p, b, out);
-    case GgmlType::kQ4_K:
+    case TensorType::kQ4_K:
       return BlockQ45K(false, p, b, out);
-    case GgmlType::kQ5_K:
+    case TensorType::kQ5_K:
       return BlockQ45K(true, p, b, out);
-    case GgmlType::kQ6_K:
+    case TensorType::kQ6_K:
       return BlockQ6K(p, b, out);
-    case GgmlType::kIQ4_XS:
+    case TensorType::kIQ4_XS:
       return BlockIQ4XS(p, b, out);
-    case GgmlType::kTQ1_0:
+    case TensorType::kTQ1_0:
       return BlockTQ1(p, b, out);
     default:
       return BlockTQ2(p, b, out);
@@ -235,21 +235,20 @@ void SuperBlock(GgmlType type, const uint8_t* p, size_t b, const GgmlWeightBuffe
 
 }  // namespace
 
-bool IsGgmlType(uint32_t gguf_number) {
-  const GgmlType type = static_cast<GgmlType>(gguf_number);
-  return type == GgmlType::kF32 || type == GgmlType::kF16 || type == GgmlType::kBF16 ||
+bool HasGgmlProduct(TensorType type) {
+  return type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16 ||
          BlockBytes(type) != 0;
 }
 
-void UnpackGgmlRow(GgmlType type, const uint8_t* row, size_t k, const GgmlWeightBuffer& out) {
+void UnpackGgmlRow(TensorType type, const uint8_t* row, size_t k, const GgmlWeightBuffer& out) {
   switch (type) {
-    case GgmlType::kF32:
+    case TensorType::kF32:
       std::memcpy(out.values, row, k * sizeof(float));
       return;
-    case GgmlType::kF16:
+    case TensorType::kF16:
       for (size_t i = 0; i < k; ++i) out.values[i] = Half(row + 2 * i);
       return;
-    case GgmlType::kBF16:
+    case TensorType::kBF16:
       for (size_t i = 0; i < k; ++i)
         out.values[i] = std::bit_cast<float>(static_cast<uint32_t>(U16(row + 2 * i)) << 16);
       return;

@@ -19,52 +19,52 @@ constexpr IntDotKernel Super() {
   return {SuperFormat<S>(), MatMulSuper<S, kFirst, kRest>};
 }
 
-inline IntDotKernel FindRepacked(PackedType type) {
+inline IntDotKernel FindRepacked(TensorType type) {
   switch (type) {
-    case PackedType::kQ4_0:
+    case TensorType::kQ4_0:
       return RepackedBlocks<BlocksQ4_0>();
-    case PackedType::kIQ4_NL:
+    case TensorType::kIQ4_NL:
       return RepackedBlocks<BlocksIQ4_NL>();
-    case PackedType::kMXFP4:
+    case TensorType::kMXFP4:
       return RepackedBlocks<BlocksMXFP4>();
-    case PackedType::kQ4_K:
+    case TensorType::kQ4_K:
       return {kSuperFormat, MatMulQ4_K};
-    case PackedType::kQ2_K:
+    case TensorType::kQ2_K:
       return Super<SuperQ2_K, SuperOrder::kFours, SuperOrder::kOnes>();
     default:
       return {};
   }
 }
 
-inline IntDotKernel FindIntDot(PackedType type, IntDotOrder order) {
+inline IntDotKernel FindIntDot(TensorType type, IntDotOrder order) {
   if (order == IntDotOrder::kRepack) return FindRepacked(type);
   const bool batch = order == IntDotOrder::kBatch;
   switch (type) {
-    case PackedType::kQ8_0:
+    case TensorType::kQ8_0:
       return Lanes<LanesQ8_0>();
-    case PackedType::kQ4_0:
+    case TensorType::kQ4_0:
       return Lanes<LanesQ4_0>();
-    case PackedType::kQ4_1:
+    case TensorType::kQ4_1:
       return Lanes<LanesQ4_1>();
-    case PackedType::kQ5_0:
+    case TensorType::kQ5_0:
       return Lanes<LanesQ5_0>();
-    case PackedType::kQ5_1:
+    case TensorType::kQ5_1:
       return Lanes<LanesQ5_1>();
-    case PackedType::kIQ4_NL:
+    case TensorType::kIQ4_NL:
       return batch ? Lanes<LanesIQ4_NL<false>>() : Lanes<LanesIQ4_NL<true>>();
-    case PackedType::kMXFP4:
+    case TensorType::kMXFP4:
       return Lanes<LanesMXFP4>();
-    case PackedType::kQ2_K:
+    case TensorType::kQ2_K:
       return Super<SuperQ2_K>();
-    case PackedType::kQ3_K:
+    case TensorType::kQ3_K:
       return Super<SuperQ3_K>();
-    case PackedType::kQ4_K:
+    case TensorType::kQ4_K:
       return Super<SuperQ4_K>();
-    case PackedType::kQ5_K:
+    case TensorType::kQ5_K:
       return Super<SuperQ5_K>();
-    case PackedType::kQ6_K:
+    case TensorType::kQ6_K:
       return Super<SuperQ6_K>();
-    case PackedType::kIQ4_XS:
+    case TensorType::kIQ4_XS:
       return batch ? Super<SuperIQ4_XS, SuperOrder::kWhole>() : Super<SuperIQ4_XS>();
     default:
       return {};

@@ -71,7 +71,7 @@ struct IntDotKernels {
   const char* name;
   // One row of X, k floats in whole units.
   void (*quantise)(ActivationFormat format, const float* x, size_t k, uint8_t* row);
-  IntDotKernel (*find)(PackedType type, IntDotOrder order);
+  IntDotKernel (*find)(TensorType type, IntDotOrder order);
 };
 
 // Null where this machine cannot run it (or the build has no such path).

@@ -10,7 +10,7 @@ namespace vernier::VERNIER_TARGET {
 
 // Types of four bits in blocks of 32. Codes(v): unsigned bytes of nibbles, kOffset too large.
 struct BlocksQ4_0 {
-  static constexpr PackedType kType = PackedType::kQ4_0;
+  static constexpr TensorType kType = TensorType::kQ4_0;
   static constexpr uint8_t kOffset = 8;
   static constexpr bool kWide = false;  // codes above 127
   VERNIER_INLINE static Ints Codes(const Ints& nibbles) { return nibbles; }
@@ -19,7 +19,7 @@ struct BlocksQ4_0 {
   }
 };
 struct BlocksIQ4_NL {
-  static constexpr PackedType kType = PackedType::kIQ4_NL;
+  static constexpr TensorType kType = TensorType::kIQ4_NL;
   static constexpr uint8_t kOffset = 128;
   static constexpr bool kWide = true;
   VERNIER_INLINE static Ints Codes(const Ints& nibbles) {
@@ -30,7 +30,7 @@ struct BlocksIQ4_NL {
   }
 };
 struct BlocksMXFP4 {
-  static constexpr PackedType kType = PackedType::kMXFP4;
+  static constexpr TensorType kType = TensorType::kMXFP4;
   static constexpr uint8_t kOffset = 12;
   static constexpr bool kWide = false;
   static constexpr int8_t kLevels[16] = {12, 13, 14, 15, 16, 18, 20, 24,
@@ -134,7 +134,7 @@ inline constexpr ActivationFormat kSuperFormat{ActivationKind::kQ8_K, false, 0};
 // other rows after all 256.
 template <bool kFours, int N>
 VERNIER_INLINE void TileQ4_K(const IntDotArgs& a, size_t panel, size_t j) {
-  constexpr PackedLayout kLayout = LayoutOf(PackedType::kQ4_K);
+  constexpr PackedLayout kLayout = LayoutOf(TensorType::kQ4_K);
   const size_t stride = kLayout.PanelBytes(a.k), offset = kLayout.ScalesOffset(a.k);
   const size_t scales_at = kSuperFormat.Scales(a.k), sums_at = kSuperFormat.Sums(a.k) + a.k / 8;
   const uint8_t* x[N];

@@ -35,7 +35,7 @@ VERNIER_INLINE Ints Less(const Ints& v) {
 // Types of blocks of 32. Codes(group, quad): signed bytes. kMinima: Q8_1's sums times the minima
 // are a chain of their own. kPairs: even and odd blocks have chains of their own.
 struct LanesQ8_0 {
-  static constexpr PackedType kType = PackedType::kQ8_0;
+  static constexpr TensorType kType = TensorType::kQ8_0;
   static constexpr bool kMinima = false, kPairs = false;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return LoadInts(group + 64 * quad);
@@ -45,40 +45,40 @@ struct LanesQ8_0 {
   }
 };
 struct LanesQ4_0 : LanesQ8_0 {
-  static constexpr PackedType kType = PackedType::kQ4_0;
+  static constexpr TensorType kType = TensorType::kQ4_0;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return Less<8>(NibbleQuad(group, quad));
   }
 };
 struct LanesQ5_0 : LanesQ8_0 {
-  static constexpr PackedType kType = PackedType::kQ5_0;
+  static constexpr TensorType kType = TensorType::kQ5_0;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return Less<16>(NibbleQuad(group + 64, quad) | BitQuad<4>(group, quad));
   }
 };
 struct LanesQ4_1 : LanesQ8_0 {
-  static constexpr PackedType kType = PackedType::kQ4_1;
+  static constexpr TensorType kType = TensorType::kQ4_1;
   static constexpr bool kMinima = true;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return NibbleQuad(group, quad);
   }
 };
 struct LanesQ5_1 : LanesQ4_1 {
-  static constexpr PackedType kType = PackedType::kQ5_1;
+  static constexpr TensorType kType = TensorType::kQ5_1;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return NibbleQuad(group + 64, quad) | BitQuad<4>(group, quad);
   }
 };
 template <bool kInPairs>
 struct LanesIQ4_NL : LanesQ8_0 {
-  static constexpr PackedType kType = PackedType::kIQ4_NL;
+  static constexpr TensorType kType = TensorType::kIQ4_NL;
   static constexpr bool kPairs = kInPairs;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return Lookup(kIQ4Levels, NibbleQuad(group, quad));
   }
 };
 struct LanesMXFP4 {
-  static constexpr PackedType kType = PackedType::kMXFP4;
+  static constexpr TensorType kType = TensorType::kMXFP4;
   static constexpr bool kMinima = false, kPairs = true;
   VERNIER_INLINE static Ints Codes(const uint8_t* group, int quad) {
     return Lookup(kTwiceE2M1, NibbleQuad(group, quad));

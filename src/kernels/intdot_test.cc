@@ -17,29 +17,29 @@
 namespace vernier {
 namespace {
 
-constexpr PackedType kTypes[] = {PackedType::kQ8_0, PackedType::kQ4_0,   PackedType::kQ4_1,
-                                 PackedType::kQ5_0, PackedType::kQ5_1,   PackedType::kQ2_K,
-                                 PackedType::kQ3_K, PackedType::kQ4_K,   PackedType::kQ5_K,
-                                 PackedType::kQ6_K, PackedType::kIQ4_NL, PackedType::kIQ4_XS,
-                                 PackedType::kMXFP4};
+constexpr TensorType kTypes[] = {TensorType::kQ8_0, TensorType::kQ4_0,   TensorType::kQ4_1,
+                                 TensorType::kQ5_0, TensorType::kQ5_1,   TensorType::kQ2_K,
+                                 TensorType::kQ3_K, TensorType::kQ4_K,   TensorType::kQ5_K,
+                                 TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS,
+                                 TensorType::kMXFP4};
 
 enum class Blocks { kRandom, kExtreme, kOddScales };
 
 // Where a block has its binary16 numbers.
-std::vector<size_t> HalvesOf(PackedType type) {
+std::vector<size_t> HalvesOf(TensorType type) {
   switch (type) {
-    case PackedType::kQ4_1:
-    case PackedType::kQ5_1:
-    case PackedType::kQ4_K:
-    case PackedType::kQ5_K:
+    case TensorType::kQ4_1:
+    case TensorType::kQ5_1:
+    case TensorType::kQ4_K:
+    case TensorType::kQ5_K:
       return {0, 2};
-    case PackedType::kQ2_K:
+    case TensorType::kQ2_K:
       return {80, 82};
-    case PackedType::kQ3_K:
+    case TensorType::kQ3_K:
       return {108};
-    case PackedType::kQ6_K:
+    case TensorType::kQ6_K:
       return {208};
-    case PackedType::kMXFP4:
+    case TensorType::kMXFP4:
       return {};
     default:
       return {0};
@@ -48,7 +48,7 @@ std::vector<size_t> HalvesOf(PackedType type) {
 
 // Rows of blocks as files store them. Extreme: all bits of a byte alike. Odd scales: zero,
 // subnormal, the largest, infinite.
-std::vector<uint8_t> MakeRows(PackedType type, size_t rows, size_t k, Blocks blocks,
+std::vector<uint8_t> MakeRows(TensorType type, size_t rows, size_t k, Blocks blocks,
                               std::mt19937& engine) {
   const PackedLayout& layout = LayoutOf(type);
   std::vector<uint8_t> bytes(rows * k / layout.unit * layout.block_bytes);
@@ -59,7 +59,7 @@ std::vector<uint8_t> MakeRows(PackedType type, size_t rows, size_t k, Blocks blo
   }
   constexpr uint16_t kOdd[] = {0x0000, 0x8000, 0x0001, 0x83ff, 0x0400, 0x7bff, 0xfbff, 0x7c00};
   for (size_t b = 0; b < bytes.size(); b += layout.block_bytes) {
-    if (type == PackedType::kMXFP4)
+    if (type == TensorType::kMXFP4)
       bytes[b] =
           static_cast<uint8_t>(blocks == Blocks::kOddScales ? engine() % 3 : 110 + engine() % 20);
     for (const size_t at : HalvesOf(type)) {
@@ -90,9 +90,9 @@ struct Unpacked {
   std::vector<float> d, m;
   std::vector<int8_t> codes;
   std::vector<int16_t> scales, mins;
-  Unpacked(PackedType type, const uint8_t* row, size_t k)
+  Unpacked(TensorType type, const uint8_t* row, size_t k)
       : d(k / 32), m(k / 32), codes(k), scales(k / 16), mins(k / 16) {
-    UnpackGgmlRow(static_cast<GgmlType>(type), row, k,
+    UnpackGgmlRow(type, row, k,
                   {nullptr, codes.data(), d.data(), m.data(), scales.data(), mins.data()});
   }
   GgmlWeightRow View() const {
@@ -104,15 +104,15 @@ struct Activations {
   std::vector<int8_t> codes;
   std::vector<float> d, s;
   std::vector<int16_t> sums;
-  Activations(PackedType type, const float* x, size_t k)
+  Activations(TensorType type, const float* x, size_t k)
       : codes(k), d(k / 32), s(k / 32), sums(k / 16) {
-    reference::ggml::Quantise(GgmlActivationOf(static_cast<GgmlType>(type)), x, k,
+    reference::ggml::Quantise(GgmlActivationOf(type), x, k,
                               {nullptr, codes.data(), d.data(), s.data(), sums.data()});
   }
   GgmlRow View() const { return {nullptr, codes.data(), d.data(), s.data(), sums.data()}; }
 };
 
-AlignedArray<uint8_t> Pack(PackedType type, const std::vector<uint8_t>& rows, size_t outputs,
+AlignedArray<uint8_t> Pack(TensorType type, const std::vector<uint8_t>& rows, size_t outputs,
                            size_t k) {
   const PackedLayout& layout = LayoutOf(type);
   const size_t row_bytes = k / layout.unit * layout.block_bytes, stride = layout.PanelBytes(k);
@@ -138,7 +138,7 @@ class IntDotTest : public ::testing::TestWithParam<IntDotIsa> {
   }
 
   // Sixteen-row panels in two calls, as two threads would make them.
-  void Check(PackedType type, IntDotOrder order, size_t outputs, size_t k, size_t n,
+  void Check(TensorType type, IntDotOrder order, size_t outputs, size_t k, size_t n,
              Blocks blocks) {
     const IntDotKernel kernel = kernels_->find(type, order);
     ASSERT_NE(kernel.matmul, nullptr);
@@ -171,7 +171,7 @@ class IntDotTest : public ::testing::TestWithParam<IntDotIsa> {
                                  : order == IntDotOrder::kBatch ? GgmlOrder::kBatch
                                  : j < args.fours               ? GgmlOrder::kGemm
                                                                 : GgmlOrder::kGemv;
-        const GgmlDots dots{static_cast<GgmlType>(type), of_row, k, w.View(), nullptr, 0, nullptr};
+        const GgmlDots dots{type, of_row, k, w.View(), nullptr, 0, nullptr};
         const float expected = reference::ggml::Dot(dots, activations[j].View());
         ASSERT_TRUE(SameNumber(expected, y[j * outputs + o]))
             << "type " << static_cast<int>(type) << " order " << static_cast<int>(order) << " k "
@@ -186,9 +186,9 @@ class IntDotTest : public ::testing::TestWithParam<IntDotIsa> {
 
 TEST_P(IntDotTest, EveryTypeAndOrderEqualsTheReference) {
   size_t checked = 0;
-  for (const PackedType type : kTypes)
+  for (const TensorType type : kTypes)
     for (const IntDotOrder order : {IntDotOrder::kDot, IntDotOrder::kBatch, IntDotOrder::kRepack}) {
-      const bool repacked = GgmlRepacks(static_cast<GgmlType>(type), 8);
+      const bool repacked = GgmlRepacks(type, 8);
       if (order == IntDotOrder::kRepack && !repacked) {
         EXPECT_EQ(kernels_->find(type, order).matmul, nullptr);
         continue;
@@ -205,19 +205,19 @@ TEST_P(IntDotTest, EveryTypeAndOrderEqualsTheReference) {
 
 TEST_P(IntDotTest, EveryNumberOfRows) {
   for (size_t n = 1; n <= 33; ++n) {
-    Check(PackedType::kQ4_0, IntDotOrder::kRepack, 50, 96, n, Blocks::kRandom);
-    Check(PackedType::kQ4_K, IntDotOrder::kRepack, 24, 256, n, Blocks::kRandom);
-    Check(PackedType::kQ2_K, IntDotOrder::kRepack, 24, 256, n, Blocks::kRandom);
-    Check(PackedType::kQ8_0, IntDotOrder::kBatch, 33, 96, n, Blocks::kRandom);
-    Check(PackedType::kMXFP4, IntDotOrder::kBatch, 17, 160, n, Blocks::kRandom);
-    Check(PackedType::kQ6_K, IntDotOrder::kBatch, 17, 256, n, Blocks::kRandom);
+    Check(TensorType::kQ4_0, IntDotOrder::kRepack, 50, 96, n, Blocks::kRandom);
+    Check(TensorType::kQ4_K, IntDotOrder::kRepack, 24, 256, n, Blocks::kRandom);
+    Check(TensorType::kQ2_K, IntDotOrder::kRepack, 24, 256, n, Blocks::kRandom);
+    Check(TensorType::kQ8_0, IntDotOrder::kBatch, 33, 96, n, Blocks::kRandom);
+    Check(TensorType::kMXFP4, IntDotOrder::kBatch, 17, 160, n, Blocks::kRandom);
+    Check(TensorType::kQ6_K, IntDotOrder::kBatch, 17, 256, n, Blocks::kRandom);
   }
   for (const size_t n : {97, 200}) {  // more rows than pass over a panel at once
-    Check(PackedType::kQ4_0, IntDotOrder::kRepack, 32, 64, n, Blocks::kRandom);
-    Check(PackedType::kQ4_K, IntDotOrder::kRepack, 16, 256, n, Blocks::kRandom);
-    Check(PackedType::kQ2_K, IntDotOrder::kRepack, 16, 256, n, Blocks::kRandom);
-    Check(PackedType::kQ8_0, IntDotOrder::kBatch, 16, 64, n, Blocks::kRandom);
-    Check(PackedType::kQ6_K, IntDotOrder::kBatch, 16, 256, n, Blocks::kRandom);
+    Check(TensorType::kQ4_0, IntDotOrder::kRepack, 32, 64, n, Blocks::kRandom);
+    Check(TensorType::kQ4_K, IntDotOrder::kRepack, 16, 256, n, Blocks::kRandom);
+    Check(TensorType::kQ2_K, IntDotOrder::kRepack, 16, 256, n, Blocks::kRandom);
+    Check(TensorType::kQ8_0, IntDotOrder::kBatch, 16, 64, n, Blocks::kRandom);
+    Check(TensorType::kQ6_K, IntDotOrder::kBatch, 16, 256, n, Blocks::kRandom);
   }
 }
 
@@ -229,7 +229,7 @@ TEST_P(IntDotTest, QuantisesAsTheReference) {
     std::vector<float> x = MakeActivations(1, kColumns, engine);
     const float scale = std::ldexp(1.0f, static_cast<int>(engine() % 200) - 100);
     for (float& v : x) v *= scale;
-    for (const PackedType type : {PackedType::kQ8_0, PackedType::kQ4_1, PackedType::kQ4_K}) {
+    for (const TensorType type : {TensorType::kQ8_0, TensorType::kQ4_1, TensorType::kQ4_K}) {
       const ActivationFormat format = kernels_->find(type, IntDotOrder::kDot).format;
       const bool super = format.kind == ActivationKind::kQ8_K;
       const Activations expected(type, x.data(), kColumns);

@@ -24,7 +24,7 @@ enum class Minima { kNone, kFourChains, kOneChain, kInLanes };
 // kSigned types are numbers; of the others twice 16 bits, for products of pairs. kCorrection: the
 // couples of scales times the sums of 16 codes are taken off, shifted by so many bits.
 struct SuperQ6_K {
-  static constexpr PackedType kType = PackedType::kQ6_K;
+  static constexpr TensorType kType = TensorType::kQ6_K;
   static constexpr int kCorrection = 5;
   static constexpr bool kSigned = false;
   static constexpr Minima kMinima = Minima::kNone;
@@ -39,7 +39,7 @@ struct SuperQ6_K {
   }
 };
 struct SuperQ4_K {
-  static constexpr PackedType kType = PackedType::kQ4_K;
+  static constexpr TensorType kType = TensorType::kQ4_K;
   static constexpr int kCorrection = 0;
   static constexpr bool kSigned = false;
   static constexpr Minima kMinima = Minima::kFourChains;
@@ -55,14 +55,14 @@ struct SuperQ4_K {
   }
 };
 struct SuperQ5_K : SuperQ4_K {
-  static constexpr PackedType kType = PackedType::kQ5_K;
+  static constexpr TensorType kType = TensorType::kQ5_K;
   static constexpr Minima kMinima = Minima::kOneChain;
   VERNIER_INLINE static Ints Quad(const uint8_t* group, int quad) {
     return NibbleQuad(group + 64, quad) | BitQuad<4>(group, quad);
   }
 };
 struct SuperQ2_K {
-  static constexpr PackedType kType = PackedType::kQ2_K;
+  static constexpr TensorType kType = TensorType::kQ2_K;
   static constexpr int kCorrection = 0;
   static constexpr bool kSigned = false;
   static constexpr Minima kMinima = Minima::kInLanes;
@@ -76,7 +76,7 @@ struct SuperQ2_K {
   }
 };
 struct SuperQ3_K {
-  static constexpr PackedType kType = PackedType::kQ3_K;
+  static constexpr TensorType kType = TensorType::kQ3_K;
   static constexpr int kCorrection = 0;
   static constexpr bool kSigned = true;
   static constexpr Minima kMinima = Minima::kNone;
@@ -88,7 +88,7 @@ struct SuperQ3_K {
   }
 };
 struct SuperIQ4_XS : SuperQ3_K {
-  static constexpr PackedType kType = PackedType::kIQ4_XS;
+  static constexpr TensorType kType = TensorType::kIQ4_XS;
   VERNIER_INLINE static Ints Quad(const uint8_t* group, int quad) {
     return Lookup(kIQ4Levels, NibbleQuad(group, quad));
   }

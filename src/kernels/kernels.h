@@ -31,7 +31,7 @@ inline constexpr size_t kBlock = 256;  // terms of a matrix product's inner chai
 // docs/decoding.md states, then widened to T.
 template <class T>
 struct MatMulArgs {
-  PackedType type;
+  TensorType type;
   const uint8_t* panels;  // panel `first_panel`, 64-byte aligned
   size_t k;
   size_t outputs;

@@ -143,7 +143,7 @@ struct PackedWeights {
   const uint8_t* Panel(size_t panel) const { return a.panels + (panel - a.first_panel) * stride; }
   const T* At(size_t panel, size_t k0, size_t count, size_t p) const {
     if constexpr (sizeof(T) == sizeof(float)) {
-      if (a.type == PackedType::kF32)  // nothing to decode
+      if (a.type == TensorType::kF32)  // nothing to decode
         return static_cast<const float*>(static_cast<const void*>(Source(panel, k0)));
       type.decode(Panel(panel), a.k, k0, count, scratch[p]);
     } else {

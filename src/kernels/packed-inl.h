@@ -11,7 +11,7 @@ namespace vernier::VERNIER_TARGET {
 constexpr size_t kGroupColumns = 32;
 
 // Where a panel's streams lie for group g (of 32 columns, counted from the panel's first).
-template <PackedType type>
+template <TensorType type>
 struct Streams {
   static constexpr PackedLayout kLayout = LayoutOf(type);
   static constexpr size_t kCodes = kGroupColumns / kLayout.group * kLayout.group_bytes;
@@ -26,12 +26,12 @@ struct Streams {
 };
 
 // One column past the last whole group: plain types alone have such.
-template <PackedType type>
+template <TensorType type>
 VERNIER_INLINE Floats ColumnOf(const uint8_t* codes, size_t column) {
   return Packed<type>::template Piece<0>(codes + column * LayoutOf(type).group_bytes, 0);
 }
 
-template <PackedType type>
+template <TensorType type>
 void DecodeColumns(const uint8_t* panel, size_t k, size_t k0, size_t count, float* out) {
   using P = Packed<type>;
   const Streams<type> s(panel, k);
@@ -81,7 +81,7 @@ struct BlockSums {
 };
 
 // Eight columns, from column i of X on: octet o of the groups at `codes`.
-template <PackedType type, int N, int C, class S>
+template <TensorType type, int N, int C, class S>
 VERNIER_INLINE void Octet(const uint8_t* const* codes, size_t o, const S* scales, size_t i,
                           BlockSums<N, C>* sums) {
   using P = Packed<type>;
@@ -106,7 +106,7 @@ VERNIER_INLINE void Octet(const uint8_t* const* codes, size_t o, const S* scales
 }
 
 // C panels side by side, so that their chains hide the latency of fma and share what is broadcast.
-template <PackedType type, int N, int C>
+template <TensorType type, int N, int C>
 void FewRows(const FewRowsArgs& a) {
   using P = Packed<type>;
   using Unit = decltype(P::Unit(nullptr));
@@ -158,7 +158,7 @@ void FewRows(const FewRowsArgs& a) {
                  c + 1 < C ? kLanes : a.valid);
 }
 
-template <PackedType type>
+template <TensorType type>
 constexpr PackedTypeKernels KernelsOf() {
 #if VERNIER_VECTOR_BYTES == 64
   return {type,
@@ -181,22 +181,22 @@ constexpr PackedTypeKernels KernelsOf() {
 // In the order of kPackedLayouts.
 #define VERNIER_PACKED_KERNELS(Table)                   \
   const PackedTypeKernels Table[] = {                   \
-      VERNIER_TARGET::KernelsOf<PackedType::kF32>(),    \
-      VERNIER_TARGET::KernelsOf<PackedType::kF16>(),    \
-      VERNIER_TARGET::KernelsOf<PackedType::kBF16>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ8_0>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ4_0>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ4_1>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ5_0>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ5_1>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ2_K>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ3_K>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ4_K>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ5_K>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kQ6_K>(),   \
-      VERNIER_TARGET::KernelsOf<PackedType::kIQ4_NL>(), \
-      VERNIER_TARGET::KernelsOf<PackedType::kIQ4_XS>(), \
-      VERNIER_TARGET::KernelsOf<PackedType::kMXFP4>(),  \
+      VERNIER_TARGET::KernelsOf<TensorType::kF32>(),    \
+      VERNIER_TARGET::KernelsOf<TensorType::kF16>(),    \
+      VERNIER_TARGET::KernelsOf<TensorType::kBF16>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ8_0>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ4_0>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ4_1>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ5_0>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ5_1>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ2_K>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ3_K>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ4_K>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ5_K>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kQ6_K>(),   \
+      VERNIER_TARGET::KernelsOf<TensorType::kIQ4_NL>(), \
+      VERNIER_TARGET::KernelsOf<TensorType::kIQ4_XS>(), \
+      VERNIER_TARGET::KernelsOf<TensorType::kMXFP4>(),  \
   }
 
 }  // namespace vernier::VERNIER_TARGET

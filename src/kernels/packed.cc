@@ -203,7 +203,7 @@ void PackUnits(const PackedLayout& layout, const uint8_t* const* rows, size_t co
 
 }  // namespace
 
-void PackPanel(PackedType type, const uint8_t* const* rows, size_t columns, uint8_t* out) {
+void PackPanel(TensorType type, const uint8_t* const* rows, size_t columns, uint8_t* out) {
   const PackedLayout& layout = LayoutOf(type);
   CHECK(columns % layout.unit == 0);
   bool whole = layout.PanelBytes(columns) == columns / layout.group * layout.group_bytes +
@@ -211,38 +211,39 @@ void PackPanel(PackedType type, const uint8_t* const* rows, size_t columns, uint
   for (size_t r = 0; r < kRows; ++r) whole = whole && rows[r] != nullptr;
   if (!whole) std::memset(out, 0, layout.PanelBytes(columns));
   switch (type) {
-    case PackedType::kF32:
+    case TensorType::kF32:
       return PackUnits(layout, rows, columns, out, PackF32);
-    case PackedType::kF16:
-    case PackedType::kBF16:
+    case TensorType::kF16:
+    case TensorType::kBF16:
       return PackUnits(layout, rows, columns, out, PackHalf);
-    case PackedType::kQ8_0:
+    case TensorType::kQ8_0:
       return PackUnits(layout, rows, columns, out, PackQ8_0);
-    case PackedType::kQ4_0:
-    case PackedType::kIQ4_NL:
+    case TensorType::kQ4_0:
+    case TensorType::kIQ4_NL:
       return PackUnits(layout, rows, columns, out, PackQ4_0);
-    case PackedType::kQ4_1:
+    case TensorType::kQ4_1:
       return PackUnits(layout, rows, columns, out, PackQ4_1);
-    case PackedType::kQ5_0:
+    case TensorType::kQ5_0:
       return PackUnits(layout, rows, columns, out, PackQ5_0);
-    case PackedType::kQ5_1:
+    case TensorType::kQ5_1:
       return PackUnits(layout, rows, columns, out, PackQ5_1);
-    case PackedType::kQ2_K:
+    case TensorType::kQ2_K:
       return PackUnits(layout, rows, columns, out, PackQ2_K);
-    case PackedType::kQ3_K:
+    case TensorType::kQ3_K:
       return PackUnits(layout, rows, columns, out, PackQ3_K);
-    case PackedType::kQ4_K:
+    case TensorType::kQ4_K:
       return PackUnits(layout, rows, columns, out, PackQ4_K);
-    case PackedType::kQ5_K:
+    case TensorType::kQ5_K:
       return PackUnits(layout, rows, columns, out, PackQ5_K);
-    case PackedType::kQ6_K:
+    case TensorType::kQ6_K:
       return PackUnits(layout, rows, columns, out, PackQ6_K);
-    case PackedType::kIQ4_XS:
+    case TensorType::kIQ4_XS:
       return PackUnits(layout, rows, columns, out, PackIQ4_XS);
-    case PackedType::kMXFP4:
+    case TensorType::kMXFP4:
       return PackUnits(layout, rows, columns, out, PackMXFP4);
+    default:
+      CHECK(false && "a packed type without a packer");
   }
-  CHECK(false && "a packed type without a packer");
 }
 
 }  // namespace vernier

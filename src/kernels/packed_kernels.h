@@ -24,7 +24,7 @@ struct FewRowsArgs {
 inline constexpr int kFewRows[] = {1, 2, 4, 8};  // numbers of rows that have a kernel
 
 struct PackedTypeKernels {
-  PackedType type;
+  TensorType type;
   // Columns [k0, k0 + count) of a panel as floats, 16 a column; k0 is a multiple of 256.
   void (*decode)(const uint8_t* panel, size_t k, size_t k0, size_t count, float* out);
   void (*one_row)(const FewRowsArgs&);  // one row, one panel

@@ -22,21 +22,21 @@ bool SameValue(T a, T b) {  // same bits, or both NaN
 }
 
 // Where a block has binary16 numbers.
-std::vector<size_t> HalvesOf(PackedType type) {
+std::vector<size_t> HalvesOf(TensorType type) {
   switch (type) {
-    case PackedType::kQ4_1:
-    case PackedType::kQ5_1:
-    case PackedType::kQ4_K:
-    case PackedType::kQ5_K:
+    case TensorType::kQ4_1:
+    case TensorType::kQ5_1:
+    case TensorType::kQ4_K:
+    case TensorType::kQ5_K:
       return {0, 2};
-    case PackedType::kQ2_K:
+    case TensorType::kQ2_K:
       return {80, 82};
-    case PackedType::kQ3_K:
+    case TensorType::kQ3_K:
       return {108};
-    case PackedType::kQ6_K:
+    case TensorType::kQ6_K:
       return {208};
-    case PackedType::kF32:
-    case PackedType::kMXFP4:
+    case TensorType::kF32:
+    case TensorType::kMXFP4:
       return {};
     default:
       return {0};
@@ -57,7 +57,7 @@ Weights RandomWeights(const PackedLayout& layout, size_t outputs, size_t k, uint
     for (size_t u = 0; u < k / layout.unit && o != 3; ++u) {
       uint8_t* block = file.data() + o * row_bytes + u * layout.block_bytes;
       for (const size_t at : HalvesOf(layout.type)) block[at + 1] &= 0xbf;
-      if (layout.type == PackedType::kF32) block[3] = (block[3] & 0x80) | 0x3d;
+      if (layout.type == TensorType::kF32) block[3] = (block[3] & 0x80) | 0x3d;
     }
   }
   Weights w{MakePacked(layout.type, outputs, k), {}};

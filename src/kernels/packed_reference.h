@@ -57,63 +57,64 @@ struct PackedRow {
 };
 
 // Element (row, c) of the panel at `panel`, as docs/decoding.md has it: products are exact.
-inline float PackedElement(PackedType type, const uint8_t* panel, size_t columns, size_t row,
+inline float PackedElement(TensorType type, const uint8_t* panel, size_t columns, size_t row,
                            size_t c) {
   const PackedLayout& layout = LayoutOf(type);
   const PackedRow p{layout, panel, panel + layout.ScalesOffset(columns), row};
   const auto times = [](float a, int b) { return a * static_cast<float>(b); };
   switch (type) {
-    case PackedType::kF32: {
+    case TensorType::kF32: {
       float value;
       std::memcpy(&value, panel + c * 64 + row * 4, 4);
       return value;
     }
-    case PackedType::kF16:
-    case PackedType::kBF16: {
+    case TensorType::kF16:
+    case TensorType::kBF16: {
       uint16_t bits;
       std::memcpy(&bits, panel + c * 32 + row * 2, 2);
-      return type == PackedType::kF16 ? HalfBitsToFloat(bits)
+      return type == TensorType::kF16 ? HalfBitsToFloat(bits)
                                       : std::bit_cast<float>(uint32_t{bits} << 16);
     }
-    case PackedType::kQ8_0:
+    case TensorType::kQ8_0:
       return times(p.Half(c, 0), p.Byte(c, 0));
-    case PackedType::kQ4_0:
+    case TensorType::kQ4_0:
       return times(p.Half(c, 0), p.Nibble(c, 0) - 8);
-    case PackedType::kQ4_1:
+    case TensorType::kQ4_1:
       return times(p.Half(c, 0), p.Nibble(c, 0)) + p.Half(c, 1);
-    case PackedType::kQ5_0:
+    case TensorType::kQ5_0:
       return times(p.Half(c, 0), p.Nibble(c, 1) + 16 * p.OneBit(c, 0) - 16);
-    case PackedType::kQ5_1:
+    case TensorType::kQ5_1:
       return times(p.Half(c, 0), p.Nibble(c, 1) + 16 * p.OneBit(c, 0)) + p.Half(c, 1);
-    case PackedType::kQ2_K: {
+    case TensorType::kQ2_K: {
       const int s = p.ScaleByte(c, 64, 16);
       return times(times(p.Half(c, 0), s & 15), p.TwoBits(c, 0)) - times(p.Half(c, 1), s >> 4);
     }
-    case PackedType::kQ3_K:
+    case TensorType::kQ3_K:
       return times(times(p.Half(c, 0), p.SignedScale(c, 32, 16)),
                    p.TwoBits(c, 1) + 4 * p.OneBit(c, 0) - 4);
-    case PackedType::kQ4_K:
+    case TensorType::kQ4_K:
       return times(times(p.Half(c, 0), p.ScaleByte(c, 64, 32)), p.Nibble(c, 0)) -
              times(p.Half(c, 1), p.ScaleByte(c, 192, 32));
-    case PackedType::kQ5_K:
+    case TensorType::kQ5_K:
       return times(times(p.Half(c, 0), p.ScaleByte(c, 64, 32)),
                    p.Nibble(c, 1) + 16 * p.OneBit(c, 0)) -
              times(p.Half(c, 1), p.ScaleByte(c, 192, 32));
-    case PackedType::kQ6_K:
+    case TensorType::kQ6_K:
       return times(times(p.Half(c, 0), p.SignedScale(c, 32, 16)),
                    p.Nibble(c, 2) + 16 * p.TwoBits(c, 0) - 32);
-    case PackedType::kIQ4_NL:
+    case TensorType::kIQ4_NL:
       return times(p.Half(c, 0), kIQ4Levels[p.Nibble(c, 0)]);
-    case PackedType::kIQ4_XS:
+    case TensorType::kIQ4_XS:
       return times(times(p.Half(c, 0), p.SignedScale(c, 32, 32)), kIQ4Levels[p.Nibble(c, 0)]);
-    case PackedType::kMXFP4: {
+    case TensorType::kMXFP4: {
       const int e = p.Unit(c)[row];
       const float d =
           e == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, e - 128);
       return times(d, kTwiceE2M1[p.Nibble(c, 0)]);
     }
+    default:  // no layout
+      return std::numeric_limits<float>::quiet_NaN();
   }
-  return std::numeric_limits<float>::quiet_NaN();
 }
 
 }  // namespace vernier::reference

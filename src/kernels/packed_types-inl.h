@@ -117,34 +117,34 @@ struct UnitOfSigned : Codes {
   }
 };
 
-template <PackedType type>
+template <TensorType type>
 struct Packed;
 template <>
-struct Packed<PackedType::kQ8_0> : UnitOf32D<ByQuads<EightBits>> {};
+struct Packed<TensorType::kQ8_0> : UnitOf32D<ByQuads<EightBits>> {};
 template <>
-struct Packed<PackedType::kQ4_0> : UnitOf32D<Nibbles8> {};
+struct Packed<TensorType::kQ4_0> : UnitOf32D<Nibbles8> {};
 template <>
-struct Packed<PackedType::kQ4_1> : UnitOf32DM<Nibbles0> {};
+struct Packed<TensorType::kQ4_1> : UnitOf32DM<Nibbles0> {};
 template <>
-struct Packed<PackedType::kQ5_0> : UnitOf32D<ByQuads<FiveBits<16>>> {};
+struct Packed<TensorType::kQ5_0> : UnitOf32D<ByQuads<FiveBits<16>>> {};
 template <>
-struct Packed<PackedType::kQ5_1> : UnitOf32DM<ByQuads<FiveBits<0>>> {};
+struct Packed<TensorType::kQ5_1> : UnitOf32DM<ByQuads<FiveBits<0>>> {};
 template <>
-struct Packed<PackedType::kIQ4_NL> : UnitOf32D<NibblesIQ4> {};
+struct Packed<TensorType::kIQ4_NL> : UnitOf32D<NibblesIQ4> {};
 template <>
-struct Packed<PackedType::kQ4_K> : UnitOfPairs<Nibbles0> {};
+struct Packed<TensorType::kQ4_K> : UnitOfPairs<Nibbles0> {};
 template <>
-struct Packed<PackedType::kQ5_K> : UnitOfPairs<ByQuads<FiveBits<0>>> {};
+struct Packed<TensorType::kQ5_K> : UnitOfPairs<ByQuads<FiveBits<0>>> {};
 template <>
-struct Packed<PackedType::kQ6_K> : UnitOfSigned<ByQuads<SixBits, 16>> {};
+struct Packed<TensorType::kQ6_K> : UnitOfSigned<ByQuads<SixBits, 16>> {};
 template <>
-struct Packed<PackedType::kQ3_K> : UnitOfSigned<ByQuads<ThreeBits, 16>> {};
+struct Packed<TensorType::kQ3_K> : UnitOfSigned<ByQuads<ThreeBits, 16>> {};
 template <>
-struct Packed<PackedType::kIQ4_XS> : UnitOfSigned<NibblesIQ4> {};
+struct Packed<TensorType::kIQ4_XS> : UnitOfSigned<NibblesIQ4> {};
 
 // Sixteen bytes a unit: scale in the low half, minimum in the high half.
 template <>
-struct Packed<PackedType::kQ2_K> : ByQuads<TwoBits, 16> {
+struct Packed<TensorType::kQ2_K> : ByQuads<TwoBits, 16> {
   static VERNIER_INLINE UnitDM Unit(const uint8_t* scales) {
     return {FloatsOfHalves16(scales) * Set(kScale), Negative(FloatsOfHalves16(scales + 32))};
   }
@@ -172,7 +172,7 @@ struct ScaledMXFP4 {
   }
 };
 template <>
-struct Packed<PackedType::kMXFP4> :
+struct Packed<TensorType::kMXFP4> :
 #if VERNIER_VECTOR_BYTES == 64
     ByOctets<kLevelsE2M1>
 #else
@@ -227,11 +227,11 @@ struct ReadBF16 {
   static VERNIER_INLINE Floats At(const uint8_t* p) { return FloatsOfBrainHalves16(p); }
 };
 template <>
-struct Packed<PackedType::kF32> : Plain<ReadF32> {};
+struct Packed<TensorType::kF32> : Plain<ReadF32> {};
 template <>
-struct Packed<PackedType::kF16> : Plain<ReadF16> {};
+struct Packed<TensorType::kF16> : Plain<ReadF16> {};
 template <>
-struct Packed<PackedType::kBF16> : Plain<ReadBF16> {};
+struct Packed<TensorType::kBF16> : Plain<ReadBF16> {};
 
 }  // namespace vernier::VERNIER_TARGET
 

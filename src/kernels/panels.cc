@@ -2,7 +2,7 @@
 
 namespace vernier {
 
-PackedMatrix MakePacked(PackedType type, size_t outputs, size_t k) {
+PackedMatrix MakePacked(TensorType type, size_t outputs, size_t k) {
   PackedMatrix matrix;
   matrix.type = type;
   matrix.outputs = outputs;

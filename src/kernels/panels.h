@@ -45,7 +45,7 @@ struct Panels {
 // A matrix in packed panels (kernels/packed.h), or where its rows lie in a file, to be packed when
 // they are used.
 struct PackedMatrix {
-  PackedType type = PackedType::kF32;
+  TensorType type = TensorType::kF32;
   size_t outputs = 0, k = 0;        // rows and columns
   size_t stride = 0;                // bytes from panel to panel
   Pages data;                       // Count() * stride; empty where `mapped` is set
@@ -56,7 +56,7 @@ struct PackedMatrix {
 };
 
 // An empty matrix of a type that has a layout.
-PackedMatrix MakePacked(PackedType type, size_t outputs, size_t k);
+PackedMatrix MakePacked(TensorType type, size_t outputs, size_t k);
 // Packs panel p from the rows of a row-major matrix at `rows`, `row_bytes` apart, into `out`.
 void PackPanelOf(const PackedMatrix& matrix, size_t p, const uint8_t* rows, size_t row_bytes,
                  uint8_t* out);

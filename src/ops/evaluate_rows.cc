@@ -83,7 +83,7 @@ void MatMulRows(const RowsArgs<T>& args, const Machine& machine) {
       }
       CHECK(args.weight.matrix != nullptr);
       PackedPanels(*args.weight.matrix, *machine.kernels,
-                   MatMulArgs<T>{PackedType::kF32, nullptr, k, args.shape.width, first_panel,
+                   MatMulArgs<T>{TensorType::kF32, nullptr, k, args.shape.width, first_panel,
                                  last_panel, x, r1 - r0, y, arranged});
     }
   });

@@ -53,7 +53,7 @@ void TestRowsAlone(const OpWeight<T>& weight, size_t rows) {
 
 TEST(EvaluateRows, AProductOfManyRowsIsThatOfEach) {
   const std::vector<float> w = Random<float>(kWidth * kInWidth, 1);
-  PackedMatrix matrix = MakePacked(PackedType::kF32, kWidth, kInWidth);
+  PackedMatrix matrix = MakePacked(TensorType::kF32, kWidth, kInWidth);
   const uint8_t* bytes = static_cast<const uint8_t*>(static_cast<const void*>(w.data()));
   for (size_t p = 0; p < matrix.Count(); ++p)
     PackPanelOf(matrix, p, bytes, kInWidth * sizeof(float), matrix.data.data() + p * matrix.stride);

@@ -108,10 +108,10 @@ class Piece {
     Gather(g);
     Scratch& s = scratch_;
     const size_t n = a_.shape.head_dim;
-    GgmlType type = GgmlType::kF32;
+    TensorType type = TensorType::kF32;
     GgmlOrder order = GgmlOrder::kDot;
     if (args_.half_keys) {
-      type = GgmlType::kF16;
+      type = TensorType::kF16;
       s.half.resize(s.q.size() * n);
       for (size_t i = 0; i < s.q.size(); ++i) {
         RoundToHalf(s.q[i], n, &s.half[i * n]);

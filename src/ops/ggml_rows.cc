@@ -23,12 +23,12 @@ GgmlRowBatch RowBatch(const GgmlBatching& batching, bool selected, size_t positi
   return {batching.prompt, position < batching.prompt / 4 * 4};
 }
 
-GgmlOrder ProductOrder(GgmlType type, size_t outputs, size_t k, bool repack, GgmlRowBatch batch) {
+GgmlOrder ProductOrder(TensorType type, size_t outputs, size_t k, bool repack, GgmlRowBatch batch) {
   if (repack && GgmlRepacks(type, outputs)) {
     const bool super = GgmlBlock(type) == 256;  // the others have one order for both
     return super && batch.in_four ? GgmlOrder::kGemm : GgmlOrder::kGemv;
   }
-  const size_t least = type == GgmlType::kIQ4_XS ? 8 : 2;
+  const size_t least = type == TensorType::kIQ4_XS ? 8 : 2;
   return batch.rows >= least && GgmlBatchDiffers(type, outputs, k) ? GgmlOrder::kBatch
                                                                    : GgmlOrder::kDot;
 }
@@ -128,7 +128,7 @@ class Quantised {
 
 // A weight row unpacked.
 struct WeightBuffer {
-  WeightBuffer(GgmlType type, size_t k) {
+  WeightBuffer(TensorType type, size_t k) {
     const size_t block = GgmlBlock(type);
     if (block == 1) {
       values = AlignedArray<float>(k);
@@ -137,8 +137,8 @@ struct WeightBuffer {
     codes = AlignedArray<int8_t>(k);
     d = AlignedArray<float>(k / block);
     const bool minima = GgmlActivationOf(type) == GgmlActivation::kQ8_1 ||
-                        type == GgmlType::kQ2_K || type == GgmlType::kQ4_K ||
-                        type == GgmlType::kQ5_K;
+                        type == TensorType::kQ2_K || type == TensorType::kQ4_K ||
+                        type == TensorType::kQ5_K;
     if (minima) m = AlignedArray<float>(k / block);
     if (block == 32) return;
     scales = AlignedArray<int16_t>(k / 16);

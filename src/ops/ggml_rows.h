@@ -41,7 +41,7 @@ GgmlRowBatch RowBatch(const GgmlBatching& batching, bool selected, size_t positi
 
 // The order in which the product of such a row is summed; orders that are the same for the type are
 // one.
-GgmlOrder ProductOrder(GgmlType type, size_t outputs, size_t k, bool repack, GgmlRowBatch batch);
+GgmlOrder ProductOrder(TensorType type, size_t outputs, size_t k, bool repack, GgmlRowBatch batch);
 
 // Cosines and sines of the positions' angles: angles by repeated multiplication in float, from one
 // pair to the next; then the sine and cosine of glibc 2.28 and later.
@@ -66,7 +66,7 @@ void EvaluateGgmlRows(const RowsArgs<float>& args, const GgmlRopeTable& rope,
 // y[r][o] = w[o] . x[r], weights in rows as a file stores them: the way for types, and for weights
 // left in the file, that ops/integer_product.h does not take. Both give the same bits.
 struct GgmlProductArgs {
-  GgmlType type;
+  TensorType type;
   const std::byte* weights;
   size_t row_bytes, k, outputs;
   std::span<const float* const> x;

@@ -82,7 +82,7 @@ void Multiply(const IntegerProductArgs& args, const RowGroup& group, IntDotOrder
 
 }  // namespace
 
-bool HasIntegerProduct(PackedType type, std::span<const GgmlOrder> orders) {
+bool HasIntegerProduct(TensorType type, std::span<const GgmlOrder> orders) {
   const IntDotKernels& kernels = IntDotKernelsOf(Isa::kPortable);
   return std::all_of(orders.begin(), orders.end(), [&](GgmlOrder order) {
     return kernels.find(type, OrderOf(order)).matmul != nullptr;

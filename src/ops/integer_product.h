@@ -15,7 +15,7 @@ namespace vernier {
 
 // y[r][o] = w[o] . x[r]; `panels` as packed.h lays out the type, PanelBytes(k) apart.
 struct IntegerProductArgs {
-  PackedType type;
+  TensorType type;
   const uint8_t* panels;
   size_t k, outputs;
   std::span<const float* const> x;
@@ -24,7 +24,7 @@ struct IntegerProductArgs {
 };
 
 // Whether there are kernels of the type for these orders; of F32, F16 and BF16 there are none.
-bool HasIntegerProduct(PackedType type, std::span<const GgmlOrder> orders);
+bool HasIntegerProduct(TensorType type, std::span<const GgmlOrder> orders);
 void EvaluateIntegerProduct(const IntegerProductArgs& args, const Machine& machine);
 
 }  // namespace vernier

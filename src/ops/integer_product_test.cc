@@ -26,7 +26,7 @@ struct Product {
 Product MakeProduct() {
   std::mt19937 engine(3);
   std::normal_distribution<float> normal;
-  const PackedLayout& layout = LayoutOf(PackedType::kQ4_K);
+  const PackedLayout& layout = LayoutOf(TensorType::kQ4_K);
   const size_t row_bytes = kColumns / layout.unit * layout.block_bytes;
   Product p{
       std::vector<uint8_t>(kOutputs * row_bytes), std::vector<float>(kRows * kColumns), {}, {}};
@@ -42,7 +42,7 @@ Product MakeProduct() {
     const uint8_t* pointers[16] = {};
     for (size_t r = 0; r < 16 && i * 16 + r < kOutputs; ++r)
       pointers[r] = p.rows.data() + (i * 16 + r) * row_bytes;
-    PackPanel(PackedType::kQ4_K, pointers, kColumns, p.panels.data() + i * stride);
+    PackPanel(TensorType::kQ4_K, pointers, kColumns, p.panels.data() + i * stride);
   }
   constexpr GgmlOrder kOrders[] = {GgmlOrder::kGemv, GgmlOrder::kDot, GgmlOrder::kGemm,
                                    GgmlOrder::kBatch};
@@ -59,7 +59,7 @@ std::vector<float> Evaluate(const Product& p, int threads, Isa isa) {
     x.push_back(p.x.data() + r * kColumns);
     out.push_back(y.data() + r * kOutputs);
   }
-  EvaluateIntegerProduct({PackedType::kQ4_K, p.panels.data(), kColumns, kOutputs, x, p.orders, out},
+  EvaluateIntegerProduct({TensorType::kQ4_K, p.panels.data(), kColumns, kOutputs, x, p.orders, out},
                          {KernelsFor(isa), &workers});
   return y;
 }
@@ -72,7 +72,7 @@ TEST(IntegerProductTest, EveryRowInItsOrder) {
     std::vector<int8_t> codes(kColumns);
     std::vector<float> d(2), m(2);
     std::vector<int16_t> scales(32), mins(32);
-    UnpackGgmlRow(GgmlType::kQ4_K, p.rows.data() + o * row_bytes, kColumns,
+    UnpackGgmlRow(TensorType::kQ4_K, p.rows.data() + o * row_bytes, kColumns,
                   {nullptr, codes.data(), d.data(), m.data(), scales.data(), mins.data()});
     for (size_t r = 0; r < kRows; ++r) {
       std::vector<int8_t> xc(kColumns);
@@ -81,7 +81,7 @@ TEST(IntegerProductTest, EveryRowInItsOrder) {
       reference::ggml::Quantise(GgmlActivation::kQ8_K, p.x.data() + r * kColumns, kColumns,
                                 {nullptr, xc.data(), xd.data(), nullptr, sums.data()});
       const float expected = reference::ggml::Dot(
-          {GgmlType::kQ4_K,
+          {TensorType::kQ4_K,
            p.orders[r],
            kColumns,
            {nullptr, codes.data(), d.data(), m.data(), scales.data(), mins.data()},
@@ -105,10 +105,10 @@ TEST(IntegerProductTest, ThreadsAndInstructionSetsChangeNothing) {
 
 TEST(IntegerProductTest, WhichTypesHaveOne) {
   const GgmlOrder dot[] = {GgmlOrder::kDot}, gemm[] = {GgmlOrder::kDot, GgmlOrder::kGemm};
-  EXPECT_TRUE(HasIntegerProduct(PackedType::kQ6_K, dot));
-  EXPECT_FALSE(HasIntegerProduct(PackedType::kQ6_K, gemm));
-  EXPECT_TRUE(HasIntegerProduct(PackedType::kQ4_K, gemm));
-  EXPECT_FALSE(HasIntegerProduct(PackedType::kF16, dot));
+  EXPECT_TRUE(HasIntegerProduct(TensorType::kQ6_K, dot));
+  EXPECT_FALSE(HasIntegerProduct(TensorType::kQ6_K, gemm));
+  EXPECT_TRUE(HasIntegerProduct(TensorType::kQ4_K, gemm));
+  EXPECT_FALSE(HasIntegerProduct(TensorType::kF16, dot));
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ function(vernier_module name)
     add_executable(vernier_${name}_test ${tests})
     target_link_libraries(vernier_${name}_test PRIVATE vernier_${name} ${ARG_TEST_LIBS} GTest::gtest_main vernier_options)
     target_compile_definitions(vernier_${name}_test PRIVATE VERNIER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    # Tests above the kernels and formats have no long loops of their own, and compile in three quarters of the time.
-    if(NOT name MATCHES "^(kernels|formats|ops)$")
+    # Tests of the upper folders have no long loops of their own, and compile in three quarters of the time.
+    if(NOT name MATCHES "^(model|kernels|formats|ops)$")
       target_compile_options(vernier_${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
     endif()
     add_test(NAME ${name} COMMAND vernier_${name}_test WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

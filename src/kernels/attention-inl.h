@@ -4,25 +4,15 @@
 #ifndef VERNIER_KERNELS_ATTENTION_INL_H_
 #define VERNIER_KERNELS_ATTENTION_INL_H_
 
+#include "kernels/tile-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 
-// Of a panel's registers kPass at a time are held, with one broadcast of X and P * N * kPass
-// accumulators: as many as the register file has room for.
-template <class T>
-struct ChainTile {
-  static constexpr int kPass = Vec<T>::kParts < 2 ? Vec<T>::kParts : 2;
-  static constexpr int kRows = VERNIER_VECTOR_BYTES == 16   ? 1
-                               : VERNIER_VECTOR_BYTES == 64 ? 12 / kPass
-                                                            : 6;
-  static constexpr int kPanels = VERNIER_VECTOR_BYTES == 64 ? 2 : 1;
-};
-
 // The accumulators of one pass over terms [i0, i1) that all N rows have.
 template <class T, int P, int N>
 struct ChainSums {
-  static constexpr int kPass = ChainTile<T>::kPass;
+  static constexpr int kPass = Tile<T>::kPass;
   typename Vec<T>::Part sum[P][N][kPass] = {};
 
   // Adds term i to the rows that `has` holds of.
@@ -62,7 +52,7 @@ VERNIER_INLINE void ChainBlock(const ChainArgs<T>& a, size_t first_panel, size_t
   }
   if (most > i1) most = i1;
   Vec<T> t[P][N];
-  constexpr int kPass = ChainTile<T>::kPass;
+  constexpr int kPass = Tile<T>::kPass;
   for (int q = 0; q < Vec<T>::kParts; q += kPass) {
     ChainSums<T, P, N> sums;
     for (size_t i = i0; i < common; ++i) sums.Add(panel, row, i, q, [](int) { return true; });
@@ -91,7 +81,7 @@ VERNIER_INLINE void ChainBlock(const ChainArgs<T>& a, size_t first_panel, size_t
 // All rows of one panel group and block: full tiles, then one of what is left.
 template <class T, int P>
 void ChainRows(const ChainArgs<T>& a, size_t panel, size_t i0, size_t i1) {
-  constexpr int kRows = ChainTile<T>::kRows;
+  constexpr int kRows = Tile<T>::kRows;
   size_t j = 0;
   for (; j + kRows <= a.n; j += kRows) ChainBlock<T, P, kRows>(a, panel, i0, i1, j);
   if constexpr (kRows > 1) {
@@ -123,10 +113,10 @@ void Chains(const ChainArgs<T>& a) {
   const size_t panels = (a.outputs + kLanes - 1) / kLanes;
   size_t panel = 0;
   for (size_t step = 0; panel < panels; panel += step) {
-    step = ChainTile<T>::kPanels == 2 && panel + 2 <= panels ? 2 : 1;
+    step = Tile<T>::kPanels == 2 && panel + 2 <= panels ? 2 : 1;
     for (size_t i0 = 0; i0 < a.k; i0 += kBlock) {
       const size_t i1 = i0 + kBlock < a.k ? i0 + kBlock : a.k;
-      if constexpr (ChainTile<T>::kPanels == 2) {
+      if constexpr (Tile<T>::kPanels == 2) {
         if (step == 2) ChainRows<T, 2>(a, panel, i0, i1);
       }
       if (step == 1) ChainRows<T, 1>(a, panel, i0, i1);

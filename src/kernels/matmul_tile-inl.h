@@ -4,21 +4,10 @@
 #define VERNIER_KERNELS_MATMUL_TILE_INL_H_
 
 #include "kernels/arranged.h"
+#include "kernels/tile-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
-
-// Tiles that fill the register file: of a panel's registers kPass at a time are held for a term,
-// with one broadcast of X and P * N * kPass accumulators (16 registers for AVX2: 2 + 1 + 12; 32 for
-// AVX-512). More of either and accumulators spill.
-template <class T>
-struct Tile {
-  static constexpr int kPass = Vec<T>::kParts < 2 ? Vec<T>::kParts : 2;
-  static constexpr int kRows = VERNIER_VECTOR_BYTES == 16   ? 1
-                               : VERNIER_VECTOR_BYTES == 64 ? 12 / kPass
-                                                            : 6;
-  static constexpr int kPanels = VERNIER_VECTOR_BYTES == 64 ? 2 : 1;
-};
 
 // One block of the chains of some panels: 16 weights a column, and the block's columns of X.
 template <class T>

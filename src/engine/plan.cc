@@ -1,12 +1,14 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <set>
 
 #include "base/names.h"
+#include "engine/constant_rules.h"
 #include "engine/type_rules.h"
 
 namespace vernier {
@@ -93,8 +95,8 @@ class Compiler {
   Status ApplyToSite(const Rule& rule, int index, const Site& site);
   Result<Treatment> ReadTreatment(const Rule& rule, TreatedThing thing, const std::string& label,
                                   int layer, const std::vector<size_t>& widths) const;
-  Result<Treatment> ReadActivation(const Rule& rule, const Site& site,
-                                   const std::string& label) const;
+  Result<Treatment> ReadActivation(const Rule& rule, const Site& site, const std::string& label,
+                                   const HeadRange& heads) const;
   PlacedTreatment Place(const Treatment& treatment, int rule, const std::string& where) const;
   void AddSite(int rule, std::string label) {
     auto& sites = plan_.rules[static_cast<size_t>(rule)].sites;
@@ -143,6 +145,8 @@ bool Compiler::HasPart(const Site& site, Part part) const {
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
       return node.op == OpKind::kNormalise;
+    case Part::kConstant:
+      return false;
   }
   return false;
 }
@@ -172,14 +176,14 @@ Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
 }
 
 Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
-                                           const std::string& label) const {
+                                           const std::string& label, const HeadRange& heads) const {
   std::vector<size_t> widths;
   const std::optional<size_t> own = RowWidth(graph_, site);
   if (rule.part == Part::kIn) {
     for (const int input : graph_.nodes[static_cast<size_t>(site.node)].inputs)
       widths.push_back(graph_.nodes[static_cast<size_t>(input)].shape.width);
   } else if (own) {
-    widths = {*own};
+    widths = {heads.Count(*own)};
   }
   ASSIGN_OR_RETURN(Treatment treatment,
                    ReadTreatment(rule, TreatedThing::kActivation, label, site.layer, widths));
@@ -244,8 +248,12 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
     node.eps = eps;
   } else {
     const std::string label = site.Label() + (rule.part == Part::kIn ? ".in" : "");
-    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(rule, site, label));
-    const PlacedTreatment placed = Place(treatment, index, label);
+    Rule without_heads = rule;
+    ASSIGN_OR_RETURN(const HeadRange heads, TakeHeads(graph_, site, &without_heads));
+    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(without_heads, site, label, heads));
+    PlacedTreatment placed = Place(treatment, index, label);
+    placed.heads = heads;
+    placed.identity = Combine(placed.identity, heads);
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
@@ -291,8 +299,10 @@ Status Compiler::Apply(const Rule& rule, int index) {
       {rule.text,
        {},
        {},
-       rule.part != Part::kMath && rule.part != Part::kEps && rule.part != Part::kProfile,
+       rule.part != Part::kMath && rule.part != Part::kEps && rule.part != Part::kProfile &&
+           rule.part != Part::kConstant,
        {}});
+  if (rule.part == Part::kConstant) return ApplyConstant(rule, graph_, &plan_);
   if (IsTypesRule(rule)) return ApplyTypes(rule, index);
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
@@ -341,7 +351,7 @@ Status Compiler::FinishGgml() {
       const auto half = [&](size_t operand) {
         const size_t store = static_cast<size_t>(graph_.nodes[i].inputs[operand]);
         const auto& place = plan_.nodes[store].out;
-        return place && TreatmentText(place->treatment) == "f16";
+        return place && place->heads.All() && TreatmentText(place->treatment) == "f16";
       };
       node.half_keys = half(1);
       node.half_values = half(2);
@@ -362,7 +372,8 @@ void Compiler::CountWeights() {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
-        node.math != Arithmetic::kF32 || node.ggml || node.eps != of.shape.eps)
+        node.math != Arithmetic::kF32 || node.ggml || node.eps != of.shape.eps ||
+        node.rope_theta != 0 || plan_.layers != graph_.layers)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
@@ -390,6 +401,7 @@ void Compiler::MakeIdentities() {
     uint64_t eps = 0;
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);
+    if (node.rope_theta != 0) id = Combine(id, std::bit_cast<uint64_t>(node.rope_theta));
     if (of.weight >= 0) {
       id = Combine(id, node.weight
                            ? model_.weights()
@@ -404,6 +416,8 @@ void Compiler::MakeIdentities() {
     for (const auto* place : {&node.in, &node.out})
       whole = Combine(whole, *place ? (*place)->identity : Hash128{});
   }
+  if (plan_.layers != graph_.layers)
+    whole = Combine(whole, static_cast<uint64_t>(plan_.layers));
   plan_.identity = whole;
 }
 
@@ -413,9 +427,11 @@ Result<Plan> Compiler::Compile() {
   plan_.nodes.resize(graph_.nodes.size());
   math_rule_.resize(graph_.nodes.size());
   for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
+  SetConstants(graph_, &plan_);
   int index = 0;
   for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
   RETURN_IF_ERROR(FinishGgml());
+  RETURN_IF_ERROR(CheckConstants(graph_, plan_));
   CountWeights();
   MakeIdentities();
   return std::move(plan_);

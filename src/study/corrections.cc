@@ -104,7 +104,8 @@ class Fitter {
     }
     for (size_t i = 0; i < fits.size(); ++i) {
       const std::string& site = fits[i]->correction->site;
-      if (!sums[0].contains(site)) continue;  // not a site of this layer
+      // Not a site of this layer, or the layer does not run.
+      if (!sums[0].contains(site) || !sums[i + 1].contains(site)) continue;
       const std::string rule =
           CorrectionRule(fmt::format("{}[{}]", site, layer), *fits[i]->correction,
                          MomentsOf(sums[i + 1][site]), MomentsOf(sums[0][site]));

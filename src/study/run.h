@@ -19,8 +19,8 @@ namespace vernier {
 
 // Changes whenever a number that a study stores would: part of every key of the store.
 inline constexpr const char* kNumericsVersion = "vernier-numerics-3";
-// Changes whenever what is kept of a site does.
-inline constexpr const char* kSitesVersion = "site-sums-2";
+// Changes whenever what is kept of a token or a site does.
+inline constexpr const char* kSitesVersion = "site-sums-3";
 
 enum class LaneKind { kBaseline, kVariant, kTruth, kNoise };
 

@@ -509,6 +509,12 @@ Result<StudyLane> MakeLane(Model& model, const LaneRecipe& of) {
   return lane;
 }
 
+std::vector<std::string> BaselineRules(const StudySpec& spec) {
+  std::vector<std::string> rules = spec.model_rules;
+  rules.insert(rules.end(), spec.baseline.begin(), spec.baseline.end());
+  return rules;
+}
+
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   std::vector<StudyLane> lanes;
   std::shared_ptr<const StaticScales> scales;
@@ -526,8 +532,7 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
     lanes.push_back(std::move(*lane));
     return {};
   };
-  std::vector<std::string> baseline = spec.model_rules;
-  baseline.insert(baseline.end(), spec.baseline.begin(), spec.baseline.end());
+  const std::vector<std::string> baseline = BaselineRules(spec);
   RETURN_IF_ERROR(add(LaneKind::kBaseline, spec.prefix + "baseline", baseline, {}, spec.seed));
   for (size_t v = 0; v < spec.variants.size(); ++v) {
     const StudyVariant& variant = spec.variants[v];

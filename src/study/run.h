@@ -99,6 +99,8 @@ struct LaneRecipe {
   int only = -1;
   std::shared_ptr<const StaticScales> scales;
 };
+// What is in force in the baseline and every variant: the model's own rules, the baseline's.
+std::vector<std::string> BaselineRules(const StudySpec& spec);
 Result<StudyLane> MakeLane(Model& model, const LaneRecipe& recipe);
 
 // Compiles the lanes: every rule is checked here, before anything runs.

@@ -1,0 +1,57 @@
+// Arithmetic that is exact, on the numbers of any format, and rounding of its results: what an
+// operation "as if computed exactly and rounded once" is made of. Scalar and slow (tens of
+// nanoseconds); fast loops are held to it.
+//
+// Signs of zero results are those of IEEE 754 in its nearest modes, whatever the rounding mode that
+// follows: products have the product of the signs, sums of zeros of unlike signs and x + -x are +0.
+#ifndef VERNIER_FORMATS_NUMBER_H_
+#define VERNIER_FORMATS_NUMBER_H_
+
+#include <cstdint>
+
+#include "formats/round.h"
+
+namespace vernier {
+
+enum class NumberKind : uint8_t { kFinite, kInfinity, kNan };
+
+// A number of a format: every double, and posits of up to 64 bits, which may be finer.
+struct Number {
+  NumberKind kind = NumberKind::kFinite;
+  bool negative = false;
+  uint64_t m = 0;  // |x| = m * 2^e; 0: zero
+  int e = 0;
+};
+
+// A result that is not rounded yet. `m` may end in a bit that stands for all those below it (they
+// are not all zero, and it is 1): rounding to odd. It then has at least 107 bits.
+struct WideNumber {
+  __extension__ using Bits = unsigned __int128;
+  NumberKind kind = NumberKind::kFinite;
+  bool negative = false;
+  Bits m = 0;
+  int e = 0;
+};
+
+Number NumberOf(double x);
+// The nearest double, ties to even. NaN is the positive quiet one.
+double DoubleOf(const Number& x);
+
+WideNumber Wide(const Number& x);
+Number Negated(Number x);
+// Exact.
+WideNumber Product(const Number& a, const Number& b);
+// Of an exact number of up to 106 bits (the product of two doubles) and one of up to 64.
+WideNumber Sum(const WideNumber& a, const Number& b);
+
+// x rounded as RoundValue rounds doubles. CHECK: not stochastic.
+Number RoundNumber(const RoundSpec& spec, const WideNumber& x);
+
+// The same on doubles, for formats whose numbers all are.
+double RoundedSum(const RoundSpec& spec, double a, double b);
+double RoundedProduct(const RoundSpec& spec, double a, double b);
+double RoundedFused(const RoundSpec& spec, double a, double b, double c);  // a * b + c
+
+}  // namespace vernier
+
+#endif  // VERNIER_FORMATS_NUMBER_H_

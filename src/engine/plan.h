@@ -13,6 +13,7 @@
 #include "engine/model.h"
 #include "engine/recipe.h"
 #include "formats/treatment.h"
+#include "ops/format_math.h"
 #include "ops/ggml_rows.h"
 
 namespace vernier {
@@ -27,7 +28,9 @@ struct PlacedTreatment {
 };
 
 struct NodePlan {
-  Arithmetic math = Arithmetic::kF32;
+  Arithmetic math = Arithmetic::kF32;           // of a format: its host
+  std::optional<FormatMath> format;             // arithmetic in a format (docs/arithmetic.md)
+  bool integer = false;                         // kMatMul: of the integers of `in` and `weight`
   std::optional<GgmlBatching> ggml;             // ggml's arithmetic, in float (docs/profiles.md)
   bool selected = false;                        // of ggml's: see RowBatch
   bool half_keys = false, half_values = false;  // ggml's attention: K, V are kept in binary16
@@ -68,7 +71,8 @@ struct Plan {
 
 // Errors: a rule that matches no site (with the nearest name), a layer that is not there, an
 // unknown format, option or arithmetic, a part the site has not, a static scale that is not in the
-// recipe's scales, rows that are not whole blocks of a storage type.
+// recipe's scales, rows that are not whole blocks of a storage type, `.acc` where the arithmetic
+// has no partial sums, `int` where operand or weight are no integers.
 Result<Plan> MakePlan(Model& model, const Recipe& recipe, uint64_t seed = 0);
 
 }  // namespace vernier

@@ -265,8 +265,8 @@ def fixed(x):
 
 
 def exact_product(matrix, x):
-    # Weights are 53-bit numbers; here all are multiples of 2^-150.
-    return [sum(int(Fraction(w) * (1 << 150)) * a for w, a in zip(row, x)) >> 150 for row in matrix]
+    # BF16 numbers are multiples of 2^-133.
+    return [sum(int(math.ldexp(w, 133)) * a for w, a in zip(row, x)) >> 133 for row in matrix]
 
 
 def exact_norm(x, weight, eps):
@@ -300,6 +300,25 @@ def exact_layer(layer, token):
     return [Fraction(a + b, 1 << FRACTION) for a, b in zip(down, x)]
 
 
+def check_sums(count):
+    """The lemma of docs/arithmetic.md: two posits, added as Python's floats and rounded to a posit, on sums next to ties."""
+    state, wrong = 12345, 0
+
+    def draw(n):
+        nonlocal state
+        state = (state * 6364136223846793005 + 1442695040888963407) % (1 << 64)
+        return (state >> 33) % n
+
+    for _ in range(count):
+        code = (1 << 30) + (draw(1 << 21) << draw(10)) * (1 if draw(2) else -1)
+        middle = (value(code) + value(code + 1)) / 2
+        a = value((1 << 30) + draw(1 << 30) - (1 << 29)) * (1 if draw(2) else -1)
+        b = posit(middle - a)
+        if a + b != 0:
+            wrong += posit(Fraction(float(a) + float(b))) != posit(a + b)
+    expect(wrong == 0, f"{count} sums of posits next to ties, in doubles")
+
+
 def distance(row, exact):
     """Relative l2 error."""
     errors = sum((a - b) ** 2 for a, b in zip(row, exact))
@@ -317,6 +336,7 @@ def main():
 
     assert posit(Fraction(1)) == 1 and posit(Fraction(2) ** 500) == Fraction(2) ** 120
     assert posit(1 + Fraction(1, 1 << 28)) == 1 and posit(1 + Fraction(3, 1 << 28)) == 1 + Fraction(1, 1 << 26)
+    check_sums(5000)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("tiny-llama", "tiny-qwen2"):
             print(name)

@@ -342,24 +342,14 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
       rule.text, rule.glob, rule.layers.text, last, rule.glob, last)};
 }
 
+// Whether rules of the part round, rather than say how or with what constants is computed.
+bool Rounds(Part part) {
+  return part == Part::kOut || part == Part::kIn || part == Part::kWeight;
+}
+
 Status Compiler::Apply(const Rule& rule, int index) {
-<<<<<<< HEAD
-  plan_.rules.push_back(
-      {rule.text,
-       {},
-       {},
-       rule.part != Part::kMath && rule.part != Part::kEps && rule.part != Part::kProfile &&
-           rule.part != Part::kConstant,
-       {}});
+  plan_.rules.push_back({rule.text, {}, {}, Rounds(rule.part), {}});
   if (rule.part == Part::kConstant) return ApplyConstant(rule, graph_, &plan_);
-=======
-  plan_.rules.push_back({rule.text,
-                         {},
-                         {},
-                         rule.part != Part::kMath && rule.part != Part::kAcc &&
-                             rule.part != Part::kEps && rule.part != Part::kProfile,
-                         {}});
->>>>>>> fops
   if (IsTypesRule(rule)) return ApplyTypes(rule, index);
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
@@ -485,13 +475,8 @@ void Compiler::CountWeights() {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
-<<<<<<< HEAD
-        node.math != Arithmetic::kF32 || node.ggml || node.eps != of.shape.eps ||
-        node.rope_theta != 0 || plan_.layers != graph_.layers)
-=======
         node.math != Arithmetic::kF32 || node.ggml || node.format || node.integer ||
-        node.eps != of.shape.eps)
->>>>>>> fops
+        node.eps != of.shape.eps || node.rope_theta != 0 || plan_.layers != graph_.layers)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =

@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "engine/integer_weights.h"
 #include "engine/weights.h"
 #include "kernels/kernels.h"
 #include "model/checkpoint.h"
@@ -35,6 +36,7 @@ class Model {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const Graph& graph() const { return graph_; }
   WeightStore& weights() { return *weights_; }
+  IntegerWeights& integers() { return *integers_; }
   RopeTable& rope() { return *rope_; }
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
   Workers& workers() { return workers_; }
@@ -53,6 +55,7 @@ class Model {
   const Kernels* kernels_;
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;
+  std::unique_ptr<IntegerWeights> integers_;
   std::unique_ptr<RopeTable> rope_;
   std::unique_ptr<GgmlRopeTable> ggml_rope_;
   std::unique_ptr<Tokenizer> tokenizer_;

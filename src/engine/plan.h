@@ -34,6 +34,7 @@ struct NodePlan {
   bool half_keys = false, half_values = false;  // ggml's attention: K, V are kept in binary16
   double eps = 0;
   std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
+  std::optional<PlacedTreatment> kept;  // kStore in a format: how its rows are rounded
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
 };
 

@@ -11,6 +11,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "engine/integer_weights.h"
 #include "engine/weights.h"
 #include "kernels/kernels.h"
 #include "model/checkpoint.h"
@@ -36,6 +37,7 @@ class Model {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const Graph& graph() const { return graph_; }
   WeightStore& weights() { return *weights_; }
+  IntegerWeights& integers() { return *integers_; }
   // With another theta, or 0: the model's own. Tables are kept. Not for use from several threads.
   RopeTable& rope(double theta = 0);
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
@@ -55,6 +57,7 @@ class Model {
   const Kernels* kernels_;
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;
+  std::unique_ptr<IntegerWeights> integers_;
   std::map<double, std::unique_ptr<RopeTable>> ropes_;  // by theta
   std::unique_ptr<GgmlRopeTable> ggml_rope_;
   std::unique_ptr<Tokenizer> tokenizer_;

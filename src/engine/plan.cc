@@ -134,6 +134,7 @@ class Compiler {
   Error NothingMatches(const Rule& rule) const;
   Error NoSuchLayer(const Rule& rule, const std::set<int>& layers) const;
   Status SetMath(const Rule& rule, int index, size_t node);
+  void FinishStores();
   Status FinishSums();
   Status FinishIntegers();
   Status FinishGgml();
@@ -422,6 +423,19 @@ Status Compiler::FinishSums() {
   return {};
 }
 
+// A store computes nothing: in a format its rows are rounded into it, as operands are.
+void Compiler::FinishStores() {
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    NodePlan& node = plan_.nodes[i];
+    if (graph_.nodes[i].op != OpKind::kStore || !node.format) continue;
+    Treatment t;
+    t.format = node.format->values.format;
+    t.overflow = node.format->values.overflow;
+    t.flush_subnormals = node.format->values.flush;
+    node.kept = Place(t, math_rule_[i], graph_.nodes[i].site);
+  }
+}
+
 // Whether the treatment makes codes that integer arithmetic takes.
 Status Compiler::FinishIntegers() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
@@ -541,6 +555,7 @@ Result<Plan> Compiler::Compile() {
   int index = 0;
   for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
   RETURN_IF_ERROR(FinishSums());
+  FinishStores();
   RETURN_IF_ERROR(FinishIntegers());
   RETURN_IF_ERROR(FinishGgml());
   RETURN_IF_ERROR(CheckConstants(graph_, plan_));

@@ -37,6 +37,7 @@ struct NodePlan {
   double eps = 0;
   double rope_theta = 0;  // of a rotary node; 0: the model's
   std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
+  std::optional<PlacedTreatment> kept;  // kStore in a format: how its rows are rounded
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
 };
 

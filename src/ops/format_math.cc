@@ -11,6 +11,7 @@
 #include "base/names.h"
 #include "formats/block_formats.h"
 #include "formats/treatment.h"
+#include "ops/format_product.h"
 
 namespace vernier {
 namespace {
@@ -71,14 +72,6 @@ Result<FormatRounding> ParseRounding(std::string_view format,
   return FormatRounding{t->format, t->rounding, t->overflow, t->flush_subnormals};
 }
 
-// The type that holds the numbers of all three.
-void SetHost(FormatMath* math) {
-  const Format single = FindFormat("f32").value();
-  math->host = Arithmetic::kF32;
-  for (const FormatRounding* f : {&math->values, &math->sum.partial, &math->sum.into})
-    if (!ContainsFinite(single, f->format)) math->host = Arithmetic::kF64;
-}
-
 std::string RoundingText(const FormatRounding& f) {
   std::string text = f.format.name;
   if (f.rounding != Rounding::kNearestEven)
@@ -130,7 +123,7 @@ Result<FormatMath> ParseFormatMath(std::string_view text) {
   math.kind = known->second;
   ASSIGN_OR_RETURN(math.values, ParseRounding(words[0].substr(colon + 1), options));
   math.sum = {math.values, SumOrder::kSequential, 0, math.values};
-  SetHost(&math);
+  math.host = FormatMathHost(math);
   return math;
 }
 
@@ -180,7 +173,7 @@ Status ParseSumRules(std::string_view text, FormatMath* math) {
     ASSIGN_OR_RETURN(sum.into, ParseRounding(into, mode));
   }
   math->sum = sum;
-  SetHost(math);
+  math->host = FormatMathHost(*math);
   return {};
 }
 

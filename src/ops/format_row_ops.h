@@ -10,6 +10,7 @@
 #define VERNIER_OPS_FORMAT_ROW_OPS_H_
 
 #include <cstddef>
+#include <limits>
 
 #include "formats/round.h"
 #include "kernels/kernels.h"
@@ -55,6 +56,13 @@ class FormatRowOps {
   const Kernels& kernels_;
   Way way_;
 };
+
+// Results as they are stored: NaN is the positive quiet one.
+template <class T>
+void ToHost(const double* x, size_t n, T* out) {
+  for (size_t i = 0; i < n; ++i)
+    out[i] = x[i] == x[i] ? static_cast<T>(x[i]) : std::numeric_limits<T>::quiet_NaN();
+}
 
 // Operands: to nearest even, with the format's overflow and flushing.
 RoundSpec OperandSpec(const FormatRounding& values);

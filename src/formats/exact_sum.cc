@@ -17,6 +17,8 @@ __extension__ using uint128 = unsigned __int128;
 __extension__ using int128 = __int128;
 
 constexpr int kFraction = Host<double>::kFraction;
+// Rounding to odd needs two bits more than the format has.
+constexpr int kMostBits = kFraction + 1 - 2;
 
 // |x| = m * 2^e of a finite x.
 struct Parts {
@@ -90,10 +92,26 @@ double RoundWidePosit(const RoundSpec& spec, bool negative, OddMagnitude x, int 
 
 }  // namespace
 
+bool RoundsFromOddDouble(const RoundSpec& spec) {
+  return (spec.posit_bits != 0 ? spec.posit_bits - 2 - spec.es : spec.precision) <= kMostBits;
+}
+
+double RoundFixed(const RoundSpec& spec, int64_t high, uint64_t low, int e) {
+  const int128 x = static_cast<int128>(high) * (int128{1} << kFraction) + static_cast<int128>(low);
+  if (x == 0) return RoundValue(spec, 0.0);
+  const uint128 m = x < 0 ? -static_cast<uint128>(x) : static_cast<uint128>(x);
+  const uint64_t upper = static_cast<uint64_t>(m >> 64);
+  const int zeros =
+      upper != 0 ? std::countl_zero(upper) : 64 + std::countl_zero(static_cast<uint64_t>(m));
+  const uint128 normal = m << zeros;
+  const bool rest = static_cast<uint64_t>(normal) != 0;
+  return RoundExact(
+      spec, x < 0,
+      {static_cast<uint64_t>(normal >> 64) | static_cast<uint64_t>(rest), e + 64 - zeros});
+}
+
 double RoundExact(const RoundSpec& spec, bool negative, OddMagnitude x) {
   CHECK(spec.rounding != Rounding::kStochastic);
-  // Rounding to odd needs two bits more than the format has.
-  constexpr int kMostBits = kFraction + 1 - 2;
   if (spec.posit_bits != 0) {
     const int exponent = x.e + 63, k = exponent >> spec.es;
     const int fraction_bits = spec.posit_bits - 1 - (k < 0 ? 1 - k : k + 2) - spec.es;

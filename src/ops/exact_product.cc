@@ -1,75 +1,269 @@
 #include "ops/exact_product.h"
 
+#include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "base/result.h"
 #include "formats/exact_sum.h"
 #include "kernels/exact_decode.h"
+#include "kernels/exact_fixed.h"
 
 namespace vernier {
 namespace {
 
+// Fixed point of X takes 8 bytes an element.
+constexpr size_t kRowsAtOnce = 256;
+// Rows of which it is worth to fix a panel a second time.
+constexpr size_t kRowsForNarrow = 4;
+
+RoundSpec RoundSpecOf(const FormatRounding& values, Rounding rounding) {
+  return MakeRoundSpec(values.format, rounding, values.overflow, values.flush);
+}
+
+// Panels of weights in the format.
 template <class T>
 struct Weights {
   const ExactProductArgs<T>& args;
   RoundSpec spec;
+  bool rounds;  // whether rounding can change what is decoded
   Isa isa;
+  // A thread's own.
+  struct Scratch {
+    AlignedArray<T> panel;
+    AlignedArray<float> narrow;
+    AlignedArray<uint8_t> packed;
+  };
 
-  size_t outputs() const {
-    return args.packed != nullptr ? args.packed->outputs : args.wide->outputs;
-  }
   size_t k() const { return args.packed != nullptr ? args.packed->k : args.wide->k; }
 
-  // Panel p in the format: out[i * 16 + r].
-  void Panel(size_t p, double* out) const {
+  // [k][16]; valid until the scratch is used again.
+  const T* Panel(size_t p, Scratch* scratch) const {
+    const size_t size = k() * kLanes;
+    if (scratch->panel.size() < size) scratch->panel = AlignedArray<T>(size);
+    T* out = scratch->panel.data();
     if (args.wide != nullptr) {
-      const size_t size = k() * kLanes;
-      RoundRow(spec, args.wide->data.data() + p * size, size, out);
-      return;
-    }
-    const PackedMatrix& w = *args.packed;
-    AlignedArray<float> narrow(w.k * kLanes);
-    if (w.mapped == nullptr) {
-      DecodePanel(isa, w.type, w.Panel(p), w.k, 0, w.k, narrow.data());
+      FromDoubles(args.wide->data.data() + p * size, size, out);
+    } else if constexpr (sizeof(T) == sizeof(float)) {
+      Decode(p, scratch, out);
+      if (rounds) RoundRow(spec, out, size);
     } else {
-      AlignedArray<uint8_t> packed(w.stride);
-      PackPanelOf(w, p, w.mapped, w.row_bytes, packed.data());
-      DecodePanel(isa, w.type, packed.data(), w.k, 0, w.k, narrow.data());
+      if (scratch->narrow.size() < size) scratch->narrow = AlignedArray<float>(size);
+      Decode(p, scratch, scratch->narrow.data());
+      for (size_t i = 0; i < size; ++i) out[i] = static_cast<T>(scratch->narrow[i]);
+      if (rounds) RoundRow(spec, out, size);
     }
-    for (size_t i = 0; i < narrow.size(); ++i) out[i] = static_cast<double>(narrow[i]);
-    RoundRow(spec, out, narrow.size());
+    return out;
+  }
+
+ private:
+  void Decode(size_t p, Scratch* scratch, float* out) const {
+    const PackedMatrix& w = *args.packed;
+    const uint8_t* panel = nullptr;
+    if (w.mapped == nullptr) {
+      panel = w.Panel(p);
+    } else {
+      if (scratch->packed.size() < w.stride) scratch->packed = AlignedArray<uint8_t>(w.stride);
+      PackPanelOf(w, p, w.mapped, w.row_bytes, scratch->packed.data());
+      panel = scratch->packed.data();
+    }
+    DecodePanel(isa, w.type, panel, w.k, 0, w.k, out);
+  }
+  // Doubles are rounded as doubles: to floats after that.
+  void FromDoubles(const double* w, size_t size, T* out) const {
+    if constexpr (sizeof(T) == sizeof(double)) {
+      RoundRow(spec, w, size, out);
+    } else {
+      constexpr size_t kPiece = 1024;
+      double piece[kPiece];
+      for (size_t i = 0; i < size; i += kPiece) {
+        const size_t count = std::min(kPiece, size - i);
+        RoundRow(spec, w + i, count, piece);
+        for (size_t j = 0; j < count; ++j) out[i + j] = static_cast<T>(piece[j]);
+      }
+    }
   }
 };
+
+// Rows of X against panels.
+template <class T>
+class Product {
+ public:
+  Product(const ExactKernels& kernels, const RoundSpec& spec, std::span<const T* const> x, size_t k,
+          std::span<const size_t> terms, std::span<T* const> y, size_t outputs, Workers* workers)
+      : kernels_(kernels),
+        spec_(spec),
+        odd_(RoundsFromOddDouble(spec)),
+        x_(x),
+        terms_(terms),
+        y_(y),
+        outputs_(outputs),
+        rows_(FixRows(kernels, x, k, terms, x.size() >= kRowsForNarrow, workers)) {}
+
+  // What a thread needs.
+  struct Scratch {
+    FixedPanel<T> panel;
+    AlignedArray<int64_t> high;
+    AlignedArray<uint64_t> low;
+    AlignedArray<double> odd;
+    ExactSum sum;
+  };
+
+  void Panel(size_t p, const T* w, Scratch* s) const {
+    const size_t count = rows_.x.size(), n = rows_.n;
+    FixPanel(kernels_, w, rows_.k, &s->panel);
+    const FixedPanel<T>& panel = s->panel;
+    if (s->high.size() < panel.count * count * kLanes) {
+      s->high = AlignedArray<int64_t>(panel.count * count * kLanes);
+      s->low = AlignedArray<uint64_t>(panel.count * count * kLanes);
+    }
+    const bool narrow = IsNarrow(panel);
+    if (narrow) {
+      NarrowPanel(kernels_, w, &s->panel);
+      const FixedLimb& limb = panel.limbs[0];
+      kernels_.narrow({rows_.k, limb.data.data(), limb.sums.data(), rows_.narrow.data(),
+                       rows_.narrow_sums.data(), n, s->high.data(), s->low.data(), rows_.bits,
+                       panel.bits});
+    } else {
+      for (size_t i = 0; i < panel.count; ++i) {
+        const FixedLimb& limb = panel.limbs[i];
+        kernels_.wide({rows_.k, limb.data.data(), limb.sums.data(), rows_.x.data(),
+                       rows_.sums.data(), count, s->high.data() + i * count * kLanes,
+                       s->low.data() + i * count * kLanes});
+      }
+    }
+    if (panel.count == 1) Round(p, narrow ? rows_.narrow_units : rows_.units, s);
+    if (panel.count > 1 || count > n) AddLimbs(p, s);
+    AddGeneral(p, w, s);
+  }
+
+ private:
+  bool IsNarrow(const FixedPanel<T>& panel) const {
+    if (rows_.narrow.empty() || panel.count > 1) return false;
+    const int most =
+        std::min(kernels_.narrow_sum, 62 - static_cast<int>(std::bit_width(rows_.k - 1)));
+    return panel.bits <= kernels_.narrow_most && rows_.bits + panel.bits <= most;
+  }
+
+  size_t LanesOf(size_t p) const { return std::min(kLanes, outputs_ - p * kLanes); }
+
+  // The sums of first limbs.
+  void Round(size_t p, const std::vector<int>& x_units, Scratch* s) const {
+    const size_t n = rows_.n, lanes = LanesOf(p);
+    const int* w_units = s->panel.limbs[0].units;
+    if (s->odd.size() < n * kLanes) s->odd = AlignedArray<double>(n * kLanes);
+    double* out = s->odd.data();
+    if (odd_) {
+      kernels_.odd(s->high.data(), s->low.data(), n, x_units.data(), w_units, out);
+      RoundRow(spec_, out, n * kLanes);
+    } else {
+      for (size_t i = 0; i < n * kLanes; ++i)
+        out[i] =
+            RoundFixed(spec_, s->high[i], s->low[i], x_units[i / kLanes] + w_units[i % kLanes]);
+    }
+    for (size_t r = 0; r < n; ++r)
+      for (size_t l = 0; l < lanes; ++l)
+        y_[r][p * kLanes + l] = static_cast<T>(out[r * kLanes + l]);
+  }
+
+  // Rows, or all of a panel, that have more than one limb.
+  void AddLimbs(size_t p, Scratch* s) const {
+    const FixedPanel<T>& panel = s->panel;
+    const size_t count = rows_.x.size(), n = rows_.n, lanes = LanesOf(p);
+    // Limbs after the first of a row stand together, rows in order.
+    for (size_t r = 0, next = n; r < n; ++r) {
+      size_t last = next;
+      while (last < count && rows_.owners[last] == r) ++last;
+      for (size_t l = 0; l < lanes && (panel.count > 1 || last > next); ++l) {
+        s->sum.Clear();
+        const auto add = [&](size_t entry) {
+          for (size_t i = 0; i < panel.count; ++i) {
+            const size_t at = (i * count + entry) * kLanes + l;
+            s->sum.AddFixed(s->high[at], s->low[at], rows_.units[entry] + panel.limbs[i].units[l]);
+          }
+        };
+        add(r);
+        for (size_t entry = next; entry < last; ++entry) add(entry);
+        y_[r][p * kLanes + l] = static_cast<T>(s->sum.Round(spec_));
+      }
+      next = last;
+    }
+  }
+
+  // Rows and lanes that are not in fixed point.
+  void AddGeneral(size_t p, const T* w, Scratch* s) const {
+    const size_t lanes = LanesOf(p);
+    for (size_t r = 0; r < rows_.n; ++r) {
+      if (rows_.general[r] == 0 && s->panel.general == 0) continue;
+      const size_t terms = terms_.empty() ? rows_.k : terms_[r];
+      for (size_t l = 0; l < lanes; ++l) {
+        if (rows_.general[r] == 0 && (s->panel.general >> l & 1) == 0) continue;
+        s->sum.Clear();
+        for (size_t i = 0; i < terms && !s->sum.IsNan(); ++i)
+          s->sum.AddProduct(static_cast<double>(x_[r][i]), static_cast<double>(w[i * kLanes + l]));
+        y_[r][p * kLanes + l] = static_cast<T>(s->sum.Round(spec_));
+      }
+    }
+  }
+
+  const ExactKernels& kernels_;
+  const RoundSpec& spec_;
+  bool odd_;
+  std::span<const T* const> x_;
+  std::span<const size_t> terms_;
+  std::span<T* const> y_;
+  size_t outputs_;
+  FixedRows rows_;
+};
+
+// Sums of no terms.
+template <class T>
+void FillZero(const RoundSpec& spec, std::span<T* const> y, size_t outputs) {
+  for (T* row : y) std::fill_n(row, outputs, static_cast<T>(RoundValue(spec, 0.0)));
+}
 
 }  // namespace
 
 template <class T>
 void EvaluateExactProduct(const ExactProductArgs<T>& args, const Machine& machine) {
   CHECK((args.packed != nullptr) != (args.wide != nullptr));
-  const FormatRounding& values = args.values;
-  const RoundSpec result =
-      MakeRoundSpec(values.format, values.rounding, values.overflow, values.flush);
-  const Weights<T> weights{
-      args, MakeRoundSpec(values.format, Rounding::kNearestEven, values.overflow, values.flush),
-      machine.kernels->isa};
-  const size_t k = weights.k(), outputs = weights.outputs();
-  machine.workers->For((outputs + kLanes - 1) / kLanes, 1, [&](size_t first, size_t last) {
-    AlignedArray<double> panel(k * kLanes);
-    ExactSum sum;
-    for (size_t p = first; p < last; ++p) {
-      weights.Panel(p, panel.data());
-      for (size_t r = 0; r < args.x.size(); ++r) {
-        for (size_t o = p * kLanes; o < outputs && o < (p + 1) * kLanes; ++o) {
-          sum.Clear();
-          for (size_t i = 0; i < k; ++i)
-            sum.AddProduct(static_cast<double>(args.x[r][i]), panel[i * kLanes + o % kLanes]);
-          args.y[r][o] = static_cast<T>(sum.Round(result));
-        }
-      }
-    }
-  });
+  CHECK(args.values.rounding != Rounding::kStochastic);
+  const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
+  const Format decoded = FindFormat("f32").value();
+  const Weights<T> weights{args, RoundSpecOf(args.values, Rounding::kNearestEven),
+                           args.values.flush || !Contains(args.values.format, decoded),
+                           machine.kernels->isa};
+  const size_t k = weights.k();
+  const size_t outputs = args.packed != nullptr ? args.packed->outputs : args.wide->outputs;
+  if (k == 0) return FillZero(spec, args.y, outputs);
+  const ExactKernels& kernels = ExactKernelsOf(machine.kernels->isa);
+  for (size_t r = 0; r < args.x.size(); r += kRowsAtOnce) {
+    const size_t n = std::min(kRowsAtOnce, args.x.size() - r);
+    const Product<T> product(kernels, spec, args.x.subspan(r, n), k, {}, args.y.subspan(r, n),
+                             outputs, machine.workers);
+    machine.workers->For((outputs + kLanes - 1) / kLanes, 1, [&](size_t first, size_t last) {
+      typename Weights<T>::Scratch panel;
+      typename Product<T>::Scratch scratch;
+      for (size_t p = first; p < last; ++p) product.Panel(p, weights.Panel(p, &panel), &scratch);
+    });
+  }
 }
+
+template <class T>
+void EvaluateExactChains(const ExactChainsArgs<T>& args, const Kernels& kernels) {
+  CHECK(args.values.rounding != Rounding::kStochastic);
+  const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
+  if (args.k == 0) return FillZero(spec, args.y, args.outputs);
+  const Product<T> product(ExactKernelsOf(kernels.isa), spec, args.x, args.k, args.terms, args.y,
+                           args.outputs, nullptr);
+  typename Product<T>::Scratch scratch;
+  for (size_t p = 0; p * kLanes < args.outputs; ++p)
+    product.Panel(p, args.panels + p * args.panel_stride, &scratch);
+}
+
 template void EvaluateExactProduct<float>(const ExactProductArgs<float>&, const Machine&);
 template void EvaluateExactProduct<double>(const ExactProductArgs<double>&, const Machine&);
+template void EvaluateExactChains<float>(const ExactChainsArgs<float>&, const Kernels&);
+template void EvaluateExactChains<double>(const ExactChainsArgs<double>&, const Kernels&);
 
 }  // namespace vernier

@@ -154,18 +154,37 @@ void NarrowPanel(const ExactKernels& kernels, const T* w, FixedPanel<T>* panel) 
 
 namespace {
 
+std::shared_ptr<std::byte> Take(BufferPool* buffers, size_t bytes) {
+  return buffers != nullptr ? buffers->Take(bytes) : BufferPool().Take(bytes);
+}
+
+// A row takes its operands, its sums of blocks, and as much more as keeps rows from starting in the
+// same set of a cache.
+struct RowLayout {
+  size_t sums, stride;  // words
+  explicit RowLayout(size_t k)
+      : sums((k + kLanes - 1) / kLanes * kLanes), stride(sums + (ExactBlocks(k) + 7) / 8 * 8) {}
+  static uint64_t* Data(const std::shared_ptr<std::byte>& block, size_t words) {
+    return static_cast<uint64_t*>(static_cast<void*>(block.get())) + words;
+  }
+  int64_t* Sums(uint64_t* row) const {
+    return static_cast<int64_t*>(static_cast<void*>(row + sums));
+  }
+};
+
 // A limb of a row.
 struct RowLimb {
-  AlignedArray<uint64_t> data;
-  AlignedArray<int64_t> sums;
+  std::shared_ptr<std::byte> data;
   int unit = 0;
 };
 
 template <class T>
 class RowFixer {
  public:
-  RowFixer(const ExactKernels& kernels, size_t k)
+  RowFixer(const ExactKernels& kernels, size_t k, BufferPool* buffers)
       : kernels_(kernels),
+        buffers_(buffers),
+        layout_(k),
         k_(k),
         steps_((k + kLanes - 1) / kLanes),
         row_(steps_ * kLanes),
@@ -173,28 +192,25 @@ class RowFixer {
         lane_sums_(ExactBlocks(k) * kLanes),
         lanes_{kernels, kRowSteps, {}, {}, {}} {}
 
-  // The first limb goes to `first`, `sums` and `unit`, others to `limbs`. False: the row is left to
-  // the caller.
-  bool Fix(const T* x, size_t terms, std::vector<RowLimb>* limbs, uint64_t* first, int64_t* sums,
-           int* unit) {
+  // The first limb goes to `first` and `unit`, others to `limbs`. False: the row is left to the
+  // caller.
+  bool Fix(const T* x, size_t terms, std::vector<RowLimb>* limbs, uint64_t* first, int* unit) {
     Copy(x, terms);
     uint32_t general = 0;
     limbs->clear();
     for (size_t index = 0; index < kMostLimbs; ++index) {
       if (index > 0) {
-        limbs->push_back(
-            {AlignedArray<uint64_t>(steps_ * kLanes), AlignedArray<int64_t>(ExactBlocks(k_)), 0});
-        first = limbs->back().data.data();
-        sums = limbs->back().sums.data();
+        limbs->push_back({Take(buffers_, layout_.stride * sizeof(uint64_t)), 0});
+        first = RowLayout::Data(limbs->back().data, 0);
         unit = &limbs->back().unit;
       }
       lanes_.Choose(row_.data(), steps_, OperandBits(k_), true, &general);
       if (general != 0) break;
-      Run(true, kernels_.wide_bias, first, nullptr, sums);
+      Run(true, kernels_.wide_bias, first, nullptr);
       const bool inexact = lanes_.InexactLanes() != 0;
       if (inexact) {
         for (int& u : lanes_.units) ++u;
-        Run(true, kernels_.wide_bias, first, rest_.data(), sums);
+        Run(true, kernels_.wide_bias, first, rest_.data());
         std::swap(row_, rest_);
       }
       *unit = lanes_.units[0];
@@ -203,10 +219,10 @@ class RowFixer {
     return false;
   }
 
-  void Zero(uint64_t* first, int64_t* sums, int* unit) {
+  void Zero(uint64_t* first, int* unit) {
     std::fill_n(row_.data(), row_.size(), T{0});
     std::fill_n(lanes_.units, kLanes, *unit = 0);
-    Run(true, kernels_.wide_bias, first, nullptr, sums);
+    Run(true, kernels_.wide_bias, first, nullptr);
   }
 
   // Of the row that was fixed last.
@@ -216,10 +232,10 @@ class RowFixer {
     return zeros;
   }
 
-  void Narrow(const T* x, size_t terms, int unit, int64_t bias, uint64_t* out, int64_t* sums) {
+  void Narrow(const T* x, size_t terms, int unit, int64_t bias, uint64_t* out) {
     Copy(x, terms);
     std::fill_n(lanes_.units, kLanes, unit);
-    Run(false, bias, out, nullptr, sums);
+    Run(false, bias, out, nullptr);
   }
 
  private:
@@ -227,7 +243,8 @@ class RowFixer {
     std::memcpy(row_.data(), x, terms * sizeof(T));
     std::fill_n(row_.data() + terms, row_.size() - terms, T{0});
   }
-  void Run(bool wide, int64_t bias, uint64_t* out, T* rest, int64_t* sums) {
+  void Run(bool wide, int64_t bias, uint64_t* out, T* rest) {
+    int64_t* sums = layout_.Sums(out);
     lanes_.Run(row_.data(), steps_, wide, bias, out, rest, lane_sums_.data());
     for (size_t b = 0; b < ExactBlocks(k_); ++b) {
       sums[b] = 0;
@@ -236,14 +253,13 @@ class RowFixer {
   }
 
   const ExactKernels& kernels_;
+  BufferPool* buffers_;
+  RowLayout layout_;
   size_t k_, steps_;
   AlignedArray<T> row_, rest_;
   AlignedArray<int64_t> lane_sums_;
   Lanes<T> lanes_;
 };
-
-// Rows start in different sets of a cache.
-size_t RowStride(size_t k) { return (k + kLanes - 1) / kLanes * kLanes + 8; }
 
 template <class F>
 void ForRows(size_t n, Workers* workers, const F& body) {
@@ -257,22 +273,23 @@ void ForRows(size_t n, Workers* workers, const F& body) {
 template <class T>
 void NarrowRows(const ExactKernels& kernels, std::span<const T* const> x,
                 std::span<const size_t> terms, const std::vector<int>& zeros, Workers* workers,
-                FixedRows* rows) {
-  const size_t n = rows->n, k = rows->k, stride = RowStride(k), blocks = ExactBlocks(k);
-  uint64_t* data = rows->data.emplace_back(n * stride).data();
-  int64_t* sums = rows->data_sums.emplace_back(n * blocks).data();
+                BufferPool* buffers, FixedRows* rows) {
+  const size_t n = rows->n, k = rows->k;
+  const RowLayout layout(k);
+  rows->data.push_back(Take(buffers, n * layout.stride * sizeof(uint64_t)));
+  uint64_t* data = RowLayout::Data(rows->data.back(), 0);
   const int64_t bias = kernels.narrow_biased ? int64_t{1} << rows->bits : 0;
   rows->narrow.resize(n);
   rows->narrow_sums.resize(n);
   rows->narrow_units.resize(n);
   ForRows(n, workers, [&](size_t first, size_t last) {
-    RowFixer<T> fixer(kernels, k);
+    RowFixer<T> fixer(kernels, k, buffers);
     for (size_t r = first; r < last; ++r) {
-      rows->narrow[r] = data + r * stride;
-      rows->narrow_sums[r] = sums + r * blocks;
+      uint64_t* row = data + r * layout.stride;
+      rows->narrow[r] = row;
+      rows->narrow_sums[r] = layout.Sums(row);
       rows->narrow_units[r] = rows->units[r] + zeros[r];
-      fixer.Narrow(x[r], terms.empty() ? k : terms[r], rows->narrow_units[r], bias,
-                   data + r * stride, sums + r * blocks);
+      fixer.Narrow(x[r], terms.empty() ? k : terms[r], rows->narrow_units[r], bias, row);
     }
   });
 }
@@ -281,8 +298,10 @@ void NarrowRows(const ExactKernels& kernels, std::span<const T* const> x,
 
 template <class T>
 FixedRows FixRows(const ExactKernels& kernels, std::span<const T* const> x, size_t k,
-                  std::span<const size_t> terms, bool narrow, Workers* workers) {
-  const size_t n = x.size(), stride = RowStride(k), blocks = ExactBlocks(k);
+                  std::span<const size_t> terms, bool narrow, Workers* workers,
+                  BufferPool* buffers) {
+  const size_t n = x.size();
+  const RowLayout layout(k);
   FixedRows rows;
   rows.n = n;
   rows.k = k;
@@ -291,21 +310,21 @@ FixedRows FixRows(const ExactKernels& kernels, std::span<const T* const> x, size
   rows.units.resize(n);
   rows.owners.resize(n);
   rows.general.resize(n);
-  uint64_t* data = rows.data.emplace_back(n * stride).data();
-  int64_t* sums = rows.data_sums.emplace_back(n * blocks).data();
+  rows.data.push_back(Take(buffers, n * layout.stride * sizeof(uint64_t)));
+  uint64_t* data = RowLayout::Data(rows.data.back(), 0);
   std::vector<std::vector<RowLimb>> limbs(n);
   std::vector<int> zeros(n);
   ForRows(n, workers, [&](size_t first, size_t last) {
-    RowFixer<T> fixer(kernels, k);
+    RowFixer<T> fixer(kernels, k, buffers);
     for (size_t r = first; r < last; ++r) {
-      rows.x[r] = data + r * stride;
-      rows.sums[r] = sums + r * blocks;
+      uint64_t* row = data + r * layout.stride;
+      rows.x[r] = row;
+      rows.sums[r] = layout.Sums(row);
       rows.owners[r] = r;
-      if (!fixer.Fix(x[r], terms.empty() ? k : terms[r], &limbs[r], data + r * stride,
-                     sums + r * blocks, &rows.units[r])) {
+      if (!fixer.Fix(x[r], terms.empty() ? k : terms[r], &limbs[r], row, &rows.units[r])) {
         rows.general[r] = 1;
         limbs[r].clear();
-        fixer.Zero(data + r * stride, sums + r * blocks, &rows.units[r]);
+        fixer.Zero(row, &rows.units[r]);
       }
       zeros[r] = limbs[r].empty() ? fixer.Zeros() : 0;
     }
@@ -315,17 +334,17 @@ FixedRows FixRows(const ExactKernels& kernels, std::span<const T* const> x, size
     one_limb = one_limb && limbs[r].empty();
     rows.bits = std::max(rows.bits, kExactBits - zeros[r]);
     for (RowLimb& limb : limbs[r]) {
-      rows.x.push_back(limb.data.data());
-      rows.sums.push_back(limb.sums.data());
+      uint64_t* row = RowLayout::Data(limb.data, 0);
+      rows.x.push_back(row);
+      rows.sums.push_back(layout.Sums(row));
       rows.units.push_back(limb.unit);
       rows.owners.push_back(r);
       rows.data.push_back(std::move(limb.data));
-      rows.data_sums.push_back(std::move(limb.sums));
     }
   }
   // Worth it if there can be weights that are short enough.
   if (narrow && one_limb && rows.bits <= std::min(kernels.narrow_most, kernels.narrow_sum - 18))
-    NarrowRows(kernels, x, terms, zeros, workers, &rows);
+    NarrowRows(kernels, x, terms, zeros, workers, buffers, &rows);
   return rows;
 }
 
@@ -334,8 +353,8 @@ template void FixPanel<double>(const ExactKernels&, const double*, size_t, Fixed
 template void NarrowPanel<float>(const ExactKernels&, const float*, FixedPanel<float>*);
 template void NarrowPanel<double>(const ExactKernels&, const double*, FixedPanel<double>*);
 template FixedRows FixRows<float>(const ExactKernels&, std::span<const float* const>, size_t,
-                                  std::span<const size_t>, bool, Workers*);
+                                  std::span<const size_t>, bool, Workers*, BufferPool*);
 template FixedRows FixRows<double>(const ExactKernels&, std::span<const double* const>, size_t,
-                                   std::span<const size_t>, bool, Workers*);
+                                   std::span<const size_t>, bool, Workers*, BufferPool*);
 
 }  // namespace vernier

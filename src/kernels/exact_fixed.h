@@ -7,9 +7,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "base/buffer_pool.h"
 #include "base/parallel.h"
 #include "kernels/exact.h"
 #include "kernels/panels.h"
@@ -55,16 +57,17 @@ struct FixedRows {
   std::vector<const uint64_t*> narrow;
   std::vector<const int64_t*> narrow_sums;
   std::vector<int> narrow_units;
-  int bits = 0;  // as FixedPanel's, of the longest row
-  std::vector<AlignedArray<uint64_t>> data;
-  std::vector<AlignedArray<int64_t>> data_sums;
+  int bits = 0;                                  // as FixedPanel's, of the longest row
+  std::vector<std::shared_ptr<std::byte>> data;  // what all of these point into
 };
 
 // `terms` (may be empty): elements of each row, at most k; zeros follow. `narrow`: whether to make
-// those, too, where it can be worth it. `workers` null: on this thread.
+// those, too, where it can be worth it. `workers` null: on this thread; `buffers` null: memory that
+// is made afresh.
 template <class T>
 FixedRows FixRows(const ExactKernels& kernels, std::span<const T* const> x, size_t k,
-                  std::span<const size_t> terms, bool narrow, Workers* workers);
+                  std::span<const size_t> terms, bool narrow, Workers* workers,
+                  BufferPool* buffers);
 
 }  // namespace vernier
 

@@ -141,6 +141,17 @@ inline constexpr int64_t kWideBias = int64_t{1} << kExactBits;
 inline constexpr bool kNarrowBiased = false;
 inline constexpr int kNarrowMost = 31, kNarrowSum = 62;
 
+VERNIER_INLINE __m256i LoadFour(const uint64_t* p) {
+  __m256i v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+VERNIER_INLINE __m256i AllDigits(const uint64_t* p, size_t byte) {
+  int32_t digit;
+  memcpy(&digit, static_cast<const char*>(static_cast<const void*>(p)) + byte, sizeof digit);
+  return _mm256_set1_epi32(digit);
+}
+
 // Four outputs. With digits of up to 2^25 a sum of 2^11 products, or of 2^12 crossed ones, is at
 // most 2^62.
 template <int kRows>
@@ -155,20 +166,17 @@ __attribute__((noinline)) void WideTile(const ExactProductOfPanel& a, size_t row
   }
   const uint64_t* w = a.w + k0 * kLanes + lane;
   for (size_t i = 0; i < count; ++i) {
-    __m256i w_low;
-    memcpy(&w_low, w + i * kLanes, sizeof w_low);
-    const __m256i w_high = _mm256_srli_epi64(w_low, 32);
+    const __m256i w_low = LoadFour(w + i * kLanes), w_high = _mm256_srli_epi64(w_low, 32);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      int32_t digits[2];
-      memcpy(digits, x[r] + i, sizeof digits);
-      const __m256i x_low = _mm256_set1_epi32(digits[0]), x_high = _mm256_set1_epi32(digits[1]);
+      const __m256i x_low = AllDigits(x[r] + i, 0), x_high = AllDigits(x[r] + i, 4);
       low[r] = _mm256_add_epi64(low[r], _mm256_mul_epi32(x_low, w_low));
       middle[r] = _mm256_add_epi64(middle[r], _mm256_mul_epi32(x_low, w_high));
       middle[r] = _mm256_add_epi64(middle[r], _mm256_mul_epi32(x_high, w_low));
       high[r] = _mm256_add_epi64(high[r], _mm256_mul_epi32(x_high, w_high));
     }
   }
+#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     int64_t l[4], m[4], h[4];
     memcpy(l, &low[r], sizeof l);
@@ -191,18 +199,20 @@ __attribute__((noinline)) void NarrowTile(const ExactProductOfPanel& a, size_t r
     sum[r][0] = sum[r][1] = _mm256_setzero_si256();
   }
   for (size_t i = 0; i < a.k; ++i) {
-    __m256i w[2];
-    memcpy(w, a.w + i * kLanes + lane, sizeof w);
+    const uint64_t* w = a.w + i * kLanes + lane;
+    const __m256i w0 = LoadFour(w), w1 = LoadFour(w + 4);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const __m256i v = _mm256_set1_epi64x(static_cast<int64_t>(x[r][i]));
-      sum[r][0] = _mm256_add_epi64(sum[r][0], _mm256_mul_epi32(v, w[0]));
-      sum[r][1] = _mm256_add_epi64(sum[r][1], _mm256_mul_epi32(v, w[1]));
+      sum[r][0] = _mm256_add_epi64(sum[r][0], _mm256_mul_epi32(v, w0));
+      sum[r][1] = _mm256_add_epi64(sum[r][1], _mm256_mul_epi32(v, w1));
     }
   }
+#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     int64_t t[8];
-    memcpy(t, sum[r], sizeof t);
+    memcpy(t, &sum[r][0], sizeof sum[r][0]);
+    memcpy(t + 4, &sum[r][1], sizeof sum[r][1]);
     for (size_t j = 0; j < 8; ++j) AddSum(a, row + static_cast<size_t>(r), lane + j, true, t[j]);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <vector>
 
 #include "base/result.h"
@@ -21,67 +22,64 @@ RoundSpec RoundSpecOf(const FormatRounding& values, Rounding rounding) {
   return MakeRoundSpec(values.format, rounding, values.overflow, values.flush);
 }
 
-// Panels of weights in the format.
-template <class T>
+// Whether floats become numbers of the format that are floats, so that they can be rounded as such.
+bool StaysFloat(const Format& format) {
+  constexpr int kLeast = -149;  // 2^kLeast is the smallest float
+  if (format.max_finite > static_cast<double>(std::numeric_limits<float>::max())) return false;
+  if (format.kind == FormatKind::kPosit) return format.emin >= kLeast;
+  return format.precision <= 24 && format.emin - format.precision + 1 >= kLeast;
+}
+
+// Panels of weights in the format: floats where they are stored as floats or less.
 struct Weights {
-  const ExactProductArgs<T>& args;
+  const PackedMatrix* packed;
+  const Panels<double>* wide;
   RoundSpec spec;
-  bool rounds;  // whether rounding can change what is decoded
+  bool as_floats;
   Isa isa;
   // A thread's own.
   struct Scratch {
-    AlignedArray<T> panel;
-    AlignedArray<float> narrow;
+    AlignedArray<float> floats;
+    AlignedArray<double> doubles;
     AlignedArray<uint8_t> packed;
   };
 
-  size_t k() const { return args.packed != nullptr ? args.packed->k : args.wide->k; }
+  size_t k() const { return packed != nullptr ? packed->k : wide->k; }
+  size_t outputs() const { return packed != nullptr ? packed->outputs : wide->outputs; }
 
   // [k][16]; valid until the scratch is used again.
-  const T* Panel(size_t p, Scratch* scratch) const {
+  const float* Floats(size_t p, Scratch* scratch) const {
+    Decode(p, scratch);
+    RoundRow(spec, scratch->floats.data(), k() * kLanes);
+    return scratch->floats.data();
+  }
+  const double* Doubles(size_t p, Scratch* scratch) const {
     const size_t size = k() * kLanes;
-    if (scratch->panel.size() < size) scratch->panel = AlignedArray<T>(size);
-    T* out = scratch->panel.data();
-    if (args.wide != nullptr) {
-      FromDoubles(args.wide->data.data() + p * size, size, out);
-    } else if constexpr (sizeof(T) == sizeof(float)) {
-      Decode(p, scratch, out);
-      if (rounds) RoundRow(spec, out, size);
+    if (scratch->doubles.size() < size) scratch->doubles = AlignedArray<double>(size);
+    double* out = scratch->doubles.data();
+    if (wide != nullptr) {
+      RoundRow(spec, wide->data.data() + p * size, size, out);
     } else {
-      if (scratch->narrow.size() < size) scratch->narrow = AlignedArray<float>(size);
-      Decode(p, scratch, scratch->narrow.data());
-      for (size_t i = 0; i < size; ++i) out[i] = static_cast<T>(scratch->narrow[i]);
-      if (rounds) RoundRow(spec, out, size);
+      Decode(p, scratch);
+      for (size_t i = 0; i < size; ++i) out[i] = static_cast<double>(scratch->floats[i]);
+      RoundRow(spec, out, size);
     }
     return out;
   }
 
  private:
-  void Decode(size_t p, Scratch* scratch, float* out) const {
-    const PackedMatrix& w = *args.packed;
+  void Decode(size_t p, Scratch* scratch) const {
+    if (scratch->floats.size() < k() * kLanes) scratch->floats = AlignedArray<float>(k() * kLanes);
     const uint8_t* panel = nullptr;
-    if (w.mapped == nullptr) {
-      panel = w.Panel(p);
+    if (packed->mapped == nullptr) {
+      panel = packed->Panel(p);
     } else {
-      if (scratch->packed.size() < w.stride) scratch->packed = AlignedArray<uint8_t>(w.stride);
-      PackPanelOf(w, p, w.mapped, w.row_bytes, scratch->packed.data());
+      if (scratch->packed.size() < packed->stride)
+        scratch->packed = AlignedArray<uint8_t>(packed->stride);
+      PackPanelOf(*packed, p, packed->mapped, packed->row_bytes, scratch->packed.data());
       panel = scratch->packed.data();
     }
-    DecodePanel(isa, w.type, panel, w.k, 0, w.k, out);
-  }
-  // Doubles are rounded as doubles: to floats after that.
-  void FromDoubles(const double* w, size_t size, T* out) const {
-    if constexpr (sizeof(T) == sizeof(double)) {
-      RoundRow(spec, w, size, out);
-    } else {
-      constexpr size_t kPiece = 1024;
-      double piece[kPiece];
-      for (size_t i = 0; i < size; i += kPiece) {
-        const size_t count = std::min(kPiece, size - i);
-        RoundRow(spec, w + i, count, piece);
-        for (size_t j = 0; j < count; ++j) out[i + j] = static_cast<T>(piece[j]);
-      }
-    }
+    DecodePanel(isa, packed->type, panel, k(), 0, k(), scratch->floats.data());
   }
 };
 
@@ -90,7 +88,8 @@ template <class T>
 class Product {
  public:
   Product(const ExactKernels& kernels, const RoundSpec& spec, std::span<const T* const> x, size_t k,
-          std::span<const size_t> terms, std::span<T* const> y, size_t outputs, Workers* workers)
+          std::span<const size_t> terms, std::span<T* const> y, size_t outputs, Workers* workers,
+          BufferPool* buffers)
       : kernels_(kernels),
         spec_(spec),
         odd_(RoundsFromOddDouble(spec)),
@@ -98,21 +97,23 @@ class Product {
         terms_(terms),
         y_(y),
         outputs_(outputs),
-        rows_(FixRows(kernels, x, k, terms, x.size() >= kRowsForNarrow, workers)) {}
+        rows_(FixRows(kernels, x, k, terms, x.size() >= kRowsForNarrow, workers, buffers)) {}
 
-  // What a thread needs.
+  // What a thread needs; W is the type of the weights.
+  template <class W>
   struct Scratch {
-    FixedPanel<T> panel;
+    FixedPanel<W> panel;
     AlignedArray<int64_t> high;
     AlignedArray<uint64_t> low;
     AlignedArray<double> odd;
     ExactSum sum;
   };
 
-  void Panel(size_t p, const T* w, Scratch* s) const {
+  template <class W>
+  void Panel(size_t p, const W* w, Scratch<W>* s) const {
     const size_t count = rows_.x.size(), n = rows_.n;
     FixPanel(kernels_, w, rows_.k, &s->panel);
-    const FixedPanel<T>& panel = s->panel;
+    const FixedPanel<W>& panel = s->panel;
     if (s->high.size() < panel.count * count * kLanes) {
       s->high = AlignedArray<int64_t>(panel.count * count * kLanes);
       s->low = AlignedArray<uint64_t>(panel.count * count * kLanes);
@@ -138,7 +139,8 @@ class Product {
   }
 
  private:
-  bool IsNarrow(const FixedPanel<T>& panel) const {
+  template <class W>
+  bool IsNarrow(const FixedPanel<W>& panel) const {
     if (rows_.narrow.empty() || panel.count > 1) return false;
     const int most =
         std::min(kernels_.narrow_sum, 62 - static_cast<int>(std::bit_width(rows_.k - 1)));
@@ -148,7 +150,8 @@ class Product {
   size_t LanesOf(size_t p) const { return std::min(kLanes, outputs_ - p * kLanes); }
 
   // The sums of first limbs.
-  void Round(size_t p, const std::vector<int>& x_units, Scratch* s) const {
+  template <class W>
+  void Round(size_t p, const std::vector<int>& x_units, Scratch<W>* s) const {
     const size_t n = rows_.n, lanes = LanesOf(p);
     const int* w_units = s->panel.limbs[0].units;
     if (s->odd.size() < n * kLanes) s->odd = AlignedArray<double>(n * kLanes);
@@ -167,8 +170,9 @@ class Product {
   }
 
   // Rows, or all of a panel, that have more than one limb.
-  void AddLimbs(size_t p, Scratch* s) const {
-    const FixedPanel<T>& panel = s->panel;
+  template <class W>
+  void AddLimbs(size_t p, Scratch<W>* s) const {
+    const FixedPanel<W>& panel = s->panel;
     const size_t count = rows_.x.size(), n = rows_.n, lanes = LanesOf(p);
     // Limbs after the first of a row stand together, rows in order.
     for (size_t r = 0, next = n; r < n; ++r) {
@@ -191,7 +195,8 @@ class Product {
   }
 
   // Rows and lanes that are not in fixed point.
-  void AddGeneral(size_t p, const T* w, Scratch* s) const {
+  template <class W>
+  void AddGeneral(size_t p, const W* w, Scratch<W>* s) const {
     const size_t lanes = LanesOf(p);
     for (size_t r = 0; r < rows_.n; ++r) {
       if (rows_.general[r] == 0 && s->panel.general == 0) continue;
@@ -229,22 +234,30 @@ void EvaluateExactProduct(const ExactProductArgs<T>& args, const Machine& machin
   CHECK((args.packed != nullptr) != (args.wide != nullptr));
   CHECK(args.values.rounding != Rounding::kStochastic);
   const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
-  const Format decoded = FindFormat("f32").value();
-  const Weights<T> weights{args, RoundSpecOf(args.values, Rounding::kNearestEven),
-                           args.values.flush || !Contains(args.values.format, decoded),
-                           machine.kernels->isa};
-  const size_t k = weights.k();
-  const size_t outputs = args.packed != nullptr ? args.packed->outputs : args.wide->outputs;
+  const Weights weights{args.packed, args.wide, RoundSpecOf(args.values, Rounding::kNearestEven),
+                        args.packed != nullptr && StaysFloat(args.values.format),
+                        machine.kernels->isa};
+  const size_t k = weights.k(), outputs = weights.outputs();
   if (k == 0) return FillZero(spec, args.y, outputs);
   const ExactKernels& kernels = ExactKernelsOf(machine.kernels->isa);
   for (size_t r = 0; r < args.x.size(); r += kRowsAtOnce) {
     const size_t n = std::min(kRowsAtOnce, args.x.size() - r);
     const Product<T> product(kernels, spec, args.x.subspan(r, n), k, {}, args.y.subspan(r, n),
-                             outputs, machine.workers);
+                             outputs, machine.workers, machine.buffers);
+    const auto run = [&](size_t first, size_t last, auto panel_of, auto scratch) {
+      Weights::Scratch panel;
+      for (size_t p = first; p < last; ++p) product.Panel(p, panel_of(p, &panel), &scratch);
+    };
     machine.workers->For((outputs + kLanes - 1) / kLanes, 1, [&](size_t first, size_t last) {
-      typename Weights<T>::Scratch panel;
-      typename Product<T>::Scratch scratch;
-      for (size_t p = first; p < last; ++p) product.Panel(p, weights.Panel(p, &panel), &scratch);
+      if (weights.as_floats) {
+        run(
+            first, last, [&](size_t p, auto* s) { return weights.Floats(p, s); },
+            typename Product<T>::template Scratch<float>());
+      } else {
+        run(
+            first, last, [&](size_t p, auto* s) { return weights.Doubles(p, s); },
+            typename Product<T>::template Scratch<double>());
+      }
     });
   }
 }
@@ -255,8 +268,8 @@ void EvaluateExactChains(const ExactChainsArgs<T>& args, const Kernels& kernels)
   const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
   if (args.k == 0) return FillZero(spec, args.y, args.outputs);
   const Product<T> product(ExactKernelsOf(kernels.isa), spec, args.x, args.k, args.terms, args.y,
-                           args.outputs, nullptr);
-  typename Product<T>::Scratch scratch;
+                           args.outputs, nullptr, nullptr);
+  typename Product<T>::template Scratch<T> scratch;
   for (size_t p = 0; p * kLanes < args.outputs; ++p)
     product.Panel(p, args.panels + p * args.panel_stride, &scratch);
 }

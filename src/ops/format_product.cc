@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "formats/exact_sum.h"
+#include "ops/exact_product.h"
 #include "ops/format_chains.h"
 #include "ops/format_dot.h"
 #include "ops/format_weights.h"
@@ -45,6 +47,8 @@ RoundSpec SpecOf(const FormatRounding& r) {
 template <class T>
 T FormatDot(const FormatMath& math, const T* x, size_t x_stride, const T* w, size_t w_stride,
             size_t n) {
+  if (math.kind == FormatMathKind::kQuire)
+    return ExactDot(SpecOf(math.values), x, x_stride, w, w_stride, n);
   const FormatRules rules = MakeFormatRules(math);
   return static_cast<T>(FormatDotOf(rules, n, [&](size_t i) {
     return FormatTerm{static_cast<double>(x[i * x_stride]), static_cast<double>(w[i * w_stride])};
@@ -209,6 +213,10 @@ void ProductOfRows(const FormatProductArgs<T>& args, const RoundSpec& to_nearest
 template <class T>
 void EvaluateFormatChains(const FormatChainsArgs<T>& args, const Kernels& kernels) {
   if (args.y.empty() || args.outputs == 0) return;
+  if (args.math->kind == FormatMathKind::kQuire)
+    return EvaluateExactChains<T>({args.math->values, args.panels, args.panel_stride, args.outputs,
+                                   args.k, args.x, args.terms, args.y},
+                                  kernels);
   MemoryChains<T> chains(args, kernels);
   if (args.terms.empty()) return chains.Run(0, args.y.size(), args.k);
   for (size_t r = 0, end; r < args.y.size(); r = end) {
@@ -219,6 +227,9 @@ void EvaluateFormatChains(const FormatChainsArgs<T>& args, const Kernels& kernel
 
 template <class T>
 void EvaluateFormatProduct(const FormatProductArgs<T>& args, const Machine& machine) {
+  if (args.math->kind == FormatMathKind::kQuire)
+    return EvaluateExactProduct<T>(
+        {args.math->values, args.matrix, args.wide_matrix, args.x, args.y}, machine);
   RoundSpec to_nearest = SpecOf(args.math->values);
   to_nearest.rounding = Rounding::kNearestEven;
   for (size_t r = 0; r < args.x.size(); r += kRowsAtOnce) {

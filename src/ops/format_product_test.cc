@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/packed_reference.h"
 #include "ops/format_test_cases.h"
 
 namespace vernier {
@@ -175,6 +176,118 @@ TEST(FormatChains, AddInOtherFormatsAndOrders) {
             math.sum = {RoundingOf(partial), order, chunk, RoundingOf(into)};
             Check(math, operands, 2, 18, 50, false, ++seed);
           }
+}
+
+// Weights of a file: a type's codes at random, scales of any size that is finite.
+PackedMatrix RandomMatrix(TensorType type, size_t outputs, size_t k, std::vector<uint8_t>* file) {
+  std::mt19937 engine(11);
+  PackedMatrix matrix = MakePacked(type, outputs, k);
+  const PackedLayout& layout = LayoutOf(type);
+  const size_t row_bytes = k / layout.unit * layout.block_bytes;
+  file->resize(outputs * row_bytes);
+  if (type == TensorType::kF32 || type == TensorType::kF16) {
+    const size_t width = type == TensorType::kF32 ? 4 : 2;
+    for (size_t i = 0; i < file->size(); ++i)
+      (*file)[i] = static_cast<uint8_t>(i % width == width - 1 ? 0x2c + engine() % 16 : engine());
+  } else {
+    for (uint8_t& byte : *file) byte = static_cast<uint8_t>(engine());
+    for (size_t i = 0; i < file->size(); i += layout.block_bytes) (*file)[i + 1] &= 0x3f;
+  }
+  for (size_t p = 0; p < matrix.Count(); ++p)
+    PackPanelOf(matrix, p, file->data(), row_bytes, matrix.data.data() + p * matrix.stride);
+  return matrix;
+}
+
+template <class T>
+struct ProductRows {
+  std::vector<T> x, y;
+  std::vector<const T*> x_rows;
+  std::vector<T*> y_rows;
+  ProductRows(const FormatMath& math, size_t rows, size_t outputs, size_t k)
+      : x(rows * k), y(rows * outputs, T{-1}) {
+    std::mt19937_64 engine(3);
+    std::normal_distribution<double> normal;
+    RoundSpec spec = SpecOf(math.values);
+    spec.rounding = Rounding::kNearestEven;
+    for (T& v : x) v = static_cast<T>(RoundValue(spec, normal(engine)));
+    for (size_t r = 0; r < rows; ++r) {
+      x_rows.push_back(x.data() + r * k);
+      y_rows.push_back(y.data() + r * outputs);
+    }
+  }
+};
+
+// Element (output, column) as it is stored.
+double WeightOf(const PackedMatrix& matrix, size_t output, size_t column) {
+  return reference::PackedElement(matrix.type, matrix.Panel(output / kLanes), matrix.k,
+                                  output % kLanes, column);
+}
+
+template <class T>
+void CheckProduct(const FormatMath& math, TensorType type) {
+  constexpr size_t kOutputs = 150, kColumns = 512, kRows = 6;
+  std::vector<uint8_t> file;
+  const PackedMatrix matrix = RandomMatrix(type, kOutputs, kColumns, &file);
+  PackedMatrix in_file;
+  in_file.type = type;
+  in_file.outputs = kOutputs;
+  in_file.k = kColumns;
+  in_file.stride = matrix.stride;
+  in_file.mapped = file.data();
+  in_file.row_bytes = file.size() / kOutputs;
+  Panels<double> wide = MakePanels<double>(kOutputs, kColumns);
+  std::fill_n(wide.data.data(), wide.data.size(), 0.0);
+  RoundSpec spec = SpecOf(math.values);
+  spec.rounding = Rounding::kNearestEven;
+  ProductRows<T> rows(math, kRows, kOutputs, kColumns);
+  std::vector<T> expected(kRows * kOutputs), w(kColumns);
+  for (size_t o = 0; o < kOutputs; ++o) {
+    for (size_t i = 0; i < kColumns; ++i) {
+      const double stored = WeightOf(matrix, o, i);
+      wide.data[o / kLanes * kColumns * kLanes + i * kLanes + o % kLanes] = stored;
+      w[i] = static_cast<T>(RoundValue(spec, stored));
+    }
+    for (size_t r = 0; r < kRows; ++r)
+      expected[r * kOutputs + o] = FormatDot(math, rows.x_rows[r], 1, w.data(), 1, kColumns);
+  }
+  for (const Kernels* kernels : AllKernels())
+    for (const int threads : {1, 3})
+      for (const size_t at_once : {1, 4, 6})
+        for (const int source : {0, 1, 2}) {
+          Workers workers(threads);
+          std::fill(rows.y.begin(), rows.y.end(), T{-1});
+          FormatProductArgs<T> args{&math, kColumns, kOutputs, nullptr, nullptr, {}, {}};
+          if (source == 0) args.matrix = &matrix;
+          if (source == 1) args.matrix = &in_file;
+          if (source == 2) args.wide_matrix = &wide;
+          for (size_t r = 0; r < kRows; r += at_once) {
+            const size_t n = std::min(at_once, kRows - r);
+            args.x = std::span(rows.x_rows).subspan(r, n);
+            args.y = std::span(rows.y_rows).subspan(r, n);
+            EvaluateFormatProduct(args, {kernels, &workers});
+          }
+          for (size_t i = 0; i < expected.size(); ++i)
+            ASSERT_TRUE(Same(rows.y[i], expected[i]))
+                << Show(math) << " " << kernels->name << " type " << static_cast<int>(type)
+                << " source " << source << " at " << i << ": " << rows.y[i] << " not "
+                << expected[i];
+        }
+}
+
+TEST(FormatProduct, OfStoredWeights) {
+  for (const TensorType type :
+       {TensorType::kF32, TensorType::kF16, TensorType::kQ8_0, TensorType::kQ4_K})
+    for (const FormatMathKind kind : {FormatMathKind::kStep, FormatMathKind::kQuire}) {
+      CheckProduct<double>(MathOf(kind, RoundingOf("posit32")), type);
+      CheckProduct<float>(MathOf(kind, RoundingOf("bf16")), type);
+    }
+}
+
+TEST(FormatProduct, OfWholeChains) {
+  FormatMath math = MathOf(FormatMathKind::kFused, RoundingOf("f16"));
+  math.sum.order = SumOrder::kKahan;
+  CheckProduct<float>(math, TensorType::kQ8_0);
+  CheckProduct<double>(MathOf(FormatMathKind::kStep, RoundingOf("posit64")), TensorType::kF16);
 }
 
 }  // namespace

@@ -101,8 +101,15 @@ Number RoundToPosit(const RoundSpec& spec, const WideNumber& x) {
     const bool away = nearest || internal::GoesAway(spec.rounding, -1, false, x.negative);
     return signed_number(away ? 1 : 0, -last);
   }
-  // Two bits more than the code has room for, to odd, are enough to tell where x lies.
   const int k = top >> spec.es, regime = k < 0 ? 1 - k : k + 2;
+  const int fraction = n - 1 - regime - spec.es;
+  if (fraction >= 1) {  // the code ends in a bit of the significand
+    const Cut cut = CutAt(x, top - fraction);
+    const bool up =
+        !cut.exact && internal::GoesAway(spec.rounding, cut.side, cut.m % 2 != 0, x.negative);
+    return signed_number(cut.m + (up ? 1 : 0), cut.e);
+  }
+  // Two bits more than the code has room for, to odd, are enough to tell where x lies.
   const int bits = std::max(2, n + 1 - regime - spec.es) + 1;
   const int shift = width - bits;
   const internal::PositPlace place =

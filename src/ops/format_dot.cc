@@ -9,9 +9,10 @@
 namespace vernier {
 namespace {
 
+template <class T>
 class Adder {
  public:
-  Adder(const FormatRules& rules, const FormatTerms& term) : rules_(rules), term_(term) {}
+  Adder(const FormatRules& rules, Strided<T> x, Strided<T> w) : rules_(rules), x_(x), w_(w) {}
 
   // Of the terms [first, last), a chunk.
   Number Chunk(size_t first, size_t last) const {
@@ -31,8 +32,7 @@ class Adder {
  private:
   // The product, as it is added.
   WideNumber Term(size_t i) const {
-    const FormatTerm t = term_(i);
-    const WideNumber product = Product(NumberOf(t.x), NumberOf(t.w));
+    const WideNumber product = Product(NumberOf(x_[i]), NumberOf(w_[i]));
     return rules_.kind == FormatMathKind::kStep ? Wide(RoundNumber(rules_.values, product))
                                                 : product;
   }
@@ -58,7 +58,7 @@ class Adder {
   }
 
   const FormatRules& rules_;
-  const FormatTerms& term_;
+  Strided<T> x_, w_;
 };
 
 }  // namespace
@@ -68,9 +68,10 @@ FormatRules MakeFormatRules(const FormatMath& math) {
           SpecOf(math.values), SpecOf(math.sum.partial), SpecOf(math.sum.into)};
 }
 
-double FormatDotOf(const FormatRules& rules, size_t n, const FormatTerms& term) {
+template <class T>
+double FormatDotOf(const FormatRules& rules, size_t n, Strided<T> x, Strided<T> w) {
   CHECK(rules.kind == FormatMathKind::kStep || rules.kind == FormatMathKind::kFused);
-  const Adder adder(rules, term);
+  const Adder<T> adder(rules, x, w);
   Number sum;
   if (rules.chunk == 0) {
     sum = adder.Chunk(0, n);
@@ -82,5 +83,8 @@ double FormatDotOf(const FormatRules& rules, size_t n, const FormatTerms& term) 
   }
   return DoubleOf(RoundNumber(rules.values, Wide(sum)));
 }
+
+template double FormatDotOf(const FormatRules&, size_t, Strided<float>, Strided<float>);
+template double FormatDotOf(const FormatRules&, size_t, Strided<double>, Strided<double>);
 
 }  // namespace vernier

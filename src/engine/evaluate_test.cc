@@ -126,6 +126,11 @@ std::vector<std::vector<std::string>> Recipes(const std::string& model) {
             {"blk.2.ssm_conv1d.weight=int4"},
             {"ssm_dt_softplus=f16", "ssm_y=bf16"},
             {"l_out=bf16,round=stochastic"},
+            {"*.math=step:posit16"},
+            {"*.math=fused:bf16", "*.acc=f32,chunk=32", "ssm_state[2]=f16"},
+            {"ssm_*[1].math=step:posit32", "ssm_*[1].in=bf16"},
+            {"ssm_scan[3].math=exact", "ssm_conv_nobias[3].math=quire:f16"},
+            {"ssm_x.math=int", "ssm_x.in=int8", "ssm_x.weight=int8"},
             {"result_output=bf16"}};
   return {{},
           {"ffn_norm=bf16"},
@@ -140,6 +145,15 @@ std::vector<std::vector<std::string>> Recipes(const std::string& model) {
           {"ffn_norm.eps=1e-3"},
           {"l_out=bf16,round=stochastic"},
           {"token_embd.weight=int8"},
+          {"*.math=step:posit16"},
+          {"*.math=fused:bf16", "*.acc=f32,chunk=32", "kq[1]=f16", "kv=e5m2"},
+          {"*[1].math=step:posit32", "kq_soft_max[1]=bf16"},
+          {"kqv_out[4].math=exact", "Qcur_rope[4].math=quire:f16", "*_norm[5].math=step:e8m20"},
+          {"*.acc=f32,order=kahan"},
+          {"kv[2].math=step:e4m3"},
+          {"ffn_*[3].math=int", "ffn_*[3].in=int8,symmetric=false",
+           "blk.3.ffn_*.weight=int4,per=group:32"},
+          {"attn_out.math=int", "attn_out.in=int8,round=stochastic", "attn_out.weight=int8"},
           {"result_output=bf16"}};
 }
 
@@ -202,7 +216,13 @@ TEST_P(EveryModelTest, ThreadsAndInstructionSetsGiveTheSameBits) {
     for (const int threads : {1, 2, 5}) {
       auto model = OpenModel(GetParam(), {threads, KernelsFor(isa)});
       std::vector<std::string> bits;
-      for (const auto& rules : {std::vector<std::string>{}, {"l_out=bf16"}, {"*.math=f64"}}) {
+      for (const auto& rules : {std::vector<std::string>{},
+                                {"l_out=bf16"},
+                                {"*.math=f64"},
+                                {"*[0:2].math=step:posit32"},
+                                {"*[2].math=fused:f16", "*[2].acc=f32"},
+                                {"*[3].math=exact"},
+                                {"*[4:].math=step:posit16"}}) {
         const Plan plan = PlanOf(*model, rules);
         const auto rows = Bits(*model, {{&plan, other_, nullptr, AllOf(other_.size())}})[0];
         bits.insert(bits.end(), rows.begin(), rows.end());
@@ -213,7 +233,8 @@ TEST_P(EveryModelTest, ThreadsAndInstructionSetsGiveTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest, ::testing::Values("tiny-qwen2", "tiny-mamba"),
+INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest,
+                         ::testing::Values("tiny-qwen2", "tiny-mamba", "tiny-llama"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 TEST_F(EvaluateTest, SharesWhatIsEqual) {

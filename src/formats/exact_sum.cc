@@ -17,6 +17,8 @@ __extension__ using uint128 = unsigned __int128;
 __extension__ using int128 = __int128;
 
 constexpr int kFraction = Host<double>::kFraction;
+// Rounding to odd needs two bits more than the format has.
+constexpr int kMostBits = kFraction + 1 - 2;
 
 // |x| = m * 2^e of a finite x.
 struct Parts {
@@ -90,10 +92,26 @@ double RoundWidePosit(const RoundSpec& spec, bool negative, OddMagnitude x, int 
 
 }  // namespace
 
+bool RoundsFromOddDouble(const RoundSpec& spec) {
+  return (spec.posit_bits != 0 ? spec.posit_bits - 2 - spec.es : spec.precision) <= kMostBits;
+}
+
+double RoundFixed(const RoundSpec& spec, int64_t high, uint64_t low, int e) {
+  const int128 x = static_cast<int128>(high) * (int128{1} << kFraction) + static_cast<int128>(low);
+  if (x == 0) return RoundValue(spec, 0.0);
+  const uint128 m = x < 0 ? -static_cast<uint128>(x) : static_cast<uint128>(x);
+  const uint64_t upper = static_cast<uint64_t>(m >> 64);
+  const int zeros =
+      upper != 0 ? std::countl_zero(upper) : 64 + std::countl_zero(static_cast<uint64_t>(m));
+  const uint128 normal = m << zeros;
+  const bool rest = static_cast<uint64_t>(normal) != 0;
+  return RoundExact(
+      spec, x < 0,
+      {static_cast<uint64_t>(normal >> 64) | static_cast<uint64_t>(rest), e + 64 - zeros});
+}
+
 double RoundExact(const RoundSpec& spec, bool negative, OddMagnitude x) {
   CHECK(spec.rounding != Rounding::kStochastic);
-  // Rounding to odd needs two bits more than the format has.
-  constexpr int kMostBits = kFraction + 1 - 2;
   if (spec.posit_bits != 0) {
     const int exponent = x.e + 63, k = exponent >> spec.es;
     const int fraction_bits = spec.posit_bits - 1 - (k < 0 ? 1 - k : k + 2) - spec.es;
@@ -230,9 +248,75 @@ double ExactSum::Round(const RoundSpec& spec) const {
                      (top - 1) * 32 + kUnit - shift});
 }
 
+namespace {
+
+// Integers x / 2^unit of up to `bits` bits, by one addition each: x + 1.5 * 2^(unit + 52) has them
+// in its fraction bits (kernels/exact.h does the same for rows).
+struct Scale {
+  int unit;
+  double magic;
+  int64_t bits;  // of magic
+
+  // For elements up to `largest`; false: out of range, or not finite.
+  bool Choose(double largest, int operand_bits) {
+    constexpr double kLeast = 0x1p-400, kMost = 0x1p400;
+    if (largest == 0) largest = 1;
+    if (!(largest >= kLeast && largest <= kMost)) return false;
+    const int exponent =
+        static_cast<int>(std::bit_cast<uint64_t>(largest) >> kFraction) - Host<double>::kEmax;
+    unit = exponent + 1 - operand_bits;
+    bits = static_cast<int64_t>(
+        (static_cast<uint64_t>(unit + kFraction + Host<double>::kEmax) << kFraction) |
+        uint64_t{1} << (kFraction - 1));
+    magic = std::bit_cast<double>(bits);
+    return true;
+  }
+};
+
+// The largest magnitude of n >= 1 elements; infinite or NaN where one is.
+template <class T>
+double Largest(const T* x, size_t stride, size_t n) {
+  typename Host<T>::Bits most = 0;
+  for (size_t i = 0; i < n; ++i)
+    most = std::max(most, std::bit_cast<typename Host<T>::Bits>(x[i * stride]) & ~Host<T>::kSign);
+  return static_cast<double>(std::bit_cast<T>(most));
+}
+
+// The dot product in 128-bit integers, where both rows fit 51 bits below their largest elements.
+template <class T>
+bool DotOfIntegers(const RoundSpec& spec, const T* x, size_t x_stride, const T* w, size_t w_stride,
+                   size_t n, double* result) {
+  const int operand_bits = std::min(51, (115 - static_cast<int>(std::bit_width(n - 1))) / 2);
+  Scale a, b;
+  if (!a.Choose(Largest(x, x_stride, n), operand_bits) ||
+      !b.Choose(Largest(w, w_stride, n), operand_bits))
+    return false;
+  int128 sum = 0;
+  uint64_t inexact = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double u = static_cast<double>(x[i * x_stride]), v = static_cast<double>(w[i * w_stride]);
+    const double p = u + a.magic, q = v + b.magic;
+    // +0 where it is exact, also of -0.
+    inexact |=
+        std::bit_cast<uint64_t>((p - a.magic) - u) | std::bit_cast<uint64_t>((q - b.magic) - v);
+    sum += static_cast<int128>(std::bit_cast<int64_t>(p) - a.bits) *
+           (std::bit_cast<int64_t>(q) - b.bits);
+  }
+  if (inexact != 0) return false;
+  *result =
+      RoundFixed(spec, static_cast<int64_t>(sum >> kFraction),
+                 static_cast<uint64_t>(sum) & ((uint64_t{1} << kFraction) - 1), a.unit + b.unit);
+  return true;
+}
+
+}  // namespace
+
 template <class T>
 T ExactDot(const RoundSpec& spec, const T* x, size_t x_stride, const T* w, size_t w_stride,
            size_t n) {
+  if (n == 0) return static_cast<T>(RoundValue(spec, 0.0));
+  double result = 0;
+  if (DotOfIntegers(spec, x, x_stride, w, w_stride, n, &result)) return static_cast<T>(result);
   ExactSum sum;
   for (size_t i = 0; i < n; ++i)
     sum.AddProduct(static_cast<double>(x[i * x_stride]), static_cast<double>(w[i * w_stride]));

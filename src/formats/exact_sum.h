@@ -35,6 +35,12 @@ struct OddMagnitude {
 // +-x rounded; the result is a number that a double holds, as is said above.
 double RoundExact(const RoundSpec& spec, bool negative, OddMagnitude x);
 
+// (high * 2^52 + low) * 2^e rounded, low < 2^52.
+double RoundFixed(const RoundSpec& spec, int64_t high, uint64_t low, int e);
+
+// Whether rounding a double that was rounded to odd is as good: formats of up to 51 bits.
+bool RoundsFromOddDouble(const RoundSpec& spec);
+
 class ExactSum {
  public:
   void Add(double x);

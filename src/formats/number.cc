@@ -193,6 +193,49 @@ Number RoundNumber(const RoundSpec& spec, const WideNumber& x) {
   return spec.posit_bits != 0 ? RoundToPosit(spec, x) : RoundToFloat(spec, x);
 }
 
+namespace {
+
+// Where the errors of operations are exact, as doubles, and nothing overflows.
+bool IsMiddling(double x) { return std::abs(x) > 0x1p-900 && std::abs(x) < 0x1p1000; }
+
+double TowardsOdd(double nearest, double error) {
+  const uint64_t bits = std::bit_cast<uint64_t>(nearest);
+  if (error == 0 || bits % 2 != 0) return nearest;
+  const bool outwards = std::signbit(nearest) == std::signbit(error);
+  return std::bit_cast<double>(outwards ? bits + 1 : bits - 1);
+}
+
+double SumToOdd(double a, double b) {
+  const double h = a + b, v = h - a;
+  return TowardsOdd(h, (a - (h - v)) + (b - v));
+}
+
+}  // namespace
+
+double OddSum(double a, double b) {
+  if (std::abs(a) < 0x1p1000 && std::abs(b) < 0x1p1000) return SumToOdd(a, b);
+  if (!std::isfinite(a) || !std::isfinite(b)) return a + b;
+  return OddDouble(Sum(Wide(NumberOf(a)), NumberOf(b)));
+}
+
+double OddProduct(double a, double b) {
+  const double h = a * b;
+  if (IsMiddling(h)) return TowardsOdd(h, std::fma(a, b, -h));
+  if (a == 0 || b == 0 || !std::isfinite(a) || !std::isfinite(b)) return h;
+  return OddDouble(Product(NumberOf(a), NumberOf(b)));
+}
+
+double OddFused(double a, double b, double c) {
+  const double p = a * b;
+  if (a == 0 || b == 0 || !std::isfinite(a) || !std::isfinite(b)) return p + c;
+  if (!std::isfinite(c)) return c;  // p may have overflowed
+  if (!IsMiddling(p) || std::abs(c) >= 0x1p1000)
+    return OddDouble(Sum(Product(NumberOf(a), NumberOf(b)), NumberOf(c)));
+  // Both errors together are rounded to odd at a last place far below that of the result.
+  const double h = c + p, v = h - c, error = SumToOdd((c - (h - v)) + (p - v), std::fma(a, b, -p));
+  return error != 0 ? SumToOdd(h, error) : h;
+}
+
 double RoundedSum(const RoundSpec& spec, double a, double b) {
   return DoubleOf(RoundNumber(spec, Sum(Wide(NumberOf(a)), NumberOf(b))));
 }

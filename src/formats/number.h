@@ -47,7 +47,14 @@ WideNumber Sum(const WideNumber& a, const Number& b);
 // x rounded as RoundValue rounds doubles. CHECK: not stochastic.
 Number RoundNumber(const RoundSpec& spec, const WideNumber& x);
 
-// The same on doubles, for formats whose numbers all are.
+// Results rounded to odd among the doubles: an exact one stays, any other becomes that of its two
+// neighbours whose last bit is 1. What rounds it to a format of at most 51 bits rounds the exact
+// result.
+double OddSum(double a, double b);
+double OddProduct(double a, double b);
+double OddFused(double a, double b, double c);  // a * b + c
+
+// Rounded to a format, for formats whose numbers all are.
 double RoundedSum(const RoundSpec& spec, double a, double b);
 double RoundedProduct(const RoundSpec& spec, double a, double b);
 double RoundedFused(const RoundSpec& spec, double a, double b, double c);  // a * b + c

@@ -26,10 +26,28 @@ struct ExactProductArgs {
   std::span<T* const> y;        // rows of `outputs`
 };
 
-// T float or double; float where floats hold the numbers of the format. Needs scratch for the rows
-// of X (8 bytes an element, up to 256 rows at a time) and for one panel of weights a thread.
+// T float or double; float where floats hold the numbers of the format. Scratch: 8 bytes an element
+// of X, of up to 256 rows at a time, and of one panel of weights a thread.
 template <class T>
 void EvaluateExactProduct(const ExactProductArgs<T>& args, const Machine& machine);
+
+// Many dot products of numbers that are at hand: y[r][o] = R(sum over i < terms[r] of
+// panels[o / 16 * panel_stride + i * 16 + o % 16] * x[r][i]), o < outputs. Lanes past `outputs` are
+// read, and may be anything. For one dot product: ExactDot (formats/exact_sum.h).
+template <class T>
+struct ExactChainsArgs {
+  FormatRounding values;
+  const T* panels;  // of k steps of 16
+  size_t panel_stride, outputs;
+  size_t k;  // terms of every row, where `terms` is empty
+  std::span<const T* const> x;
+  std::span<const size_t> terms;  // by row, at most k
+  std::span<T* const> y;
+};
+
+// On the calling thread.
+template <class T>
+void EvaluateExactChains(const ExactChainsArgs<T>& args, const Kernels& kernels);
 
 }  // namespace vernier
 

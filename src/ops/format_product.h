@@ -1,5 +1,5 @@
-// Dot products in a number format, and the matrix product around them: FormatMath kStep and kFused
-// (kQuire goes to ops/exact_product.h). Operands are numbers of `math.values` unless a line says
+// Dot products in a number format, and the matrix product around them, of every FormatMath (kQuire
+// goes to ops/exact_product.h). Operands are numbers of `math.values` unless a line says
 // otherwise; results are. docs/arithmetic.md has the operations and their order.
 //
 // Each operation gives what the exact result rounded once is, in every format, mode and order, so

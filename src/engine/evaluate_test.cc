@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/generate.h"
+#include "engine/node_replay.h"
 
 namespace vernier {
 namespace {
@@ -231,6 +232,84 @@ TEST_P(EveryModelTest, ThreadsAndInstructionSetsGiveTheSameBits) {
       EXPECT_EQ(bits, first) << KernelsFor(isa)->name << " " << threads;
     }
   }
+}
+
+// Each node by itself, fed with what the run had, gives what the run gave.
+TEST_P(EveryModelTest, ReplayedNodesGiveTheSameBits) {
+  const std::vector<std::vector<std::string>> recipes =
+      std::string(GetParam()) == "tiny-mamba"
+          ? std::vector<std::vector<std::string>>{{"*.math=step:posit16", "ssm_x.in=bf16"},
+                                                  {"ssm_*.math=fused:bf16", "ssm_*.acc=f32"},
+                                                  {"ssm_x.math=int", "ssm_x.in=int8",
+                                                   "ssm_x.weight=int8"}}
+          : std::vector<std::vector<std::string>>{
+                {"*.math=step:posit16", "ffn_up.in=bf16"},
+                {"*[1].math=fused:bf16", "*[1].acc=f32"},
+                {"ffn_*.math=int", "ffn_*.in=int8", "blk.*.ffn_*.weight=int8"}};
+  for (const auto& rules : recipes) {
+    const Plan plan = PlanOf(*model_, rules);
+    const Graph& graph = model_->graph();
+    std::vector<std::vector<std::string>> rows(graph.nodes.size());
+    std::vector<Arithmetic> types(graph.nodes.size());
+    const Tap tap{[](const Site& site) { return site.inner == InnerSite::kNone; },
+                  [&](const SiteTensor& t) {
+                    const size_t node = static_cast<size_t>(t.site->node);
+                    types[node] = t.type;
+                    for (size_t r = 0; r < t.rows.size(); ++r)
+                      rows[node].emplace_back(static_cast<const char*>(t.rows[r]),
+                                              t.widths[r] * (t.type == Arithmetic::kF32 ? 4 : 8));
+                  }};
+    const Stream stream{&plan, other_, nullptr, AllOf(other_.size())};
+    Evaluate(*model_, {&stream, 1}, nullptr, &tap);
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      std::vector<TokenRows> operands;
+      for (const int input : graph.nodes[n].inputs) {
+        const size_t i = static_cast<size_t>(input);
+        TokenRows of{types[i], {}, AllOf(other_.size())};
+        for (const std::string& row : rows[i]) of.rows.push_back(row.data());
+        operands.push_back(of);
+      }
+      const Replayed got = ReplayNode({*model_, plan, n, other_, operands, AllOf(other_.size())});
+      ASSERT_EQ(got.value.type, types[n]) << graph.nodes[n].site;
+      for (size_t r = 0; r < rows[n].size(); ++r)
+        ASSERT_EQ(std::memcmp(got.value.rows[r], rows[n][r].data(), rows[n][r].size()), 0)
+            << rules[0] << " " << graph.nodes[n].site << " row " << r;
+    }
+  }
+}
+
+// Numbers of the format are all that a node in it makes, and float64 rounded at every step is
+// float64.
+TEST_P(EveryModelTest, FormatsHoldWhatTheirNodesMake) {
+  const auto spec = MakeRoundSpec(FindFormat("posit16").value());
+  const Plan plan = PlanOf(*model_, {"*.math=step:posit16"}), own = PlanOf(*model_, {"*.math=f64"}),
+             step = PlanOf(*model_, {"*.math=step:f64"});
+  size_t seen = 0;
+  const Tap tap{[](const Site&) { return true; },
+                [&](const SiteTensor& t) {
+                  ASSERT_EQ(t.type, Arithmetic::kF32);
+                  for (size_t r = 0; r < t.rows.size(); ++r)
+                    for (size_t i = 0; i < t.widths[r]; ++i) {
+                      const float x = static_cast<const float*>(t.rows[r])[i];
+                      ASSERT_EQ(RoundValue(spec, x), x) << t.site->Label();
+                    }
+                  ++seen;
+                }};
+  const Stream stream{&plan, other_, nullptr, AllOf(other_.size())};
+  Evaluate(*model_, {&stream, 1}, nullptr, &tap);
+  EXPECT_EQ(seen, model_->graph().sites.size());
+  std::vector<std::vector<double>> logits(2);
+  const std::vector<Stream> streams = {{&own, other_, nullptr, AllOf(other_.size())},
+                                       {&step, other_, nullptr, AllOf(other_.size())}};
+  Evaluate(*model_, streams, [&](std::span<const LogitsRow> rows) {
+    for (const LogitsRow& row : rows) {
+      const double* values = static_cast<const double*>(row.values);
+      logits[row.stream].insert(logits[row.stream].end(), values,
+                                values + model_->graph().vocabulary);
+    }
+  });
+  ASSERT_EQ(logits[0].size(), logits[1].size());
+  for (size_t i = 0; i < logits[0].size(); ++i) ASSERT_NEAR(logits[0][i], logits[1][i], 1e-10);
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest,

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "formats/exact_sum.h"
 #include "ops/format_functions.h"
 #include "ops/format_product.h"
 #include "ops/format_row_ops.h"
@@ -102,7 +101,6 @@ class TaskRunner {
   T* Row(size_t g, size_t r) {
     return scores_.data() + ((g - task_.first_head) * rows() + r) * stride_;
   }
-  bool quire() const { return math_.kind == FormatMathKind::kQuire; }
 
   void Scores(size_t g) {
     const size_t dim = args_.shape.head_dim;
@@ -112,17 +110,12 @@ class TaskRunner {
       x.push_back(args_.q[Token(r)] + Column(g, r));
       y.push_back(Row(g, r));
     }
-    if (!quire())
-      return EvaluateFormatChains<T>(
-          {&math_, keys_.Keys(g), keys_.KeyStride(), most_, dim, x, {}, y}, ops_.kernels());
-    for (size_t r = 0; r < rows(); ++r)
-      for (size_t j = 0; j < Keys(r); ++j)
-        y[r][j] = ExactDot(ops_.spec(), x[r], 1, args_.k[j] + g * dim, 1, dim);
+    EvaluateFormatChains<T>({&math_, keys_.Keys(g), keys_.KeyStride(), most_, dim, x, {}, y},
+                            ops_.kernels());
   }
 
-  // p: the dot product of e with ones, by the chains.
+  // The dot product of e with ones.
   double SumOf(const T* e, size_t n) {
-    if (quire()) return ExactDot(ops_.spec(), e, 1, ones_.data(), 1, n);
     T sum = 0;
     T* const out[] = {&sum};
     const T* const in[] = {e};
@@ -153,15 +146,8 @@ class TaskRunner {
       y.push_back(args_.out[Token(r)] + Column(g, r));
       terms.push_back(Keys(r));
     }
-    if (!quire())
-      return EvaluateFormatChains<T>(
-          {&math_, keys_.Values(g), keys_.ValueStride(), dim, most_, x, terms, y}, ops_.kernels());
-    const T* const values = keys_.Values(g);
-    for (size_t r = 0; r < rows(); ++r)
-      for (size_t d = 0; d < dim; ++d)
-        y[r][d] =
-            ExactDot(ops_.spec(), x[r], 1, values + d / kLanes * keys_.ValueStride() + d % kLanes,
-                     kLanes, terms[r]);
+    EvaluateFormatChains<T>({&math_, keys_.Values(g), keys_.ValueStride(), dim, most_, x, terms, y},
+                            ops_.kernels());
   }
 
   // The task has all heads.

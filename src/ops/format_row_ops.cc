@@ -34,29 +34,29 @@ inline double SumError(double a, double b, double s) {
   return (a - (s - t)) + (b - t);
 }
 
-inline double OddSum(double a, double b) {
+inline double SumToOdd(double a, double b) {
   const double s = a + b;
   return ToOdd(s, SumError(a, b, s));
 }
 
-inline double OddProduct(double a, double b) {
+inline double ProductToOdd(double a, double b) {
   const double p = a * b;
   return ToOdd(p, std::fma(a, b, -p));
 }
 
-inline double OddQuotient(double a, double b) {
+inline double QuotientToOdd(double a, double b) {
   const double q = a / b, rest = std::fma(-q, b, a);  // rest / b is the error
   return ToOdd(q, b > 0 ? rest : -rest);
 }
 
 // a * b + c: the product as p + e, c added to e, then to p; what is lost on the way is put together
 // to odd and added to odd (as Boldo and Melquiond do for the nearest number).
-inline double OddFused(double a, double b, double c) {
+inline double FusedToOdd(double a, double b, double c) {
   const double p = a * b, e = std::fma(a, b, -p);
   const double u = c + e, v = SumError(c, e, u);
   const double s = p + u, t = SumError(p, u, s);
   if (!(s - s == 0)) return s;  // not finite
-  return OddSum(s, OddSum(t, v));
+  return SumToOdd(s, SumToOdd(t, v));
 }
 
 }  // namespace
@@ -96,45 +96,45 @@ void FormatRowOps::Run(size_t n, double* out, const Odd& odd, const Own& own,
 
 void FormatRowOps::Product(const double* a, const double* b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddProduct(a[i], b[i]); },
+      n, out, [=](size_t i) { return ProductToOdd(a[i], b[i]); },
       [=](size_t i) { return a[i] * b[i]; },
       [=, this](size_t i) { return RoundedProduct(spec_, a[i], b[i]); });
 }
 
 void FormatRowOps::Product(const double* a, double b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddProduct(a[i], b); }, [=](size_t i) { return a[i] * b; },
+      n, out, [=](size_t i) { return ProductToOdd(a[i], b); }, [=](size_t i) { return a[i] * b; },
       [=, this](size_t i) { return RoundedProduct(spec_, a[i], b); });
 }
 
 void FormatRowOps::Sum(const double* a, const double* b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddSum(a[i], b[i]); }, [=](size_t i) { return a[i] + b[i]; },
+      n, out, [=](size_t i) { return SumToOdd(a[i], b[i]); }, [=](size_t i) { return a[i] + b[i]; },
       [=, this](size_t i) { return RoundedSum(spec_, a[i], b[i]); });
 }
 
 void FormatRowOps::Difference(const double* a, const double* b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddSum(a[i], -b[i]); }, [=](size_t i) { return a[i] - b[i]; },
+      n, out, [=](size_t i) { return SumToOdd(a[i], -b[i]); }, [=](size_t i) { return a[i] - b[i]; },
       [=, this](size_t i) { return RoundedSum(spec_, a[i], -b[i]); });
 }
 
 void FormatRowOps::Difference(const double* a, double b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddSum(a[i], -b); }, [=](size_t i) { return a[i] - b; },
+      n, out, [=](size_t i) { return SumToOdd(a[i], -b); }, [=](size_t i) { return a[i] - b; },
       [=, this](size_t i) { return RoundedSum(spec_, a[i], -b); });
 }
 
 void FormatRowOps::Quotient(const double* a, double b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddQuotient(a[i], b); }, [=](size_t i) { return a[i] / b; },
+      n, out, [=](size_t i) { return QuotientToOdd(a[i], b); }, [=](size_t i) { return a[i] / b; },
       [=, this](size_t i) { return RoundedQuotient(spec_, a[i], b); });
 }
 
 void FormatRowOps::Fused(const double* a, const double* b, const double* c, size_t n,
                          double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddFused(a[i], b[i], c[i]); },
+      n, out, [=](size_t i) { return FusedToOdd(a[i], b[i], c[i]); },
       [=](size_t i) { return std::fma(a[i], b[i], c[i]); },
       [=, this](size_t i) { return RoundedFused(spec_, a[i], b[i], c[i]); });
 }
@@ -142,7 +142,7 @@ void FormatRowOps::Fused(const double* a, const double* b, const double* c, size
 void FormatRowOps::FusedDifference(const double* a, const double* b, const double* c, size_t n,
                                    double* out) const {
   Run(
-      n, out, [=](size_t i) { return OddFused(a[i], b[i], -c[i]); },
+      n, out, [=](size_t i) { return FusedToOdd(a[i], b[i], -c[i]); },
       [=](size_t i) { return std::fma(a[i], b[i], -c[i]); },
       [=, this](size_t i) { return RoundedFused(spec_, a[i], b[i], -c[i]); });
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/result.h"
-#include "formats/exact_sum.h"
 #include "ops/format_functions.h"
 #include "ops/format_product.h"
 #include "ops/format_row_ops.h"
@@ -171,7 +170,6 @@ void OneRow(const FormatRowsArgs<T>& args, const Shared& shared, size_t r, Scrat
 template <class T>
 double FormatRowDot(const FormatMath& math, const Kernels& kernels, const T* x, const T* w,
                     size_t n, std::vector<T>* panel) {
-  if (math.kind == FormatMathKind::kQuire) return ExactDot(SpecOf(math.values), x, 1, w, 1, n);
   panel->assign(n * kLanes, T{0});
   for (size_t i = 0; i < n; ++i) (*panel)[i * kLanes] = w[i];
   T sum = 0;

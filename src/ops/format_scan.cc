@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "formats/exact_sum.h"
 #include "ops/format_functions.h"
 #include "ops/format_product.h"
 #include "ops/format_row_ops.h"
@@ -84,9 +83,7 @@ class Convolver {
         x[i] = row == nullptr ? T{0} : row[c];
         w[i] = static_cast<T>(weights_[i * width + c]);
       }
-      args_.out[r][c] = args_.math->kind == FormatMathKind::kQuire
-                            ? ExactDot(values_.spec(), x.data(), 1, w.data(), 1, taps)
-                            : FormatDot(*args_.math, x.data(), 1, w.data(), 1, taps);
+      args_.out[r][c] = FormatDot(*args_.math, x.data(), 1, w.data(), 1, taps);
     }
   }
 
@@ -172,15 +169,10 @@ class Scanner {
     for (size_t i = 0; i < channels_; ++i)
       for (size_t n = 0; n < n_; ++n)
         panel_[(i / kLanes * n_ + n) * kLanes + i % kLanes] = static_cast<T>(a_[i * n_ + n]);
-    if (args_.math->kind != FormatMathKind::kQuire) {
-      const T* const in[] = {c};
-      T* const out[] = {y};
-      return EvaluateFormatChains<T>(
-          {args_.math, panel_.data(), n_ * kLanes, channels_, n_, in, {}, out}, values_.kernels());
-    }
-    for (size_t i = 0; i < channels_; ++i)
-      y[i] = ExactDot(values_.spec(), c, 1, panel_.data() + i / kLanes * n_ * kLanes + i % kLanes,
-                      kLanes, n_);
+    const T* const in[] = {c};
+    T* const out[] = {y};
+    EvaluateFormatChains<T>({args_.math, panel_.data(), n_ * kLanes, channels_, n_, in, {}, out},
+                            values_.kernels());
   }
 
   const FormatScanArgs<T>& args_;

@@ -177,9 +177,9 @@ def step_norm(x, eps):
 
 
 def step_attention(q, keys, values, scale):
-    scores = [posit(step_dot(k, q) * scale) for k in keys]
-    top = max(scores)
-    e = [posit(exponential(posit(s - top))) for s in scores]
+    scores = [step_dot(k, q) for k in keys]
+    scaled = [posit(s * scale) for s in scores]
+    e = [posit(exponential(posit(s - max(scaled)))) for s in scaled]
     total = Fraction(0)
     for term in e:
         total = posit(total + term)

@@ -42,6 +42,7 @@ enum class Kind {
   kTiny,      // subnormals of floats
   kSpecial,   // with infinities, NaN and zeros
   kSparse,    // mostly zeros, whole rows of them
+  kTies,      // halfway between two numbers of some format, or 2^-80 beside it
 };
 constexpr Kind kKinds[] = {Kind::kNormal, Kind::kOutliers, Kind::kIntegers,
                            Kind::kWide,   Kind::kWhole,    Kind::kCancel,
@@ -87,6 +88,16 @@ template <class T>
 std::vector<T> MakeRows(Kind kind, size_t rows, size_t k, bool weights, Engine& engine) {
   std::vector<T> x(rows * k);
   for (size_t r = 0; r < rows; ++r) {
+    if (kind == Kind::kTies) {
+      x[r * k] = weights ? static_cast<T>(1 + static_cast<int>(engine() % 8)) : T{1};
+      if (k > 1)
+        x[r * k + 1] =
+            static_cast<T>(weights ? std::ldexp(1, -3 - static_cast<int>(engine() % 28)) : 1);
+      if (k > 2)
+        x[r * k + k - 1] =
+            static_cast<T>(std::ldexp(weights ? static_cast<double>(engine() % 3) - 1 : 1, -40));
+      continue;
+    }
     for (size_t i = 0; i < k; ++i) x[r * k + i] = Element<T>(kind, r, engine);
     if (kind != Kind::kCancel) continue;
     for (size_t i = 0; i < k / 2; ++i)
@@ -204,7 +215,7 @@ void RunAll(const std::vector<std::string>& formats, int rounds, uint64_t seed) 
       c.format = format;
       c.x = kKinds[engine() % std::size(kKinds)];
       c.w = engine() % 3 == 0 ? kKinds[engine() % std::size(kKinds)] : c.x;
-      if (c.x == Kind::kCancel) c.w = Kind::kCancel;
+      if (c.x == Kind::kCancel || c.x == Kind::kTies) c.w = c.x;
       c.n = 1 + engine() % 23;
       c.k = 1 + engine() % (round % 8 == 0 ? 400 : 70);
       c.outputs = 1 + engine() % 40;

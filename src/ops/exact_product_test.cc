@@ -44,9 +44,9 @@ enum class Kind {
   kSparse,    // mostly zeros, whole rows of them
   kTies,      // halfway between two numbers of some format, or 2^-80 beside it
 };
-constexpr Kind kKinds[] = {Kind::kNormal, Kind::kOutliers, Kind::kIntegers,
-                           Kind::kWide,   Kind::kWhole,    Kind::kCancel,
-                           Kind::kTiny,   Kind::kSpecial,  Kind::kSparse};
+constexpr Kind kKinds[] = {Kind::kNormal, Kind::kOutliers, Kind::kIntegers, Kind::kWide,
+                           Kind::kWhole,  Kind::kCancel,   Kind::kTiny,     Kind::kSpecial,
+                           Kind::kSparse, Kind::kTies};
 
 template <class T>
 T Element(Kind kind, size_t row, Engine& engine) {

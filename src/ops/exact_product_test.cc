@@ -240,6 +240,20 @@ TEST(ExactProduct, Doubles) {
                  2 * Rounds(), 2);
 }
 
+TEST(ExactProduct, Ties) {
+  Engine engine(6);
+  size_t dots = 0;
+  for (const Rounding mode : kModes) {
+    for (const char* format : {"f32", "bf16", "tf32", "posit16"}) {
+      RunCase<float>({format, Kind::kTies, Kind::kTies, 2, 5, 50, mode}, engine, &dots);
+      RunCase<double>({format, Kind::kTies, Kind::kTies, 2, 5, 50, mode}, engine, &dots);
+    }
+    for (const char* format : {"posit32", "f64", "e11m40", "posit64"})
+      RunCase<double>({format, Kind::kTies, Kind::kTies, 2, 5, 50, mode}, engine, &dots);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST(ExactProduct, LongRows) {
   Engine engine(3);
   size_t dots = 0;

@@ -77,7 +77,9 @@ struct Lanes {
                           rest == nullptr ? nullptr : rest + i * kLanes, s, any, inexact},
           wide);
       // Of X alone: without the biases.
-      for (size_t l = 0; l < kLanes; ++l) s[l] -= static_cast<int64_t>(count) * bias;
+      for (size_t l = 0; l < kLanes; ++l)
+        s[l] =
+            static_cast<int64_t>(static_cast<uint64_t>(s[l]) - count * static_cast<uint64_t>(bias));
     }
   }
 

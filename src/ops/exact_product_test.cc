@@ -354,44 +354,50 @@ TEST(ExactProduct, LargestSums) {
   }
 }
 
-// Rows of unlike lengths against numbers at hand, as attention has them.
+// Rows of unlike lengths against numbers at hand, as attention has them, and a few dot products.
+void ExpectChains(Kind kind, size_t n, size_t outputs, Engine& engine) {
+  constexpr size_t kTerms = 77, kStride = kTerms * kLanes + 32;
+  const FormatRounding values{FindFormat("f16").value(), Rounding::kNearestEven,
+                              Overflow::kInfinity, false};
+  const RoundSpec spec = MakeRoundSpec(values.format);
+  std::vector<float> x = MakeRows<float>(kind, n, kTerms, false, engine);
+  std::vector<float> panels = MakeRows<float>(kind, 3, kStride, true, engine);
+  for (std::vector<float>* v : {&x, &panels}) RoundRow(spec, v->data(), v->size());
+  const std::vector<size_t> all_terms = {77, 1, 0, 33, 76},
+                            terms(all_terms.begin(), all_terms.begin() + static_cast<int>(n));
+  std::vector<const float*> rows;
+  std::vector<float> y(n * outputs), expected(y.size());
+  std::vector<float*> out;
+  ExactOracle oracle;
+  for (size_t r = 0; r < n; ++r) {
+    rows.push_back(x.data() + r * kTerms);
+    out.push_back(y.data() + r * outputs);
+    for (size_t o = 0; o < outputs; ++o) {
+      oracle.Clear();
+      for (size_t i = 0; i < terms[r]; ++i)
+        oracle.AddProduct(static_cast<double>(rows[r][i]),
+                          static_cast<double>(panels[o / 16 * kStride + i * 16 + o % 16]));
+      expected[r * outputs + o] =
+          static_cast<float>(oracle.Round(values.format, values.rounding, values.overflow, false));
+    }
+  }
+  for (const Isa isa : kIsas) {
+    if (KernelsFor(isa) == nullptr) continue;
+    std::fill(y.begin(), y.end(), -77.0f);
+    EvaluateExactChains<float>({values, panels.data(), kStride, outputs, kTerms, rows, terms, out},
+                               *KernelsFor(isa));
+    EXPECT_EQ(Differences(expected, y), 0u)
+        << static_cast<int>(kind) << " " << n << " " << outputs << " " << KernelsFor(isa)->name;
+  }
+}
+
 TEST(ExactProduct, Chains) {
   Engine engine(4);
-  constexpr size_t kTerms = 77, kOutputs = 37, kRows = 5, kStride = kTerms * kLanes + 32;
   for (const Kind kind : kKinds) {
-    const FormatRounding values{FindFormat("f16").value(), Rounding::kNearestEven,
-                                Overflow::kInfinity, false};
-    const RoundSpec spec = MakeRoundSpec(values.format);
-    std::vector<float> x = MakeRows<float>(kind, kRows, kTerms, false, engine);
-    std::vector<float> panels = MakeRows<float>(kind, 3, kStride, true, engine);
-    for (std::vector<float>* v : {&x, &panels}) RoundRow(spec, v->data(), v->size());
-    const std::vector<size_t> terms = {77, 1, 0, 33, 76};
-    std::vector<const float*> rows;
-    std::vector<float> y(kRows * kOutputs), expected(y.size());
-    std::vector<float*> out;
-    ExactOracle oracle;
-    for (size_t r = 0; r < kRows; ++r) {
-      rows.push_back(x.data() + r * kTerms);
-      out.push_back(y.data() + r * kOutputs);
-      for (size_t o = 0; o < kOutputs; ++o) {
-        oracle.Clear();
-        for (size_t i = 0; i < terms[r]; ++i)
-          oracle.AddProduct(static_cast<double>(rows[r][i]),
-                            static_cast<double>(panels[o / 16 * kStride + i * 16 + o % 16]));
-        expected[r * kOutputs + o] = static_cast<float>(
-            oracle.Round(values.format, values.rounding, values.overflow, false));
-        const float dot =
-            ExactDot(spec, rows[r], 1, &panels[o / 16 * kStride + o % 16], 16, terms[r]);
-        EXPECT_EQ(Differences(std::vector<float>{expected[r * kOutputs + o]}, {dot}), 0u);
-      }
-    }
-    for (const Isa isa : kIsas) {
-      if (KernelsFor(isa) == nullptr) continue;
-      std::fill(y.begin(), y.end(), -77.0f);
-      EvaluateExactChains<float>(
-          {values, panels.data(), kStride, kOutputs, kTerms, rows, terms, out}, *KernelsFor(isa));
-      EXPECT_EQ(Differences(expected, y), 0u) << static_cast<int>(kind) << KernelsFor(isa)->name;
-    }
+    ExpectChains(kind, 5, 37, engine);
+    ExpectChains(kind, 2, 1, engine);
+    ExpectChains(kind, 1, 2, engine);
+    ExpectChains(kind, 1, 17, engine);
   }
 }
 

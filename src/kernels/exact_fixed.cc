@@ -291,7 +291,8 @@ void NarrowRows(const ExactKernels& kernels, std::span<const T* const> x,
       rows->narrow[r] = row;
       rows->narrow_sums[r] = layout.Sums(row);
       rows->narrow_units[r] = rows->units[r] + zeros[r];
-      fixer.Narrow(x[r], terms.empty() ? k : terms[r], rows->narrow_units[r], bias, row);
+      const size_t count = rows->general[r] != 0 ? 0 : terms.empty() ? k : terms[r];
+      fixer.Narrow(x[r], count, rows->narrow_units[r], bias, row);
     }
   });
 }

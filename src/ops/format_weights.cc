@@ -1,0 +1,73 @@
+#include "ops/format_weights.h"
+
+#include <algorithm>
+
+#include "base/result.h"
+#include "kernels/packed_kernels.h"
+
+namespace vernier {
+namespace {
+
+const PackedTypeKernels& DecoderOf(TensorType type, Isa isa) {
+  const size_t i = static_cast<size_t>(&LayoutOf(type) - kPackedLayouts);
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx512) return kAvx512Packed[i];
+  if (isa == Isa::kAvx2) return kAvx2Packed[i];
+#endif
+  return kPortablePacked[i];
+}
+
+}  // namespace
+
+template <class T>
+FormatWeights<T>::FormatWeights(const PackedMatrix* matrix, const Panels<double>* wide,
+                                const RoundSpec& spec, const Kernels& kernels)
+    : matrix_(matrix), wide_(wide), spec_(spec), kernels_(kernels) {
+  CHECK((matrix == nullptr) != (wide == nullptr));
+  if (matrix != nullptr) floats_ = AlignedArray<float>(kBlock * kLanes);
+  if (matrix != nullptr && matrix->mapped != nullptr)
+    packed_ = AlignedArray<uint8_t>(matrix->stride);
+  if (wide != nullptr && sizeof(T) == sizeof(float))
+    doubles_ = AlignedArray<double>(kBlock * kLanes);
+}
+
+template <class T>
+void FormatWeights<T>::Load(size_t panel, size_t k0, size_t count, T* out) {
+  const uint8_t* packed = nullptr;
+  if (matrix_ != nullptr && matrix_->mapped == nullptr) {
+    packed = matrix_->Panel(panel);
+  } else if (matrix_ != nullptr) {
+    if (packed_panel_ != panel)
+      PackPanelOf(*matrix_, panel, matrix_->mapped, matrix_->row_bytes, packed_.data());
+    packed_panel_ = panel;
+    packed = packed_.data();
+  }
+  for (size_t i = 0; i < count; i += kBlock) {
+    const size_t columns = std::min(kBlock, count - i), n = columns * kLanes;
+    T* const to = out + i * kLanes;
+    if (packed != nullptr) {
+      DecoderOf(matrix_->type, kernels_.isa)
+          .decode(packed, matrix_->k, k0 + i, columns, floats_.data());
+      if constexpr (sizeof(T) == sizeof(float)) {
+        RoundRow(spec_, floats_.data(), n, to, 0, 0, &kernels_);
+      } else {
+        std::copy_n(floats_.data(), n, to);
+        RoundRow(spec_, to, n, to, 0, 0, &kernels_);
+      }
+      continue;
+    }
+    const double* from = wide_->data.data() + (panel * wide_->k + k0 + i) * kLanes;
+    if constexpr (sizeof(T) == sizeof(float)) {
+      // The format's numbers are floats.
+      RoundRow(spec_, from, n, doubles_.data(), 0, 0, &kernels_);
+      std::copy_n(doubles_.data(), n, to);
+    } else {
+      RoundRow(spec_, from, n, to, 0, 0, &kernels_);
+    }
+  }
+}
+
+template class FormatWeights<float>;
+template class FormatWeights<double>;
+
+}  // namespace vernier

@@ -83,10 +83,26 @@ void FormatChains<T>::AddSegment(const PanelBlock<T>& panels, const RowBlock<T>&
         left_[p * rows_ + r] = panels.range[p].low + rows.range[r].low < plan_.low ||
                                panels.range[p].high + rows.range[r].high > plan_.high;
     }
-    plan_.run({plan_.product, plan_.sum, count, w, panels_, rows.x, rows.column + from, rows_, sums,
-               plan_.lowest, plan_.highest, plan_.largest, left_.data()});
+    ChainBlock<T> block{plan_.product, plan_.sum,          count,       w,    panels_,
+                        rows.x,        rows.column + from, rows_,       sums, plan_.lowest,
+                        plan_.highest, plan_.largest,      left_.data()};
+    plan_.run(block);
+    RunRest(block);
   }
   for (size_t r = 0; r < rows_; ++r) AddWide(panels, rows, r, from, count);
+}
+
+// What the fast loop left, where there is another.
+template <class T>
+void FormatChains<T>::RunRest(ChainBlock<T> block) {
+  if (plan_.rest == nullptr) return;
+  const auto is_left = [](uint8_t left) { return left != 0; };
+  if (std::none_of(left_.begin(), left_.end(), is_left)) return;
+  for (uint8_t& left : left_) left = left == 0 ? 1 : 0;  // those are done
+  block.lowest = 0;
+  block.highest = static_cast<typename ChainBlock<T>::Bits>(-1) >> 1;
+  plan_.rest(block);
+  std::fill(left_.begin(), left_.end(), uint8_t{0});
 }
 
 // The panels of a row that are left.

@@ -55,6 +55,7 @@ class FormatChains {
 
  private:
   void AddSegment(const PanelBlock<T>& panels, const RowBlock<T>& rows, size_t from, size_t count);
+  void RunRest(ChainBlock<T> block);
   void AddWide(const PanelBlock<T>& panels, const RowBlock<T>& rows, size_t row, size_t from,
                size_t count);
   void EndChunk();

@@ -33,6 +33,7 @@ FormatChains<T>::FormatChains(const FormatMath& math, const Kernels& kernels)
       plan_(PlanChains<T>(math, ChainTablesOf(kernels.isa))),
       by_blocks_(math.sum.order == SumOrder::kSequential && WideChains::Can(math)),
       wide_can_(WideChains::Can(math)),
+      posits_(IsPositDot(math)),
       wide_(math, kernels),
       piece_(PieceOf(math), kernels) {
   CHECK(math.kind == FormatMathKind::kStep || math.kind == FormatMathKind::kFused);
@@ -158,17 +159,25 @@ void FormatChains<T>::End(T* const* y, size_t valid) {
 }
 
 template <class T>
+void FormatChains<T>::Singly(const T* const* w, size_t outputs, const T* x, size_t terms, T* y) {
+  double sums[kPositDots];
+  bool good[kPositDots] = {};
+  for (size_t o = 0; o < outputs; ++o) {
+    const T* const column = w[o / kLanes] + o % kLanes;
+    // Those past `outputs` are there, and may be anything.
+    if constexpr (sizeof(T) == sizeof(double))
+      if (posits_ && o % kPositDots == 0) PositDots(math_, x, column, kLanes, terms, sums, good);
+    y[o] = good[o % kPositDots] ? static_cast<T>(sums[o % kPositDots])
+                                : static_cast<T>(FormatDotOf(rules_, terms, Strided<T>{x, 1},
+                                                             Strided<T>{column, kLanes}));
+  }
+}
+
+template <class T>
 void FormatChains<T>::Whole(const T* const* w, size_t panels, const T* x, size_t terms, T* y,
                             size_t valid) {
   const size_t outputs = (panels - 1) * kLanes + valid;
-  if (!wide_can_) {
-    for (size_t o = 0; o < outputs; ++o) {
-      const T* column = w[o / kLanes] + o % kLanes;
-      y[o] =
-          static_cast<T>(FormatDotOf(rules_, terms, Strided<T>{x, 1}, Strided<T>{column, kLanes}));
-    }
-    return;
-  }
+  if (!wide_can_) return Singly(w, outputs, x, terms, y);
   wide_.Start(panels * kLanes);
   w_.resize(panels * kLanes);
   for (size_t i = 0; i < terms; ++i) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/generate.h"
+#include "engine/node_replay.h"
 
 namespace vernier {
 namespace {
@@ -126,6 +127,11 @@ std::vector<std::vector<std::string>> Recipes(const std::string& model) {
             {"blk.2.ssm_conv1d.weight=int4"},
             {"ssm_dt_softplus=f16", "ssm_y=bf16"},
             {"l_out=bf16,round=stochastic"},
+            {"*.math=step:posit16"},
+            {"*.math=fused:bf16", "*.acc=f32,chunk=32", "ssm_state[2]=f16"},
+            {"ssm_*[1].math=step:posit32", "ssm_*[1].in=bf16"},
+            {"ssm_scan[3].math=exact", "ssm_conv_nobias[3].math=quire:f16"},
+            {"ssm_x.math=int", "ssm_x.in=int8", "ssm_x.weight=int8"},
             {"result_output=bf16"}};
   return {{},
           {"ffn_norm=bf16"},
@@ -140,6 +146,15 @@ std::vector<std::vector<std::string>> Recipes(const std::string& model) {
           {"ffn_norm.eps=1e-3"},
           {"l_out=bf16,round=stochastic"},
           {"token_embd.weight=int8"},
+          {"*.math=step:posit16"},
+          {"*.math=fused:bf16", "*.acc=f32,chunk=32", "kq[1]=f16", "kv=e5m2"},
+          {"*[1].math=step:posit32", "kq_soft_max[1]=bf16"},
+          {"kqv_out[4].math=exact", "Qcur_rope[4].math=quire:f16", "*_norm[5].math=step:e8m20"},
+          {"*.acc=f32,order=kahan"},
+          {"kv[2].math=step:e4m3"},
+          {"ffn_*[3].math=int", "ffn_*[3].in=int8,symmetric=false",
+           "blk.3.ffn_*.weight=int4,per=group:32"},
+          {"attn_out.math=int", "attn_out.in=int8,round=stochastic", "attn_out.weight=int8"},
           {"result_output=bf16"}};
 }
 
@@ -202,7 +217,13 @@ TEST_P(EveryModelTest, ThreadsAndInstructionSetsGiveTheSameBits) {
     for (const int threads : {1, 2, 5}) {
       auto model = OpenModel(GetParam(), {threads, KernelsFor(isa)});
       std::vector<std::string> bits;
-      for (const auto& rules : {std::vector<std::string>{}, {"l_out=bf16"}, {"*.math=f64"}}) {
+      for (const auto& rules : {std::vector<std::string>{},
+                                {"l_out=bf16"},
+                                {"*.math=f64"},
+                                {"*[0:2].math=step:posit32"},
+                                {"*[2].math=fused:f16", "*[2].acc=f32"},
+                                {"*[3].math=exact"},
+                                {"*[4:].math=step:posit16"}}) {
         const Plan plan = PlanOf(*model, rules);
         const auto rows = Bits(*model, {{&plan, other_, nullptr, AllOf(other_.size())}})[0];
         bits.insert(bits.end(), rows.begin(), rows.end());
@@ -213,7 +234,86 @@ TEST_P(EveryModelTest, ThreadsAndInstructionSetsGiveTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest, ::testing::Values("tiny-qwen2", "tiny-mamba"),
+// Each node by itself, fed with what the run had, gives what the run gave.
+TEST_P(EveryModelTest, ReplayedNodesGiveTheSameBits) {
+  const std::vector<std::vector<std::string>> recipes =
+      std::string(GetParam()) == "tiny-mamba"
+          ? std::vector<std::vector<std::string>>{{"*.math=step:posit16", "ssm_x.in=bf16"},
+                                                  {"ssm_*.math=fused:bf16", "ssm_*.acc=f32"},
+                                                  {"ssm_x.math=int", "ssm_x.in=int8",
+                                                   "ssm_x.weight=int8"}}
+          : std::vector<std::vector<std::string>>{
+                {"*.math=step:posit16", "ffn_up.in=bf16"},
+                {"*[1].math=fused:bf16", "*[1].acc=f32"},
+                {"ffn_*.math=int", "ffn_*.in=int8", "blk.*.ffn_*.weight=int8"}};
+  for (const auto& rules : recipes) {
+    const Plan plan = PlanOf(*model_, rules);
+    const Graph& graph = model_->graph();
+    std::vector<std::vector<std::string>> rows(graph.nodes.size());
+    std::vector<Arithmetic> types(graph.nodes.size());
+    const Tap tap{[](const Site& site) { return site.inner == InnerSite::kNone; },
+                  [&](const SiteTensor& t) {
+                    const size_t node = static_cast<size_t>(t.site->node);
+                    types[node] = t.type;
+                    for (size_t r = 0; r < t.rows.size(); ++r)
+                      rows[node].emplace_back(static_cast<const char*>(t.rows[r]),
+                                              t.widths[r] * (t.type == Arithmetic::kF32 ? 4 : 8));
+                  }};
+    const Stream stream{&plan, other_, nullptr, AllOf(other_.size())};
+    Evaluate(*model_, {&stream, 1}, nullptr, &tap);
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      std::vector<TokenRows> operands;
+      for (const int input : graph.nodes[n].inputs) {
+        const size_t i = static_cast<size_t>(input);
+        TokenRows of{types[i], {}, AllOf(other_.size())};
+        for (const std::string& row : rows[i]) of.rows.push_back(row.data());
+        operands.push_back(of);
+      }
+      const Replayed got = ReplayNode({*model_, plan, n, other_, operands, AllOf(other_.size())});
+      ASSERT_EQ(got.value.type, types[n]) << graph.nodes[n].site;
+      for (size_t r = 0; r < rows[n].size(); ++r)
+        ASSERT_EQ(std::memcmp(got.value.rows[r], rows[n][r].data(), rows[n][r].size()), 0)
+            << rules[0] << " " << graph.nodes[n].site << " row " << r;
+    }
+  }
+}
+
+// Numbers of the format are all that a node in it makes, and float64 rounded at every step is
+// float64.
+TEST_P(EveryModelTest, FormatsHoldWhatTheirNodesMake) {
+  const auto spec = MakeRoundSpec(FindFormat("posit16").value());
+  const Plan plan = PlanOf(*model_, {"*.math=step:posit16"}), own = PlanOf(*model_, {"*.math=f64"}),
+             step = PlanOf(*model_, {"*.math=step:f64"});
+  size_t seen = 0;
+  const Tap tap{[](const Site&) { return true; },
+                [&](const SiteTensor& t) {
+                  ASSERT_EQ(t.type, Arithmetic::kF32);
+                  for (size_t r = 0; r < t.rows.size(); ++r)
+                    for (size_t i = 0; i < t.widths[r]; ++i) {
+                      const float x = static_cast<const float*>(t.rows[r])[i];
+                      ASSERT_EQ(RoundValue(spec, x), x) << t.site->Label();
+                    }
+                  ++seen;
+                }};
+  const Stream stream{&plan, other_, nullptr, AllOf(other_.size())};
+  Evaluate(*model_, {&stream, 1}, nullptr, &tap);
+  EXPECT_EQ(seen, model_->graph().sites.size());
+  std::vector<std::vector<double>> logits(2);
+  const std::vector<Stream> streams = {{&own, other_, nullptr, AllOf(other_.size())},
+                                       {&step, other_, nullptr, AllOf(other_.size())}};
+  Evaluate(*model_, streams, [&](std::span<const LogitsRow> rows) {
+    for (const LogitsRow& row : rows) {
+      const double* values = static_cast<const double*>(row.values);
+      logits[row.stream].insert(logits[row.stream].end(), values,
+                                values + model_->graph().vocabulary);
+    }
+  });
+  ASSERT_EQ(logits[0].size(), logits[1].size());
+  for (size_t i = 0; i < logits[0].size(); ++i) ASSERT_NEAR(logits[0][i], logits[1][i], 1e-10);
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest,
+                         ::testing::Values("tiny-qwen2", "tiny-mamba", "tiny-llama"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 TEST_F(EvaluateTest, SharesWhatIsEqual) {

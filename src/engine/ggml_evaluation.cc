@@ -65,23 +65,13 @@ void NodeEvaluator::ComputeGgmlRows(const NodePlan& plan, const std::vector<size
   EvaluateGgmlRows(args, request_.model.ggml_rope(), request_.model.machine());
 }
 
-void NodeEvaluator::TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequences) const {
-  std::vector<AttentionArgs<float>> others;
-  size_t at = 0;
-  for (const Job& job : jobs_) {
-    if (job.plan->math != Arithmetic::kF32 || job.fresh.empty()) continue;
-    AttentionArgs<float>& sequence = (*sequences)[at++];
-    if (!job.plan->ggml) {
-      others.push_back(std::move(sequence));
-      continue;
-    }
-    std::vector<uint8_t> batch;
-    for (const size_t i : job.fresh)
-      batch.push_back(OrderOf(job, new_rows_[i].token) == GgmlOrder::kBatch);
-    EvaluateGgmlAttention({sequence, batch, job.plan->half_keys, job.plan->half_values},
-                          request_.model.machine());
-  }
-  *sequences = std::move(others);
+void NodeEvaluator::ComputeGgmlAttention(const Job& job,
+                                         const AttentionArgs<float>& sequence) const {
+  std::vector<uint8_t> batch;
+  for (const size_t i : job.fresh)
+    batch.push_back(OrderOf(job, new_rows_[i].token) == GgmlOrder::kBatch);
+  EvaluateGgmlAttention({sequence, batch, job.plan->half_keys, job.plan->half_values},
+                        request_.model.machine());
 }
 
 }  // namespace vernier

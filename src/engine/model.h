@@ -2,6 +2,7 @@
 #ifndef VERNIER_ENGINE_MODEL_H_
 #define VERNIER_ENGINE_MODEL_H_
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "engine/integer_weights.h"
 #include "engine/weights.h"
 #include "kernels/kernels.h"
 #include "model/checkpoint.h"
@@ -35,7 +37,9 @@ class Model {
   const Checkpoint& checkpoint() const { return checkpoint_; }
   const Graph& graph() const { return graph_; }
   WeightStore& weights() { return *weights_; }
-  RopeTable& rope() { return *rope_; }
+  IntegerWeights& integers() { return *integers_; }
+  // With another theta, or 0: the model's own. Tables are kept. Not for use from several threads.
+  RopeTable& rope(double theta = 0);
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
   Workers& workers() { return workers_; }
   BufferPool& buffers() { return buffers_; }  // for values
@@ -53,7 +57,8 @@ class Model {
   const Kernels* kernels_;
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;
-  std::unique_ptr<RopeTable> rope_;
+  std::unique_ptr<IntegerWeights> integers_;
+  std::map<double, std::unique_ptr<RopeTable>> ropes_;  // by theta
   std::unique_ptr<GgmlRopeTable> ggml_rope_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<Hash128> hash_;

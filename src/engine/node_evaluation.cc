@@ -8,6 +8,8 @@
 #include "engine/treat_rows.h"
 #include "kernels/panels.h"
 #include "ops/attention.h"
+#include "ops/format_attention.h"
+#include "ops/format_scan.h"
 #include "ops/recurrence.h"
 
 namespace vernier {
@@ -63,6 +65,7 @@ size_t NodeEvaluator::OperandWidth(size_t operand) const {
 
 void NodeEvaluator::PrepareInputs() {
   inputs_.resize(streams_);
+  raw_.resize(streams_);
   for (size_t operand = 0; operand < node_.inputs.size(); ++operand) {
     const bool whole = Info(node_.op).ReadsEarlier(operand);  // rows of every token
     const size_t width = OperandWidth(operand);
@@ -79,6 +82,7 @@ void NodeEvaluator::PrepareInputs() {
         if (is_new) found->second = Select(value, rows_[s].tokens);
         value = found->second;
       }
+      if (request_.plans[s]->integer) raw_[s] = value;
       const auto& place = request_.plans[s]->in;
       requests.push_back({value, width, place ? &*place : nullptr, request_.contexts[s]});
     }
@@ -98,6 +102,7 @@ void NodeEvaluator::MakeJobs() {
     Hash128 key = Combine(request_.plans[s]->identity, context.identity);
     for (const ValuePtr& input : inputs_[s])
       key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(input.get())));
+    key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(raw_[s].get())));
     const bool has_history = Info(node_.op).causal() && context.cache != nullptr;
     if (has_history) key = Combine(key, context.cache->layers[request_.causal_index].chain);
     const auto [number, is_new] = known.Emplace(key, jobs_.size());
@@ -108,6 +113,7 @@ void NodeEvaluator::MakeJobs() {
     job.context = &context;
     job.tokens = &rows_[s];
     job.inputs = inputs_[s];
+    job.raw = raw_[s];
     job.history = &kNoHistory;
     if (has_history) job.history = &context.cache->layers[request_.causal_index];
     jobs_.push_back(std::move(job));
@@ -136,6 +142,8 @@ Hash128 NodeEvaluator::RowKey(const Job& job, size_t i, const Hash128& chain) co
       return Combine(Combine(key, job.inputs[3]->rows[i].id), chain);
     default:
       for (const ValuePtr& input : job.inputs) key = Combine(key, input->rows[i].id);
+      // Rows may be equal after their treatment, of other integers and scales.
+      if (job.raw != nullptr) key = Combine(key, job.raw->rows[i].id);
       return key;
   }
 }
@@ -195,6 +203,7 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
       row.a = job->inputs[0]->rows[i];
     }
     if (job->inputs.size() == 2) row.b = job->inputs[1]->rows[i];
+    if (job->raw != nullptr) row.raw = job->raw->rows[i];
     new_rows_.push_back(std::move(row));
   }
 }
@@ -236,7 +245,7 @@ void NodeEvaluator::ComputeRows(const NodePlan& plan, const std::vector<size_t>&
     out.push_back(Mutable<T>(row.out));
     positions.push_back(job.context->start + row.token);
   }
-  RowsArgs<T> args{node_.op, node_.shape, {}, a, b, out, positions, &request_.model.rope()};
+  RowsArgs<T> args{node_.op, node_.shape, {}, a, b, out, positions, &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) {
     if (weight->wide_matrix.outputs > 0) args.weight.wide_matrix = &weight->wide_matrix;
@@ -253,6 +262,7 @@ void NodeEvaluator::ComputeRows(const NodePlan& plan, const std::vector<size_t>&
 template <class T>
 void NodeEvaluator::ComputeConvolution(const std::vector<size_t>& rows,
                                        const LoadedWeight& weight) {
+  const NodePlan& plan = *jobs_[new_rows_[rows.front()].job].plan;
   std::vector<std::unique_ptr<T[]>> converted;
   std::map<const RowRef*, const T*> at;  // a row is read for several tokens
   std::vector<const T*> x;
@@ -265,12 +275,15 @@ void NodeEvaluator::ComputeConvolution(const std::vector<size_t>& rows,
       const bool old = r < job.inputs[0]->rows.data() ||
                        r >= job.inputs[0]->rows.data() + job.inputs[0]->rows.size();
       if (is_new && r != nullptr)
-        found->second = As<T>(*r, old ? job.history->k_type : job.inputs[0]->type,
-                              node_.shape.in_width, &converted);
+        found->second = Operand<T>(plan, *r, old ? job.history->k_type : job.inputs[0]->type,
+                                   node_.shape.in_width, &converted);
       x.push_back(found->second);
     }
     out.push_back(Mutable<T>(row.out));
   }
+  if (plan.format)
+    return EvaluateFormatConvolution<T>({&*plan.format, node_.shape, &weight.wide_small, x, out},
+                                        request_.model.machine());
   EvaluateConvolution<T>({node_.shape, &PanelsOf<T>(weight), x, out}, request_.model.machine());
 }
 
@@ -288,17 +301,20 @@ template <class T>
 AttentionRows<T> NodeEvaluator::GatherAttention(const Job& job) const {
   const size_t kv_width = node_.shape.kv_heads * node_.shape.head_dim;
   AttentionRows<T> rows;
+  const auto as = [&](const RowRef& row, Arithmetic type, size_t width) {
+    return Operand<T>(*job.plan, row, type, width, &rows.converted);
+  };
   for (size_t i = 0; i < job.history->k.size(); ++i) {
-    rows.k.push_back(As<T>(job.history->k[i], job.history->k_type, kv_width, &rows.converted));
-    rows.v.push_back(As<T>(job.history->v[i], job.history->v_type, kv_width, &rows.converted));
+    rows.k.push_back(as(job.history->k[i], job.history->k_type, kv_width));
+    rows.v.push_back(as(job.history->v[i], job.history->v_type, kv_width));
   }
   for (size_t i = 0; i < job.inputs[1]->rows.size(); ++i) {
-    rows.k.push_back(As<T>(job.inputs[1]->rows[i], job.inputs[1]->type, kv_width, &rows.converted));
-    rows.v.push_back(As<T>(job.inputs[2]->rows[i], job.inputs[2]->type, kv_width, &rows.converted));
+    rows.k.push_back(as(job.inputs[1]->rows[i], job.inputs[1]->type, kv_width));
+    rows.v.push_back(as(job.inputs[2]->rows[i], job.inputs[2]->type, kv_width));
   }
   for (const size_t i : job.fresh) {
     const NewRow& row = new_rows_[i];
-    rows.q.push_back(As<T>(row.a, job.inputs[0]->type, node_.shape.width, &rows.converted));
+    rows.q.push_back(as(row.a, job.inputs[0]->type, node_.shape.width));
     rows.keys.push_back(job.context->start + row.token + 1);
     rows.out.push_back(Mutable<T>(row.out));
   }
@@ -309,11 +325,13 @@ template <class T>
 void NodeEvaluator::ComputeAttention(Arithmetic type) {
   std::vector<AttentionRows<T>> rows;
   std::vector<AttentionArgs<T>> sequences;
+  std::vector<const Job*> job_of_sequence;
   rows.reserve(jobs_.size());
   for (const Job& job : jobs_) {
     if (job.plan->math != type || job.fresh.empty()) continue;
     AttentionRows<T>& of = rows.emplace_back(GatherAttention<T>(job));
     sequences.push_back({node_.shape, of.q, of.keys, of.k, of.v, of.out, {}});
+    job_of_sequence.push_back(&job);
     if (!request_.keep_inner && !job.plan->scores && !job.plan->softmax) continue;
     of.kept.resize(job.fresh.size());
     sequences.back().inner = [this, &job, &of](AttentionStage stage, size_t r, T* values,
@@ -323,7 +341,7 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
       const auto& place = scores ? job.plan->scores : job.plan->softmax;
       if (place)
         (scores ? row.scores : row.softmax) =
-            TreatRow(place->treatment, values, n, RandomKey(*place, *job.context, row.token));
+            TreatPlaced(*place, values, n, RandomKey(*place, *job.context, row.token));
       if (!request_.keep_inner) return place.has_value();
       if (of.kept[r] == nullptr) row.inner = of.kept[r] = std::make_shared<InnerRow>();
       auto copy = std::make_shared<AlignedArray<T>>(n);
@@ -334,8 +352,22 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
       return place.has_value();
     };
   }
-  if constexpr (std::is_same_v<T, float>) TakeGgmlAttention(&sequences);
-  EvaluateAttention<T>(sequences, request_.model.machine());
+  std::vector<AttentionArgs<T>> own;  // in Vernier's own arithmetic
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const Job& job = *job_of_sequence[i];
+    if (job.plan->format) {
+      EvaluateFormatAttention(*job.plan->format, sequences[i], request_.model.machine());
+      continue;
+    }
+    if constexpr (std::is_same_v<T, float>) {
+      if (job.plan->ggml) {
+        ComputeGgmlAttention(job, sequences[i]);
+        continue;
+      }
+    }
+    own.push_back(std::move(sequences[i]));
+  }
+  EvaluateAttention<T>(own, request_.model.machine());
 }
 
 // All new rows of one arithmetic, plan by plan.
@@ -362,16 +394,22 @@ void NodeEvaluator::Compute(Arithmetic type) {
       ComputeGgmlProduct(rows);
       continue;
     }
+    if (plan->integer) {
+      ComputeCodes(*plan, rows);
+      continue;
+    }
     std::shared_ptr<const LoadedWeight> weight;
     if (node_.weight >= 0) {
       const auto& place = plan->weight;
       weight = request_.model.weights().Get(node_.weight, place ? &place->treatment : nullptr,
                                             place ? place->seed : 0);
     }
-    if (node_.op == OpKind::kEmbed) {
-      ComputeEmbedding<T>(rows, *weight);
-    } else if (node_.op == OpKind::kConvolve) {
+    if (node_.op == OpKind::kConvolve) {
       ComputeConvolution<T>(rows, *weight);
+    } else if (plan->format) {
+      ComputeInFormat<T>(*plan, rows, weight.get());
+    } else if (node_.op == OpKind::kEmbed) {
+      ComputeEmbedding<T>(rows, *weight);
     } else if (plan->ggml) {
       ComputeGgmlRows(*plan, rows, weight.get());
     } else {
@@ -422,6 +460,7 @@ void NodeEvaluator::Assemble() {
 }
 
 void NodeEvaluator::TreatOutputs() {
+  if (node_.op == OpKind::kStore) KeepStores();
   std::vector<TreatRequest> requests;
   for (size_t s = 0; s < streams_; ++s) {
     const auto& place = request_.plans[s]->out;

@@ -1,5 +1,5 @@
-// How EvaluateNode works: jobs, new rows, states. Seen by node_evaluation.cc and scan_evaluation.cc
-// alone.
+// How EvaluateNode works: jobs, new rows, states. Seen by node_evaluation.cc, scan_evaluation.cc,
+// ggml_evaluation.cc and format_evaluation.cc alone.
 #ifndef VERNIER_ENGINE_NODE_EVALUATOR_H_
 #define VERNIER_ENGINE_NODE_EVALUATOR_H_
 
@@ -25,6 +25,7 @@ inline size_t Size(Arithmetic type) {
 struct NewRow {
   size_t job = 0;
   RowRef a, b;
+  RowRef raw;  // integers: `a` before its treatment
   uint32_t token = 0;
   RowRef out;
   TreatmentCounts scores, softmax;
@@ -37,6 +38,7 @@ struct Job {
   const StreamContext* context = nullptr;
   const StreamRows* tokens = nullptr;
   std::vector<ValuePtr> inputs;             // after `in`
+  ValuePtr raw;                             // integers: the operand before `in`
   const KvCache::Layer* history = nullptr;  // causal nodes: what the stream saw before
   std::vector<size_t> rows;                 // into the new rows, by token
   std::vector<size_t> fresh;                // those of them this job is the first to need
@@ -82,9 +84,19 @@ class NodeEvaluator {
   void ComputeGgmlRows(const NodePlan& plan, const std::vector<size_t>& rows,
                        const LoadedWeight* weight);
   void ComputeGgmlProduct(const std::vector<size_t>& rows);
-  // Computes those of the sequences, one for each job with new rows in float, whose plan is ggml's,
-  // and takes them out.
-  void TakeGgmlAttention(std::vector<AttentionArgs<float>>* sequences) const;
+  void ComputeGgmlAttention(const Job& job, const AttentionArgs<float>& sequence) const;
+  // format_evaluation.cc
+  template <class T>
+  void ComputeInFormat(const NodePlan& plan, const std::vector<size_t>& rows,
+                       const LoadedWeight* weight);
+  template <class T>
+  void EmbedInFormat(const NodePlan& plan, const std::vector<size_t>& rows,
+                     const LoadedWeight& weight);
+  template <class T>
+  const T* InFormat(const NodePlan& plan, const RowRef& row, Arithmetic type, size_t width,
+                    std::vector<std::unique_ptr<T[]>>* converted) const;
+  void ComputeCodes(const NodePlan& plan, const std::vector<size_t>& rows);
+  void KeepStores();
   template <class T>
   AttentionRows<T> GatherAttention(const Job& job) const;
   template <class T>
@@ -110,6 +122,10 @@ class NodeEvaluator {
   template <class T>
   const T* As(const RowRef& row, Arithmetic type, size_t width,
               std::vector<std::unique_ptr<T[]>>* converted) const;
+  // As the node reads it: in a format, rounded to it.
+  template <class T>
+  const T* Operand(const NodePlan& plan, const RowRef& row, Arithmetic type, size_t width,
+                   std::vector<std::unique_ptr<T[]>>* converted) const;
   size_t OperandWidth(size_t operand) const;
   ValuePtr SliceOf(const Job& job) const;
   void Assemble();
@@ -124,6 +140,7 @@ class NodeEvaluator {
   const Node& node_;
   size_t streams_;
   std::vector<std::vector<ValuePtr>> inputs_;  // by stream, selected and treated
+  std::vector<ValuePtr> raw_;                  // by stream, of integers: selected
   std::vector<size_t> job_of_stream_;
   std::vector<Job> jobs_;
   std::vector<NewRow> new_rows_;
@@ -149,6 +166,13 @@ const T* NodeEvaluator::As(const RowRef& row, Arithmetic type, size_t width,
   }
   converted->push_back(std::move(copy));
   return converted->back().get();
+}
+
+template <class T>
+const T* NodeEvaluator::Operand(const NodePlan& plan, const RowRef& row, Arithmetic type,
+                                size_t width, std::vector<std::unique_ptr<T[]>>* converted) const {
+  return plan.format ? InFormat(plan, row, type, width, converted)
+                     : As(row, type, width, converted);
 }
 
 template <class T>

@@ -1,23 +1,28 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <set>
 
 #include "base/names.h"
+#include "engine/constant_rules.h"
 #include "engine/type_rules.h"
+#include "formats/treat_codes.h"
 
 namespace vernier {
 namespace {
 
 const char* ArithmeticName(Arithmetic math) { return math == Arithmetic::kF32 ? "f32" : "f64"; }
 
-// What `math` names: a type, or ggml's arithmetic in float.
+// What `math` names: a type, ggml's arithmetic in float, an arithmetic in a format, or integers.
 struct Math {
   Arithmetic type = Arithmetic::kF32;
-  std::optional<GgmlBatching> ggml;
+  std::optional<GgmlBatching> ggml{};
+  std::optional<FormatMath> format{};
+  bool integer = false;
 };
 
 Result<GgmlBatching> ParseProfile(const std::string& text) {
@@ -46,13 +51,36 @@ Result<GgmlBatching> ParseProfile(const std::string& text) {
   return batching;
 }
 
+Error UnknownArithmetic(const std::string& text) {
+  if (FindFormat(text))
+    return {fmt::format("'{}' is a format; expected step:{}, fused:{} or quire:{}", text, text,
+                        text, text)};
+  const std::string hint =
+      DidYouMean(text, {"f32", "f64", "int", "exact", "ggml-repack", "ggml-vecdot"});
+  return {fmt::format("unknown arithmetic '{}'{}", text,
+                      hint.empty() ? "; expected f32, f64, step:FORMAT, fused:FORMAT, "
+                                     "quire:FORMAT, exact, int, ggml-repack or ggml-vecdot"
+                                   : hint)};
+}
+
 Result<Math> ParseMath(const std::string& text) {
   if (text == "f32") return Math{};
-  if (text == "f64") return Math{Arithmetic::kF64, {}};
-  if (!text.starts_with("ggml"))
-    return Fail("unknown arithmetic '{}'; expected f32, f64, ggml-repack or ggml-vecdot", text);
-  ASSIGN_OR_RETURN(const GgmlBatching batching, ParseProfile(text));
-  return Math{Arithmetic::kF32, batching};
+  if (text == "f64") return Math{.type = Arithmetic::kF64};
+  if (text == "int") return Math{.integer = true};
+  if (text.starts_with("ggml")) {
+    ASSIGN_OR_RETURN(const GgmlBatching batching, ParseProfile(text));
+    return Math{.ggml = batching};
+  }
+  if (text.find(':') == std::string::npos && !text.starts_with("exact"))
+    return tl::unexpected(UnknownArithmetic(text));
+  ASSIGN_OR_RETURN(const FormatMath format, ParseFormatMath(text));
+  return Math{.type = format.host, .format = format};
+}
+
+// Ops with a sum over terms, which `.acc` speaks of.
+bool HasSums(OpKind op) {
+  return op == OpKind::kNormalise || op == OpKind::kMatMul || op == OpKind::kAttention ||
+         op == OpKind::kConvolve || op == OpKind::kScan;
 }
 
 // Whether llama.cpp computes the node after it has dropped the rows whose logits nobody wants: all
@@ -93,8 +121,8 @@ class Compiler {
   Status ApplyToSite(const Rule& rule, int index, const Site& site);
   Result<Treatment> ReadTreatment(const Rule& rule, TreatedThing thing, const std::string& label,
                                   int layer, const std::vector<size_t>& widths) const;
-  Result<Treatment> ReadActivation(const Rule& rule, const Site& site,
-                                   const std::string& label) const;
+  Result<Treatment> ReadActivation(const Rule& rule, const Site& site, const std::string& label,
+                                   const HeadRange& heads) const;
   PlacedTreatment Place(const Treatment& treatment, int rule, const std::string& where) const;
   void AddSite(int rule, std::string label) {
     auto& sites = plan_.rules[static_cast<size_t>(rule)].sites;
@@ -102,9 +130,13 @@ class Compiler {
       sites.push_back(std::move(label));
   }
   bool Matches(const Rule& rule, const Site& site) const;
-  bool HasPart(const Site& site, Part part) const;
+  bool HasPart(const Rule& rule, const Site& site) const;
   Error NothingMatches(const Rule& rule) const;
   Error NoSuchLayer(const Rule& rule, const std::set<int>& layers) const;
+  Status SetMath(const Rule& rule, int index, size_t node);
+  void FinishStores();
+  Status FinishSums();
+  Status FinishIntegers();
   Status FinishGgml();
   void CountWeights();
   void MakeIdentities();
@@ -115,6 +147,8 @@ class Compiler {
   uint64_t seed_;
   Plan plan_;
   std::vector<int> math_rule_;  // of each node, the rule that gave it its arithmetic
+  std::vector<int> acc_rule_;   // of each node, the rule that says how its sums are taken; -1: none
+  std::vector<int> acc_ended_;  // by rule: nodes where a later rule gave another arithmetic
 };
 
 // Whether the rule's name means this site, layers apart.
@@ -123,26 +157,32 @@ bool Compiler::Matches(const Rule& rule, const Site& site) const {
   if (GlobMatches(rule.glob, site.name)) return true;
   if (site.inner != InnerSite::kNone) return false;
   if (!node.cache.empty() && rule.glob == node.cache) return true;
-  const bool of_node =
-      rule.part == Part::kMath || rule.part == Part::kEps || rule.part == Part::kIn;
+  const bool of_node = rule.part == Part::kMath || rule.part == Part::kAcc ||
+                       rule.part == Part::kEps || rule.part == Part::kIn;
   return of_node && !node.group.empty() && GlobMatches(rule.glob, node.group);
 }
 
-bool Compiler::HasPart(const Site& site, Part part) const {
+bool Compiler::HasPart(const Rule& rule, const Site& site) const {
   const Node& node = graph_.nodes[static_cast<size_t>(site.node)];
-  switch (part) {
+  switch (rule.part) {
     case Part::kOut:
       return true;
     case Part::kIn:
       return site.inner == InnerSite::kNone && node.op != OpKind::kEmbed &&
              node.op != OpKind::kStore && node.op != OpKind::kSlice;
     case Part::kMath:
+      if (rule.value == "int" && node.op != OpKind::kMatMul) return false;
+      [[fallthrough]];
     case Part::kProfile:
       return site.inner == InnerSite::kNone && node.op != OpKind::kSlice;
+    case Part::kAcc:
+      return site.inner == InnerSite::kNone && HasSums(node.op);
     case Part::kWeight:
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
       return node.op == OpKind::kNormalise;
+    case Part::kConstant:
+      return false;
   }
   return false;
 }
@@ -172,14 +212,14 @@ Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
 }
 
 Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
-                                           const std::string& label) const {
+                                           const std::string& label, const HeadRange& heads) const {
   std::vector<size_t> widths;
   const std::optional<size_t> own = RowWidth(graph_, site);
   if (rule.part == Part::kIn) {
     for (const int input : graph_.nodes[static_cast<size_t>(site.node)].inputs)
       widths.push_back(graph_.nodes[static_cast<size_t>(input)].shape.width);
   } else if (own) {
-    widths = {*own};
+    widths = {heads.Count(*own)};
   }
   ASSIGN_OR_RETURN(Treatment treatment,
                    ReadTreatment(rule, TreatedThing::kActivation, label, site.layer, widths));
@@ -222,18 +262,31 @@ Status Compiler::ApplyTypes(const Rule& rule, int index) {
   return {};
 }
 
+// A rule on .math says all of the arithmetic: an earlier .acc is of the one before.
+Status Compiler::SetMath(const Rule& rule, int index, size_t node) {
+  const auto math = rule.part == Part::kMath
+                        ? ParseMath(rule.value)
+                        : ParseProfile(rule.value).map([](const GgmlBatching& batching) {
+                            return Math{.ggml = batching};
+                          });
+  if (!math) return Fail("rule '{}': {}", rule.text, math.error().message);
+  NodePlan& plan = plan_.nodes[node];
+  plan.math = math->type;
+  plan.ggml = math->ggml;
+  plan.format = math->format;
+  plan.integer = math->integer;
+  math_rule_[node] = index;
+  if (acc_rule_[node] >= 0) ++acc_ended_[static_cast<size_t>(acc_rule_[node])];
+  acc_rule_[node] = -1;
+  return {};
+}
+
 Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
   NodePlan& node = plan_.nodes[static_cast<size_t>(site.node)];
   if (rule.part == Part::kMath || rule.part == Part::kProfile) {
-    auto math = rule.part == Part::kMath
-                    ? ParseMath(rule.value)
-                    : ParseProfile(rule.value).map([](const GgmlBatching& batching) {
-                        return Math{Arithmetic::kF32, batching};
-                      });
-    if (!math) return Fail("rule '{}': {}", rule.text, math.error().message);
-    node.math = math->type;
-    node.ggml = math->ggml;
-    math_rule_[static_cast<size_t>(site.node)] = index;
+    RETURN_IF_ERROR(SetMath(rule, index, static_cast<size_t>(site.node)));
+  } else if (rule.part == Part::kAcc) {
+    acc_rule_[static_cast<size_t>(site.node)] = index;
   } else if (rule.part == Part::kEps) {
     double eps = 0;
     const char* end = rule.value.data() + rule.value.size();
@@ -244,8 +297,12 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
     node.eps = eps;
   } else {
     const std::string label = site.Label() + (rule.part == Part::kIn ? ".in" : "");
-    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(rule, site, label));
-    const PlacedTreatment placed = Place(treatment, index, label);
+    Rule without_heads = rule;
+    ASSIGN_OR_RETURN(const HeadRange heads, TakeHeads(graph_, site, &without_heads));
+    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(without_heads, site, label, heads));
+    PlacedTreatment placed = Place(treatment, index, label);
+    placed.heads = heads;
+    placed.identity = Combine(placed.identity, heads);
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
@@ -269,7 +326,7 @@ Error Compiler::NothingMatches(const Rule& rule) const {
                         DidYouMean(rule.glob, names))};
   // A dot: the name of a weight, or a site with a part that is misspelt.
   for (size_t i = names.size(); i-- > 0;)
-    for (const char* part : {".weight", ".math", ".eps", ".in", ".out"})
+    for (const char* part : {".weight", ".math", ".acc", ".eps", ".in", ".out"})
       names.push_back(names[i] + part);
   for (const WeightSlot& w : graph_.weights) names.push_back(w.name);
   return {fmt::format("rule '{}': no weight or site is named '{}'{}", rule.text, rule.glob,
@@ -286,13 +343,14 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
       rule.text, rule.glob, rule.layers.text, last, rule.glob, last)};
 }
 
+// Whether rules of the part round, rather than say how or with what constants is computed.
+bool Rounds(Part part) {
+  return part == Part::kOut || part == Part::kIn || part == Part::kWeight;
+}
+
 Status Compiler::Apply(const Rule& rule, int index) {
-  plan_.rules.push_back(
-      {rule.text,
-       {},
-       {},
-       rule.part != Part::kMath && rule.part != Part::kEps && rule.part != Part::kProfile,
-       {}});
+  plan_.rules.push_back({rule.text, {}, {}, Rounds(rule.part), {}});
+  if (rule.part == Part::kConstant) return ApplyConstant(rule, graph_, &plan_);
   if (IsTypesRule(rule)) return ApplyTypes(rule, index);
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
@@ -311,7 +369,7 @@ Status Compiler::Apply(const Rule& rule, int index) {
   for (const Site& site : graph_.sites) {
     if (rule.weight_name || !Matches(rule, site)) continue;
     named = true;
-    if (!HasPart(site, rule.part)) continue;
+    if (!HasPart(rule, site)) continue;
     has_part = true;
     layers.insert(site.layer);
     if (!rule.layers.Contains(site.layer, graph_.layers)) continue;
@@ -323,9 +381,78 @@ Status Compiler::Apply(const Rule& rule, int index) {
   }
   RETURN_IF_ERROR(ApplyToWeights(rule, index, slots));
   if (!named) return tl::unexpected(NothingMatches(rule));
+  if (!has_part && rule.part == Part::kAcc)
+    return Fail("rule '{}': '{}' takes no sums", rule.text, rule.glob);
+  if (!has_part && rule.part == Part::kMath && rule.value == "int")
+    return Fail("rule '{}': int is of matrix products, and '{}' is none", rule.text, rule.glob);
   if (!has_part) return Fail("rule '{}': '{}' has no such part", rule.text, rule.glob);
   if (plan_.rules.back().sites.empty() && !rule.layers.only)
     return tl::unexpected(NoSuchLayer(rule, layers));
+  return {};
+}
+
+// `.acc` refines what arithmetic the node has after all rules; float32 without a format is one
+// rounding a multiply-add, in Vernier's own order.
+Status Compiler::FinishSums() {
+  std::vector<int> nodes(recipe_.rules.size());
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    NodePlan& node = plan_.nodes[i];
+    if (acc_rule_[i] < 0) continue;
+    const Rule& rule = recipe_.rules[static_cast<size_t>(acc_rule_[i])];
+    ++nodes[static_cast<size_t>(acc_rule_[i])];
+    const char* other = node.ggml                                       ? "a profile"
+                        : node.integer                                  ? "int"
+                        : !node.format && node.math == Arithmetic::kF64 ? "f64"
+                                                                        : nullptr;
+    if (other != nullptr)
+      return Fail(
+          "rule '{}': {} computes in {}, whose sums are its own; .acc is of f32, step and "
+          "fused",
+          rule.text, Site{graph_.nodes[i].site, graph_.nodes[i].layer}.Label(), other);
+    if (!node.format) node.format = ParseFormatMath("fused:f32").value();
+    if (const Status parsed = ParseSumRules(rule.value, &*node.format); !parsed)
+      return Fail("rule '{}': {}", rule.text, parsed.error().message);
+    node.math = node.format->host;
+  }
+  for (size_t r = 0; r < nodes.size(); ++r)
+    if (nodes[r] == 0 && acc_ended_[r] > 0)
+      return Fail(
+          "rule '{}': later rules on .math say all of the arithmetic; expected it after "
+          "them",
+          recipe_.rules[r].text);
+  return {};
+}
+
+// A store computes nothing: in a format its rows are rounded into it, as operands are.
+void Compiler::FinishStores() {
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    NodePlan& node = plan_.nodes[i];
+    if (graph_.nodes[i].op != OpKind::kStore || !node.format) continue;
+    Treatment t;
+    t.format = node.format->values.format;
+    t.overflow = node.format->values.overflow;
+    t.flush_subnormals = node.format->values.flush;
+    node.kept = Place(t, math_rule_[i], graph_.nodes[i].site);
+  }
+}
+
+// Whether the treatment makes codes that integer arithmetic takes.
+Status Compiler::FinishIntegers() {
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    const NodePlan& node = plan_.nodes[i];
+    if (!node.integer) continue;
+    const Rule& rule = recipe_.rules[static_cast<size_t>(math_rule_[i])];
+    const std::string label = Site{graph_.nodes[i].site, graph_.nodes[i].layer}.Label();
+    for (const bool weight : {false, true}) {
+      const auto& place = weight ? node.weight : node.in;
+      const char* part = weight ? "weight" : "in";
+      if (!place)
+        return Fail("rule '{}': {} has no rule on .{}; int needs .in=intN and .weight=intN",
+                    rule.text, label, part);
+      if (const Status coded = CheckCodes(place->treatment); !coded)
+        return Fail("rule '{}': {}.{}: {}", rule.text, label, part, coded.error().message);
+    }
+  }
   return {};
 }
 
@@ -341,7 +468,7 @@ Status Compiler::FinishGgml() {
       const auto half = [&](size_t operand) {
         const size_t store = static_cast<size_t>(graph_.nodes[i].inputs[operand]);
         const auto& place = plan_.nodes[store].out;
-        return place && TreatmentText(place->treatment) == "f16";
+        return place && place->heads.All() && TreatmentText(place->treatment) == "f16";
       };
       node.half_keys = half(1);
       node.half_values = half(2);
@@ -362,7 +489,8 @@ void Compiler::CountWeights() {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
-        node.math != Arithmetic::kF32 || node.ggml || node.eps != of.shape.eps)
+        node.math != Arithmetic::kF32 || node.ggml || node.format || node.integer ||
+        node.eps != of.shape.eps || node.rope_theta != 0 || plan_.layers != graph_.layers)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
@@ -379,7 +507,10 @@ void Compiler::MakeIdentities() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
     NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
-    const char* name = node.ggml ? "ggml" : ArithmeticName(node.math);
+    const std::string name = node.ggml      ? "ggml"
+                             : node.integer ? "int"
+                             : node.format  ? FormatMathText(*node.format)
+                                            : ArithmeticName(node.math);
     Hash128 id = Combine(HashText(name), static_cast<uint64_t>(i));
     if (node.ggml) {  // from which the orders of summing of its rows follow
       id = Combine(id, static_cast<uint64_t>(node.ggml->rows) * 2 + node.ggml->repack);
@@ -390,6 +521,7 @@ void Compiler::MakeIdentities() {
     uint64_t eps = 0;
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);
+    if (node.rope_theta != 0) id = Combine(id, std::bit_cast<uint64_t>(node.rope_theta));
     if (of.weight >= 0) {
       id = Combine(id, node.weight
                            ? model_.weights()
@@ -397,6 +529,8 @@ void Compiler::MakeIdentities() {
                                  .identity
                            : model_.weights().Identity(of.weight));
     }
+    // The integers of equal treated operands are equal, but for what scales them.
+    if (node.integer) id = Combine(Combine(id, node.in->identity), node.weight->identity);
     for (const auto* inner : {&node.scores, &node.softmax, &node.state})
       id = Combine(id, *inner ? (*inner)->identity : Hash128{});
     node.identity = id;
@@ -404,6 +538,8 @@ void Compiler::MakeIdentities() {
     for (const auto* place : {&node.in, &node.out})
       whole = Combine(whole, *place ? (*place)->identity : Hash128{});
   }
+  if (plan_.layers != graph_.layers)
+    whole = Combine(whole, static_cast<uint64_t>(plan_.layers));
   plan_.identity = whole;
 }
 
@@ -412,10 +548,17 @@ Result<Plan> Compiler::Compile() {
   plan_.seed = seed_;
   plan_.nodes.resize(graph_.nodes.size());
   math_rule_.resize(graph_.nodes.size());
+  acc_rule_.assign(graph_.nodes.size(), -1);
+  acc_ended_.assign(recipe_.rules.size(), 0);
   for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
+  SetConstants(graph_, &plan_);
   int index = 0;
   for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
+  RETURN_IF_ERROR(FinishSums());
+  FinishStores();
+  RETURN_IF_ERROR(FinishIntegers());
   RETURN_IF_ERROR(FinishGgml());
+  RETURN_IF_ERROR(CheckConstants(graph_, plan_));
   CountWeights();
   MakeIdentities();
   return std::move(plan_);

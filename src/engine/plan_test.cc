@@ -152,8 +152,11 @@ TEST_F(PlanTest, ProfilesAreTheArithmeticOfEveryNode) {
 TEST_F(PlanTest, ProfilesThatAreRefused) {
   Refused("profile=ggml", "unknown profile 'ggml'; expected ggml-repack or ggml-vecdot");
   Refused("profile=f64", "unknown profile 'f64'; expected ggml-repack or ggml-vecdot");
-  Refused("ffn_up.math=f16",
-          "unknown arithmetic 'f16'; expected f32, f64, ggml-repack or ggml-vecdot");
+  Refused("ffn_up.math=f16", "'f16' is a format; expected step:f16, fused:f16 or quire:f16");
+  Refused("ffn_up.math=f33", "unknown arithmetic 'f33'; did you mean 'f32'?");
+  Refused("ffn_up.math=arithmetic",
+          "unknown arithmetic 'arithmetic'; expected f32, f64, step:FORMAT, fused:FORMAT, "
+          "quire:FORMAT, exact, int, ggml-repack or ggml-vecdot");
   for (const std::string rows : {"rows=0", "rows=", "rows=x", "rows=3x", "n=3", "rows=-1"})
     Refused("profile=ggml-repack," + rows,
             "'" + rows + "': expected rows=many, rows=one or rows=N, the tokens of the prompt");
@@ -175,6 +178,106 @@ TEST_F(PlanTest, HalfCachesAreKnownToAttention) {
     EXPECT_EQ(keys.nodes[i].half_keys, attention);
     EXPECT_FALSE(keys.nodes[i].half_values || other.nodes[i].half_keys);
   }
+}
+
+TEST_F(PlanTest, FormatsAreTheArithmeticOfEveryNode) {
+  const Plan plan = Good({"*.math=step:posit32", "*_norm.math=f32", "ffn_up.math=fused:bf16"});
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = model_->graph().nodes[i];
+    const NodePlan& p = plan.nodes[i];
+    const bool norm = node.site.ends_with("norm") || node.site.ends_with("normed");
+    const bool view = node.op == OpKind::kSlice;
+    EXPECT_EQ(p.format.has_value(), !norm && !view) << node.site;
+    if (!p.format) continue;
+    const bool up = node.site == "ffn_up";
+    EXPECT_EQ(FormatMathText(*p.format), up ? "fused:bf16 acc=bf16" : "step:posit32 acc=posit32");
+    EXPECT_EQ(p.math, up ? Arithmetic::kF32 : Arithmetic::kF64);
+    EXPECT_EQ(p.kept.has_value(), node.op == OpKind::kStore);
+  }
+  EXPECT_FALSE(plan.weights_only);
+  EXPECT_FALSE(plan.ForetoldVacuous());
+  EXPECT_FALSE(Good({"ffn_up.math=step:f32"}).ForetoldVacuous());
+  EXPECT_NE(Good({"*.math=step:f32"}).identity, Good({}).identity);
+  EXPECT_NE(Good({"*.math=step:f32"}).identity, Good({"*.math=fused:f32"}).identity);
+  EXPECT_EQ(Good({"*.math=exact"}).identity, Good({"*.math=quire:f32"}).identity);
+  EXPECT_EQ(Good({"*.math=step:bf16", "*.math=f32"}).identity, Good({}).identity);
+  EXPECT_EQ(Good({"profile=ggml-vecdot", "*.math=step:bf16"}).identity,
+            Good({"*.math=step:bf16"}).identity);
+  EXPECT_TRUE(Good({"*.math=step:bf16", "profile=ggml-vecdot"}).ggml);
+}
+
+TEST_F(PlanTest, SumsRefineTheArithmeticTheyFollow) {
+  const auto text = [&](const std::vector<std::string>& rules, const std::string& site) {
+    const Plan plan = Good(rules);
+    for (size_t i = 0; i < plan.nodes.size(); ++i)
+      if (model_->graph().nodes[i].site == site)
+        return plan.nodes[i].format ? FormatMathText(*plan.nodes[i].format) : "f32";
+    return std::string("no such site");
+  };
+  EXPECT_EQ(text({"*.acc=f16"}, "ffn_up"), "fused:f32 acc=f16");
+  EXPECT_EQ(text({"*.acc=f16"}, "ffn_normed"), "fused:f32 acc=f16");
+  EXPECT_EQ(text({"*.acc=f16"}, "kqv_out"), "fused:f32 acc=f16");
+  EXPECT_EQ(text({"*.acc=f16"}, "ffn_inp"), "f32");
+  EXPECT_EQ(text({"ffn_norm.acc=f16"}, "ffn_normed"), "fused:f32 acc=f16");
+  EXPECT_EQ(text({"*.math=step:bf16", "ffn_*.acc=f32,chunk=64"}, "ffn_up"),
+            "step:bf16 acc=f32,chunk=64 into=f32");
+  EXPECT_EQ(text({"*.math=step:bf16", "*.acc=f32", "ffn_up.math=fused:e4m3"}, "ffn_up"),
+            "fused:e4m3 acc=e4m3");
+  EXPECT_EQ(text({"*.math=step:bf16", "*.acc=f32", "ffn_up.math=f32"}, "ffn_up"), "f32");
+  EXPECT_EQ(text({"*.acc=f32", "*.acc=f16"}, "ffn_up"), "fused:f32 acc=f16");
+  EXPECT_NE(Good({"*.acc=f16"}).identity, Good({"*.acc=f16,order=kahan"}).identity);
+}
+
+TEST_F(PlanTest, ArithmeticsThatAreRefused) {
+  const auto error = [&](const std::vector<std::string>& rules) {
+    const auto plan = Make(rules);
+    return plan ? "accepted" : plan.error().message;
+  };
+  Refused("ffn_inp.acc=f16", "'ffn_inp' takes no sums");
+  Refused("kq.acc=f16", "'kq' takes no sums");
+  Refused("ffn_up.acc=f17", "unknown format 'f17'; did you mean 'f16'?");
+  Refused("*.math=stp:bf16", "unknown arithmetic 'stp'; did you mean 'step'?");
+  Refused("*.math=step:bf17", "unknown format 'bf17'; did you mean 'bf16'?");
+  EXPECT_EQ(error({"*.math=f64", "ffn_up.acc=f16"}),
+            "rule 'ffn_up.acc=f16': ffn_up[0] computes in f64, whose sums are its own; .acc is of "
+            "f32, step and fused");
+  EXPECT_EQ(error({"profile=ggml-vecdot", "ffn_up.acc=f16"}),
+            "rule 'ffn_up.acc=f16': ffn_up[0] computes in a profile, whose sums are its own; .acc "
+            "is of f32, step and fused");
+  EXPECT_EQ(error({"*.math=exact", "ffn_up.acc=f16"}),
+            "rule 'ffn_up.acc=f16': quire: sums are exact and have no partial sums; expected step "
+            "or fused");
+  EXPECT_EQ(error({"*.acc=f16", "*.math=step:bf16"}),
+            "rule '*.acc=f16': later rules on .math say all of the arithmetic; expected it after "
+            "them");
+}
+
+TEST_F(PlanTest, IntegersNeedIntegers) {
+  const auto error = [&](const std::vector<std::string>& rules) {
+    const auto plan = Make(rules);
+    return plan ? "accepted" : plan.error().message;
+  };
+  const std::string in = "ffn_up.in=int8", weight = "ffn_up.weight=int4,per=group:32";
+  const Plan plan = Good({"ffn_up.math=int", in, weight});
+  for (size_t i = 0; i < plan.nodes.size(); ++i)
+    EXPECT_EQ(plan.nodes[i].integer, model_->graph().nodes[i].site == "ffn_up");
+  EXPECT_FALSE(plan.weights_only);
+  EXPECT_NE(plan.identity, Good({in, weight}).identity);
+  EXPECT_EQ(error({"ffn_up.math=int"}),
+            "rule 'ffn_up.math=int': ffn_up[0] has no rule on .in; int needs .in=intN and "
+            ".weight=intN");
+  EXPECT_EQ(error({"ffn_up.math=int", in}),
+            "rule 'ffn_up.math=int': ffn_up[0] has no rule on .weight; int needs .in=intN and "
+            ".weight=intN");
+  EXPECT_EQ(error({"ffn_up.math=int", "ffn_up.in=bf16", weight}),
+            "rule 'ffn_up.math=int': ffn_up[0].in: bf16: int takes intN with N up to 8");
+  EXPECT_EQ(error({"ffn_up.math=int", in, "ffn_up.weight=q4_0"}),
+            "rule 'ffn_up.math=int': ffn_up[0].weight: q4_0 is no intN; int takes intN with N up "
+            "to 8");
+  EXPECT_EQ(error({"ffn_up.math=int", in, weight, "ffn_up.acc=f16"}),
+            "rule 'ffn_up.acc=f16': ffn_up[0] computes in int, whose sums are its own; .acc is of "
+            "f32, step and fused");
+  Refused("ffn_norm.math=int", "int is of matrix products, and 'ffn_norm' is none");
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 //   rule     = selector "=" value
 //   selector = site-glob [ "[" layers "]" ] [ "." part ]  |  weight-name glob
 //   ("blk.*.ffn_*.weight") layers   = item { "," item }, item = N | [A] ":" [B]      as in Python:
-//   0:5  -5:  3  0,2,7 part     = out (default) | in | weight | math | eps value    = a treatment
-//   (formats/treatment.h); for math: f32 | f64 | PROFILE; for eps: a positive number
+//   0:5  -5:  3  0,2,7 part     = out (default) | in | weight | math | acc | eps
+//   value    = a treatment (formats/treatment.h); for math: f32 | f64 | int | PROFILE or an
+//   arithmetic in a format, for acc how its sums are taken (ops/format_math.h); for eps: a positive
+//   number
 //   types=FILETYPE, types[layers]=FILETYPE: the types of a file (engine/type_rules.h)
 //   profile "=" PROFILE: that arithmetic in every node
+//   rope.theta=NUMBER, model.layers=N: constants of the model (engine/constant_rules.h)
 //   PROFILE  = ggml-repack | ggml-vecdot { ",rows=" many | one | N }
 #ifndef VERNIER_ENGINE_RECIPE_H_
 #define VERNIER_ENGINE_RECIPE_H_
@@ -22,7 +25,7 @@
 
 namespace vernier {
 
-enum class Part { kOut, kIn, kWeight, kMath, kEps, kProfile };
+enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kProfile, kConstant };
 
 struct LayerRange {
   std::optional<int> first,

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "engine/node_evaluator.h"
 #include "engine/treat_rows.h"
+#include "ops/format_scan.h"
 #include "ops/recurrence.h"
 
 namespace vernier {
@@ -71,7 +72,8 @@ ScanSequence<T> NodeEvaluator::SequenceOf(const Job& job, size_t index,
         As<T>(job.history->state, job.history->state_type, node_.shape.width * states, converted);
   }
   const auto operand = [&](size_t o, size_t token) {
-    return As<T>(job.inputs[o]->rows[token], job.inputs[o]->type, OperandWidth(o), converted);
+    return Operand<T>(*job.plan, job.inputs[o]->rows[token], job.inputs[o]->type, OperandWidth(o),
+                      converted);
   };
   for (size_t t = range.first; t < range.last; ++t) {
     s.dt.push_back(operand(0, t));
@@ -86,7 +88,8 @@ ScanSequence<T> NodeEvaluator::SequenceOf(const Job& job, size_t index,
   s.y.resize(s.dt.size());
   for (const size_t i : job.fresh) {
     const NewRow& row = new_rows_[i];
-    s.c[row.token - range.first] = As<T>(row.a, job.inputs[3]->type, states, converted);
+    s.c[row.token - range.first] =
+        Operand<T>(*job.plan, row.a, job.inputs[3]->type, states, converted);
     s.y[row.token - range.first] = Mutable<T>(row.out);
   }
   return s;
@@ -118,6 +121,10 @@ void NodeEvaluator::RunScan(const std::vector<size_t>& jobs, const LoadedWeight&
       if (state.job == jobs[sequence]) state.counts = counts;
     };
   }
+  const auto& format = jobs_[jobs.front()].plan->format;
+  if (format)
+    return EvaluateFormatScan<T>({&*format, node_.shape, &weight.wide_small, sequences, args.treat},
+                                 request_.model.machine());
   EvaluateScan(args, request_.model.machine());
 }
 

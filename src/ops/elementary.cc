@@ -3,39 +3,13 @@
 #include <cmath>
 
 #include "base/result.h"
+#include "ops/double_double.h"
 
 namespace vernier {
 namespace {
 
-// An unevaluated sum high + low with |low| <= ulp(high) / 2 (Dekker 1971; Knuth, TAOCP 2, 4.2.2).
-struct Double2 {
-  double high, low;
-};
+using namespace internal;  // double-double arithmetic
 
-Double2 TwoSum(double a, double b) {
-  const double s = a + b, t = s - a;
-  return {s, (a - (s - t)) + (b - t)};
-}
-Double2 TwoProduct(double a, double b) {
-  const double p = a * b;
-  return {p, std::fma(a, b, -p)};
-}
-Double2 Add(Double2 a, Double2 b) {
-  const Double2 s = TwoSum(a.high, b.high);
-  return TwoSum(s.high, s.low + (a.low + b.low));
-}
-Double2 Multiply(Double2 a, Double2 b) {
-  const Double2 p = TwoProduct(a.high, b.high);
-  return TwoSum(p.high, p.low + (a.high * b.low + a.low * b.high));
-}
-Double2 Multiply(Double2 a, double b) { return Multiply(a, Double2{b, 0}); }
-Double2 Divide(Double2 a, double b) {
-  const double q = a.high / b;
-  const Double2 p = TwoProduct(q, b);
-  return TwoSum(q, ((a.high - p.high) - p.low + a.low) / b);
-}
-
-constexpr Double2 kLn2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
 // pi/2 in three parts, each the rounded rest of the one before.
 constexpr double kHalfPi[3] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54,
                                -0x1.f1976b7ed8fbcp-110};

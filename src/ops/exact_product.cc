@@ -30,13 +30,23 @@ bool StaysFloat(const Format& format) {
   return format.precision <= 24 && format.emin - format.precision + 1 >= kLeast;
 }
 
+// Whether numbers of a stored type can be others in the format.
+bool Rounds(const FormatRounding& values, const PackedMatrix* packed) {
+  if (packed == nullptr || values.flush) return true;
+  const char* stored = packed->type == TensorType::kF16    ? "f16"
+                       : packed->type == TensorType::kBF16 ? "bf16"
+                                                           : "f32";
+  return !Contains(values.format, FindFormat(stored).value());
+}
+
 // Panels of weights in the format: floats where they are stored as floats or less.
 struct Weights {
   const PackedMatrix* packed;
   const Panels<double>* wide;
   RoundSpec spec;
   bool as_floats;
-  Isa isa;
+  bool rounds;  // whether rounding can change what is stored
+  const Kernels& kernels;
   // A thread's own.
   struct Scratch {
     AlignedArray<float> floats;
@@ -49,20 +59,23 @@ struct Weights {
 
   // [k][16]; valid until the scratch is used again.
   const float* Floats(size_t p, Scratch* scratch) const {
+    if (!rounds && packed->type == TensorType::kF32 && packed->mapped == nullptr)
+      return static_cast<const float*>(static_cast<const void*>(packed->Panel(p)));
     Decode(p, scratch);
-    RoundRow(spec, scratch->floats.data(), k() * kLanes);
-    return scratch->floats.data();
+    float* out = scratch->floats.data();
+    if (rounds) RoundRow(spec, out, k() * kLanes, out, 0, 0, &kernels);
+    return out;
   }
   const double* Doubles(size_t p, Scratch* scratch) const {
     const size_t size = k() * kLanes;
     if (scratch->doubles.size() < size) scratch->doubles = AlignedArray<double>(size);
     double* out = scratch->doubles.data();
     if (wide != nullptr) {
-      RoundRow(spec, wide->data.data() + p * size, size, out);
+      RoundRow(spec, wide->data.data() + p * size, size, out, 0, 0, &kernels);
     } else {
       Decode(p, scratch);
       for (size_t i = 0; i < size; ++i) out[i] = static_cast<double>(scratch->floats[i]);
-      RoundRow(spec, out, size);
+      if (rounds) RoundRow(spec, out, size, out, 0, 0, &kernels);
     }
     return out;
   }
@@ -79,7 +92,7 @@ struct Weights {
       PackPanelOf(*packed, p, packed->mapped, packed->row_bytes, scratch->packed.data());
       panel = scratch->packed.data();
     }
-    DecodePanel(isa, packed->type, panel, k(), 0, k(), scratch->floats.data());
+    DecodePanel(kernels.isa, packed->type, panel, k(), 0, k(), scratch->floats.data());
   }
 };
 
@@ -87,17 +100,18 @@ struct Weights {
 template <class T>
 class Product {
  public:
-  Product(const ExactKernels& kernels, const RoundSpec& spec, std::span<const T* const> x, size_t k,
+  Product(const Kernels& kernels, const RoundSpec& spec, std::span<const T* const> x, size_t k,
           std::span<const size_t> terms, std::span<T* const> y, size_t outputs, Workers* workers,
           BufferPool* buffers)
-      : kernels_(kernels),
+      : kernels_(ExactKernelsOf(kernels.isa)),
+        row_kernels_(kernels),
         spec_(spec),
         odd_(RoundsFromOddDouble(spec)),
         x_(x),
         terms_(terms),
         y_(y),
         outputs_(outputs),
-        rows_(FixRows(kernels, x, k, terms, x.size() >= kRowsForNarrow, workers, buffers)) {}
+        rows_(FixRows(kernels_, x, k, terms, x.size() >= kRowsForNarrow, workers, buffers)) {}
 
   // What a thread needs; W is the type of the weights.
   template <class W>
@@ -158,7 +172,7 @@ class Product {
     double* out = s->odd.data();
     if (odd_) {
       kernels_.odd(s->high.data(), s->low.data(), n, x_units.data(), w_units, out);
-      RoundRow(spec_, out, n * kLanes);
+      RoundRow(spec_, out, n * kLanes, out, 0, 0, &row_kernels_);
     } else {
       for (size_t i = 0; i < n * kLanes; ++i)
         out[i] =
@@ -212,6 +226,7 @@ class Product {
   }
 
   const ExactKernels& kernels_;
+  const Kernels& row_kernels_;
   const RoundSpec& spec_;
   bool odd_;
   std::span<const T* const> x_;
@@ -234,16 +249,18 @@ void EvaluateExactProduct(const ExactProductArgs<T>& args, const Machine& machin
   CHECK((args.packed != nullptr) != (args.wide != nullptr));
   CHECK(args.values.rounding != Rounding::kStochastic);
   const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
-  const Weights weights{args.packed, args.wide, RoundSpecOf(args.values, Rounding::kNearestEven),
+  const Weights weights{args.packed,
+                        args.wide,
+                        RoundSpecOf(args.values, Rounding::kNearestEven),
                         args.packed != nullptr && StaysFloat(args.values.format),
-                        machine.kernels->isa};
+                        Rounds(args.values, args.packed),
+                        *machine.kernels};
   const size_t k = weights.k(), outputs = weights.outputs();
   if (k == 0) return FillZero(spec, args.y, outputs);
-  const ExactKernels& kernels = ExactKernelsOf(machine.kernels->isa);
   for (size_t r = 0; r < args.x.size(); r += kRowsAtOnce) {
     const size_t n = std::min(kRowsAtOnce, args.x.size() - r);
-    const Product<T> product(kernels, spec, args.x.subspan(r, n), k, {}, args.y.subspan(r, n),
-                             outputs, machine.workers, machine.buffers);
+    const Product<T> product(*machine.kernels, spec, args.x.subspan(r, n), k, {},
+                             args.y.subspan(r, n), outputs, machine.workers, machine.buffers);
     const auto run = [&](size_t first, size_t last, auto panel_of, auto scratch) {
       Weights::Scratch panel;
       for (size_t p = first; p < last; ++p) product.Panel(p, panel_of(p, &panel), &scratch);
@@ -267,8 +284,8 @@ void EvaluateExactChains(const ExactChainsArgs<T>& args, const Kernels& kernels)
   CHECK(args.values.rounding != Rounding::kStochastic);
   const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
   if (args.k == 0) return FillZero(spec, args.y, args.outputs);
-  const Product<T> product(ExactKernelsOf(kernels.isa), spec, args.x, args.k, args.terms, args.y,
-                           args.outputs, nullptr, nullptr);
+  const Product<T> product(kernels, spec, args.x, args.k, args.terms, args.y, args.outputs, nullptr,
+                           nullptr);
   typename Product<T>::template Scratch<T> scratch;
   for (size_t p = 0; p * kLanes < args.outputs; ++p)
     product.Panel(p, args.panels + p * args.panel_stride, &scratch);

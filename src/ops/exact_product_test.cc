@@ -13,9 +13,12 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "formats/decode.h"
+#include "formats/encode.h"
 #include "formats/exact_sum.h"
 #include "formats/exact_testing.h"
 #include "kernels/exact.h"
@@ -214,7 +217,7 @@ void RunAll(const std::vector<std::string>& formats, int rounds, uint64_t seed) 
   std::printf("%zu dot products\n", dots);
 }
 
-int Rounds() { return std::getenv("VERNIER_TEST_ALL") != nullptr ? 120 : 3; }
+int Rounds() { return std::getenv("VERNIER_TEST_ALL") != nullptr ? 200 : 3; }
 
 TEST(ExactProduct, Floats) {
   RunAll<float>({"f32", "f16", "bf16", "tf32", "e4m3", "e5m2", "e2m1", "posit8", "posit16"},
@@ -229,12 +232,65 @@ TEST(ExactProduct, Doubles) {
 TEST(ExactProduct, LongRows) {
   Engine engine(3);
   size_t dots = 0;
-  for (const size_t k : {2047, 2048, 2049, 4096, 4100, 8192, 8193, 20000}) {
+  const bool all = std::getenv("VERNIER_TEST_ALL") != nullptr;
+  for (const size_t k : {2047, 2048, 2049, 4100, 8192, 8193, 20000}) {
     for (const Kind kind : {Kind::kNormal, Kind::kIntegers, Kind::kWide, Kind::kCancel}) {
-      RunCase<float>({"f32", kind, kind, 7, k, 5, Rounding::kNearestEven, false}, engine, &dots);
-      RunCase<double>({"posit32", kind, kind, 2, k, 3, Rounding::kNearestEven, false}, engine,
-                      &dots);
+      const size_t n = all ? 14 : 7, outputs = all ? 20 : 1;
+      RunCase<float>({"f32", kind, kind, n, k, outputs}, engine, &dots);
+      RunCase<double>({"posit32", kind, kind, 2, k, 2 * outputs}, engine, &dots);
       if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// Weights as files store them, rounded to the format after decoding, from panels and from a file.
+TEST(ExactProduct, StoredTypes) {
+  Engine engine(5);
+  constexpr size_t kColumns = 512, kOutputs = 21, kRows = 6;
+  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16,
+                                TensorType::kQ8_0, TensorType::kQ4_K, TensorType::kQ6_K}) {
+    const PackedLayout& layout = LayoutOf(type);
+    const size_t row_bytes = kColumns / layout.unit * layout.block_bytes;
+    const std::vector<float> plain =
+        MakeRows<float>(Kind::kNormal, kOutputs, kColumns, true, engine);
+    std::vector<uint8_t> file(kOutputs * row_bytes);
+    EncodeRows(type, plain.data(), kOutputs, kColumns, {}, std::as_writable_bytes(std::span(file)));
+    std::vector<double> decoded(plain.size());
+    DecodeToDouble(type, std::as_bytes(std::span(file)), decoded);
+    for (const char* name : {"f32", "bf16", "f16", "e4m3", "posit16", "posit32", "e11m10"}) {
+      const FormatRounding values{FindFormat(name).value(), Rounding::kNearestEven,
+                                  Overflow::kSaturate, name == std::string("bf16")};
+      const RoundSpec operands =
+          MakeRoundSpec(values.format, Rounding::kNearestEven, values.overflow, values.flush);
+      std::vector<double> w = decoded;
+      for (double& v : w) v = RoundValue(operands, v);
+      std::vector<double> x = MakeRows<double>(Kind::kNormal, kRows, kColumns, false, engine);
+      for (double& v : x) v = RoundValue(operands, v);
+      const std::vector<double> expected =
+          Expected<double>(values, x, w, kRows, kColumns, kOutputs);
+      for (const bool mapped : {false, true}) {
+        PackedMatrix matrix = MakePacked(type, kOutputs, kColumns);
+        for (size_t p = 0; p < matrix.Count(); ++p)
+          PackPanelOf(matrix, p, file.data(), row_bytes, matrix.data.data() + p * matrix.stride);
+        if (mapped) {
+          matrix.data = Pages();
+          matrix.mapped = file.data();
+          matrix.row_bytes = row_bytes;
+        }
+        std::vector<double> y(expected.size());
+        std::vector<const double*> rows;
+        std::vector<double*> out;
+        for (size_t r = 0; r < kRows; ++r) {
+          rows.push_back(&x[r * kColumns]);
+          out.push_back(&y[r * kOutputs]);
+        }
+        Workers workers(2);
+        BufferPool buffers;
+        EvaluateExactProduct<double>({values, &matrix, nullptr, rows, out},
+                                     {&BestKernels(), &workers, &buffers});
+        EXPECT_EQ(Differences(expected, y), 0u)
+            << name << " type " << static_cast<int>(type) << (mapped ? " mapped" : "");
+      }
     }
   }
 }

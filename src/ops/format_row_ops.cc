@@ -55,8 +55,9 @@ inline double FusedToOdd(double a, double b, double c) {
   const double p = a * b, e = std::fma(a, b, -p);
   const double u = c + e, v = SumError(c, e, u);
   const double s = p + u, t = SumError(p, u, s);
-  if (!(s - s == 0)) return s;  // not finite
-  return SumToOdd(s, SumToOdd(t, v));
+  if (!(s - s == 0)) return p + c;  // not finite
+  const double sum = SumToOdd(s, SumToOdd(t, v));
+  return sum == 0 ? p + c : sum;  // zero with its sign
 }
 
 }  // namespace
@@ -115,7 +116,8 @@ void FormatRowOps::Sum(const double* a, const double* b, size_t n, double* out) 
 
 void FormatRowOps::Difference(const double* a, const double* b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return SumToOdd(a[i], -b[i]); }, [=](size_t i) { return a[i] - b[i]; },
+      n, out, [=](size_t i) { return SumToOdd(a[i], -b[i]); },
+      [=](size_t i) { return a[i] - b[i]; },
       [=, this](size_t i) { return RoundedSum(spec_, a[i], -b[i]); });
 }
 

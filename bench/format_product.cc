@@ -89,6 +89,8 @@ int main(int argc, char** argv) {
                         {kFused, "f32", "e8m13", "f32", 128},
                         {kStep, "f32", "f32", "f32"},
                         {kStep, "f64", "f64", "f64"},
+                        {kStep, "posit64", "posit64", "posit64"},
+                        {kFused, "posit64", "posit64", "posit64"},
                         {kStep, "e8m13", "e8m13", "e8m13"},
                         {kStep, "posit40", "posit40", "posit40"},
                         {kStep, "posit8", "posit8", "posit8"},

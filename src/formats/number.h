@@ -13,11 +13,11 @@
 
 namespace vernier {
 
-enum class NumberKind : uint8_t { kFinite, kInfinity, kNan };
+enum class ValueKind : uint8_t { kFinite, kInfinity, kNan };
 
 // A number of a format: every double, and posits of up to 64 bits, which may be finer.
-struct Number {
-  NumberKind kind = NumberKind::kFinite;
+struct ExactValue {
+  ValueKind kind = ValueKind::kFinite;
   bool negative = false;
   uint64_t m = 0;  // |x| = m * 2^e; 0: zero
   int e = 0;
@@ -25,27 +25,27 @@ struct Number {
 
 // A result that is not rounded yet. `m` may end in a bit that stands for all those below it (they
 // are not all zero, and it is 1): rounding to odd. It then has at least 107 bits.
-struct WideNumber {
+struct WideValue {
   __extension__ using Bits = unsigned __int128;
-  NumberKind kind = NumberKind::kFinite;
+  ValueKind kind = ValueKind::kFinite;
   bool negative = false;
   Bits m = 0;
   int e = 0;
 };
 
-Number NumberOf(double x);
+ExactValue ValueOf(double x);
 // The nearest double, ties to even. NaN is the positive quiet one.
-double DoubleOf(const Number& x);
+double DoubleOf(const ExactValue& x);
 
-WideNumber Wide(const Number& x);
-Number Negated(Number x);
+WideValue Wide(const ExactValue& x);
+ExactValue Negated(ExactValue x);
 // Exact.
-WideNumber Product(const Number& a, const Number& b);
+WideValue Product(const ExactValue& a, const ExactValue& b);
 // Of an exact number of up to 106 bits (the product of two doubles) and one of up to 64.
-WideNumber Sum(const WideNumber& a, const Number& b);
+WideValue Sum(const WideValue& a, const ExactValue& b);
 
 // x rounded as RoundValue rounds doubles. CHECK: not stochastic.
-Number RoundNumber(const RoundSpec& spec, const WideNumber& x);
+ExactValue RoundWide(const RoundSpec& spec, const WideValue& x);
 
 // Results rounded to odd among the doubles: an exact one stays, any other becomes that of its two
 // neighbours whose last bit is 1. What rounds it to a format of at most 51 bits rounds the exact

@@ -27,9 +27,9 @@ struct ChainStep {
   VERNIER_INLINE explicit ChainStep(const ChainBlock<T>& a) : product(a.product), sum(a.sum) {}
   template <class F>
   VERNIER_INLINE F Next(F s, F x, F w) const {
-    const F p = product.Product(x, w);
-    if constexpr (kOdd) return sum.RoundSigned(AddOdd(s, p));
-    return sum.Round(s + p);
+    // Where sums may be coarser than products they can become -0, and signs of zeros matter.
+    if constexpr (kOdd) return sum.RoundSigned(AddOdd(s, product.ProductSigned(x, w)));
+    return sum.Round(s + product.Product(x, w));
   }
   static constexpr bool kScaled = ChainRounder<T, kSum>::kScaled;
 };

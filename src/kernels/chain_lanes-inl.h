@@ -98,6 +98,7 @@ struct ChainRounder {
   VERNIER_INLINE F Round(F t) const { return t; }
   VERNIER_INLINE F RoundSigned(F t) const { return t; }
   VERNIER_INLINE F Product(F x, F w) const { return x * w; }
+  VERNIER_INLINE F ProductSigned(F x, F w) const { return x * w; }
 };
 
 // What follows from C.
@@ -126,6 +127,9 @@ struct ChainRounder<T, ChainGrid::kFloat> {
         sign(R::All(f.sign)) {}
   // What becomes zero keeps its sign.
   VERNIER_INLINE F RoundSigned(F t) const { return R::AsF(R::AsU(Round(t)) | (R::AsU(t) & sign)); }
+  VERNIER_INLINE F ProductSigned(F x, F w) const {
+    return R::AsF(R::AsU(Product(x, w)) | (R::AsU(x * w) & sign));
+  }
   VERNIER_INLINE F Magic(F t) const {
     return R::AsF(R::AsU(MaxPart(R::AsF(R::AsU(t) & field), R::AsF(normal))) + offset);
   }
@@ -184,6 +188,7 @@ struct ChainRounder<T, ChainGrid::kTapered> {
   }
 #endif
   VERNIER_INLINE F RoundSigned(F t) const { return Round(t); }
+  VERNIER_INLINE F ProductSigned(F x, F w) const { return Product(x, w); }
   VERNIER_ROUND_BY_MAGIC
 };
 #undef VERNIER_ROUND_BY_MAGIC

@@ -148,9 +148,8 @@ void FormatChains<T>::Whole(const T* const* w, size_t panels, const T* x, size_t
   if (!wide_can_) {
     for (size_t o = 0; o < outputs; ++o) {
       const T* column = w[o / kLanes] + o % kLanes;
-      y[o] = static_cast<T>(FormatDotOf(rules_, terms, [&](size_t i) {
-        return FormatTerm{static_cast<double>(x[i]), static_cast<double>(column[i * kLanes])};
-      }));
+      y[o] =
+          static_cast<T>(FormatDotOf(rules_, terms, Strided<T>{x, 1}, Strided<T>{column, kLanes}));
     }
     return;
   }

@@ -9,48 +9,48 @@
 namespace vernier {
 namespace {
 
+template <class T>
 class Adder {
  public:
-  Adder(const FormatRules& rules, const FormatTerms& term) : rules_(rules), term_(term) {}
+  Adder(const FormatRules& rules, Strided<T> x, Strided<T> w) : rules_(rules), x_(x), w_(w) {}
 
   // Of the terms [first, last), a chunk.
-  Number Chunk(size_t first, size_t last) const {
+  ExactValue Chunk(size_t first, size_t last) const {
     switch (rules_.order) {
       case SumOrder::kPairwise:
-        return first == last ? Number{} : Pairwise(first, last);
+        return first == last ? ExactValue{} : Pairwise(first, last);
       case SumOrder::kKahan:
         return Kahan(first, last);
       case SumOrder::kSequential:
         break;
     }
-    Number s;
+    ExactValue s;
     for (size_t i = first; i < last; ++i) s = Partial(Sum(Term(i), s));
     return s;
   }
 
  private:
   // The product, as it is added.
-  WideNumber Term(size_t i) const {
-    const FormatTerm t = term_(i);
-    const WideNumber product = Product(NumberOf(t.x), NumberOf(t.w));
-    return rules_.kind == FormatMathKind::kStep ? Wide(RoundNumber(rules_.values, product))
+  WideValue Term(size_t i) const {
+    const WideValue product = Product(ValueOf(x_[i]), ValueOf(w_[i]));
+    return rules_.kind == FormatMathKind::kStep ? Wide(RoundWide(rules_.values, product))
                                                 : product;
   }
-  Number Partial(const WideNumber& x) const { return RoundNumber(rules_.partial, x); }
-  Number Plus(const Number& a, const Number& b) const { return Partial(Sum(Wide(a), b)); }
+  ExactValue Partial(const WideValue& x) const { return RoundWide(rules_.partial, x); }
+  ExactValue Plus(const ExactValue& a, const ExactValue& b) const { return Partial(Sum(Wide(a), b)); }
 
-  Number Pairwise(size_t first, size_t last) const {
+  ExactValue Pairwise(size_t first, size_t last) const {
     const size_t n = last - first;
     if (n == 1) return Partial(Term(first));
     const size_t middle = first + std::bit_floor(n - 1);
     return Plus(Pairwise(first, middle), Pairwise(middle, last));
   }
 
-  Number Kahan(size_t first, size_t last) const {
-    Number s, c;
+  ExactValue Kahan(size_t first, size_t last) const {
+    ExactValue s, c;
     for (size_t i = first; i < last; ++i) {
-      const Number y = Partial(Sum(Term(i), Negated(c)));
-      const Number t = Plus(s, y);
+      const ExactValue y = Partial(Sum(Term(i), Negated(c)));
+      const ExactValue t = Plus(s, y);
       c = Plus(Plus(t, Negated(s)), Negated(y));
       s = t;
     }
@@ -58,7 +58,7 @@ class Adder {
   }
 
   const FormatRules& rules_;
-  const FormatTerms& term_;
+  Strided<T> x_, w_;
 };
 
 }  // namespace
@@ -68,19 +68,23 @@ FormatRules MakeFormatRules(const FormatMath& math) {
           SpecOf(math.values), SpecOf(math.sum.partial), SpecOf(math.sum.into)};
 }
 
-double FormatDotOf(const FormatRules& rules, size_t n, const FormatTerms& term) {
+template <class T>
+double FormatDotOf(const FormatRules& rules, size_t n, Strided<T> x, Strided<T> w) {
   CHECK(rules.kind == FormatMathKind::kStep || rules.kind == FormatMathKind::kFused);
-  const Adder adder(rules, term);
-  Number sum;
+  const Adder<T> adder(rules, x, w);
+  ExactValue sum;
   if (rules.chunk == 0) {
     sum = adder.Chunk(0, n);
   } else {
     for (size_t first = 0; first < n; first += std::min(rules.chunk, n - first)) {
-      const Number chunk = adder.Chunk(first, first + std::min(rules.chunk, n - first));
-      sum = RoundNumber(rules.into, Sum(Wide(sum), chunk));
+      const ExactValue chunk = adder.Chunk(first, first + std::min(rules.chunk, n - first));
+      sum = RoundWide(rules.into, Sum(Wide(sum), chunk));
     }
   }
-  return DoubleOf(RoundNumber(rules.values, Wide(sum)));
+  return DoubleOf(RoundWide(rules.values, Wide(sum)));
 }
+
+template double FormatDotOf(const FormatRules&, size_t, Strided<float>, Strided<float>);
+template double FormatDotOf(const FormatRules&, size_t, Strided<double>, Strided<double>);
 
 }  // namespace vernier

@@ -4,7 +4,6 @@
 #define VERNIER_OPS_FORMAT_DOT_H_
 
 #include <cstddef>
-#include <functional>
 
 #include "formats/number.h"
 #include "ops/format_math.h"
@@ -20,14 +19,17 @@ struct FormatRules {
 };
 FormatRules MakeFormatRules(const FormatMath& math);
 
-// Operands of term i: doubles that are numbers of `values`.
-struct FormatTerm {
-  double x, w;
+// Numbers of `values`, T float or double: number i at `data` + i * stride.
+template <class T>
+struct Strided {
+  const T* data;
+  size_t stride;
+  double operator[](size_t i) const { return static_cast<double>(data[i * stride]); }
 };
-using FormatTerms = std::function<FormatTerm(size_t)>;
 
-// Of terms 0 to n-1. CHECK: kStep or kFused.
-double FormatDotOf(const FormatRules& rules, size_t n, const FormatTerms& term);
+// Of n terms x[i] * w[i]. CHECK: kStep or kFused.
+template <class T>
+double FormatDotOf(const FormatRules& rules, size_t n, Strided<T> x, Strided<T> w);
 
 }  // namespace vernier
 

@@ -35,9 +35,8 @@ void Check(const FormatMath& math, size_t repeats, size_t length, uint64_t seed)
   for (size_t i = 0; i < repeats; ++i) {
     for (const Operands kind : kAllOperands) {
       const DotOperands o = source.Make(kind, engine() % (length + 1));
-      const double got = FormatDotOf(rules, o.x.size(), [&](size_t t) {
-        return FormatTerm{o.x[t], o.w[t]};
-      });
+      const double got = FormatDotOf(rules, o.x.size(), Strided<double>{o.x.data(), 1},
+                                     Strided<double>{o.w.data(), 1});
       const double expected = oracle::Dot(math, o.x, o.w);
       ASSERT_TRUE(Same(got, expected)) << Show(math) << " operands " << static_cast<int>(kind)
                                        << " n " << o.x.size() << ": " << got << " not " << expected;

@@ -73,13 +73,6 @@ int LastPlace(const Format& f, int e) {
   return e - std::max(0, FractionOf(f) - regime);
 }
 
-// Whether s + p, rounded to T and then to the posit, is the sum rounded once: docs/arithmetic.md
-// has the argument, format_plan_test.cc its table.
-template <class T>
-bool PlainSumIsRight(const Format& posit) {
-  return sizeof(T) == 4 ? posit.bits <= 16 && posit.es == 2 : posit.bits <= 32 && posit.es <= 2;
-}
-
 template <class T>
 bool PlanTapered(const FormatMath& math, const ChainTables& tables, ChainPlan<T>* plan) {
   const FormatRounding& a = math.sum.partial;
@@ -90,9 +83,9 @@ bool PlanTapered(const FormatMath& math, const ChainTables& tables, ChainPlan<T>
   plan->sum.es = a.format.es;
   plan->sum.fraction = FractionOf(a.format);
   plan->product = plan->sum;
-  plan->run = fused                          ? kernels.fused[kTapered]
-              : PlainSumIsRight<T>(a.format) ? kernels.plain[kTapered][kTapered]
-                                             : kernels.odd[kTapered][kTapered];
+  plan->run = fused                                            ? kernels.fused[kTapered]
+              : PlainSumIsRight(a.format, Host<T>::kPrecision) ? kernels.plain[kTapered][kTapered]
+                                                               : kernels.odd[kTapered][kTapered];
   const PositRange range = RangeOfPosit<T>(a.format);
   // Sums that are not zero are no smaller than the last place of a term.
   int lowest = range.low;
@@ -153,6 +146,11 @@ bool PlanFloatStep(const FormatMath& math, const ChainTables& tables, ChainPlan<
 }
 
 }  // namespace
+
+bool PlainSumIsRight(const Format& posit, int precision) {
+  if (precision < Host<double>::kPrecision) return posit.bits <= 16 && posit.es == 2;
+  return posit.bits <= 32 && posit.es <= 2;
+}
 
 template <class T>
 bool IsHostFormat(const FormatRounding& r) {

@@ -34,6 +34,11 @@ ChainPlan<T> PlanChains(const FormatMath& math, const ChainTables& tables);
 template <class T>
 OperandRange RangeOf(const ChainPlan<T>& plan, const Format& format, const ChainExtent<T>& extent);
 
+// Whether the sum of any two posits that have fraction bits, rounded to nearest in a binary format
+// of `precision` bits and then to the posit, is the sum rounded once, where it has fraction bits
+// too. docs/posit-sums.md has the proof.
+bool PlainSumIsRight(const Format& posit, int precision);
+
 // Whether the format is T, operations and all.
 template <class T>
 bool IsHostFormat(const FormatRounding& rounding);

@@ -50,9 +50,7 @@ T FormatDot(const FormatMath& math, const T* x, size_t x_stride, const T* w, siz
   if (math.kind == FormatMathKind::kQuire)
     return ExactDot(SpecOf(math.values), x, x_stride, w, w_stride, n);
   const FormatRules rules = MakeFormatRules(math);
-  return static_cast<T>(FormatDotOf(rules, n, [&](size_t i) {
-    return FormatTerm{static_cast<double>(x[i * x_stride]), static_cast<double>(w[i * w_stride])};
-  }));
+  return static_cast<T>(FormatDotOf(rules, n, Strided<T>{x, x_stride}, Strided<T>{w, w_stride}));
 }
 
 namespace {

@@ -124,6 +124,7 @@ struct Subject {
   Result<int> (*run)(const Arguments& arguments);
 };
 constexpr Subject kSubjects[] = {
+    {"arithmetic", "products of matrices in the arithmetics of a format", RunBenchArithmetic},
     {"formats", "rounding of rows to element formats", RunFormats},
     {"overhead", "what a rule and statistics cost, and each op's share of the time",
      RunBenchOverhead},

@@ -20,7 +20,7 @@ TEST(BenchCli, LinesOfFormats) {
 }
 
 TEST(BenchCli, Mistakes) {
-  ExpectRefused({"bench"}, "expected a subject: formats");
+  ExpectRefused({"bench"}, "expected a subject: arithmetic");
   ExpectRefused({"bench", "format"}, "unknown subject 'format'; did you mean 'formats'?");
   ExpectRefused({"bench", "formats", "--format", "bf17"}, "--format: unknown format 'bf17'");
   ExpectRefused({"bench", "formats", "--format", "int8"}, "'int8' needs a scale");
@@ -74,6 +74,24 @@ TEST(BenchCli, InferenceBesideItsBounds) {
                 lane["prefill"]["flops"].get<double>() / bounds["fma_f32"]["all"].get<double>(),
                 1e-9);
   }
+}
+
+TEST(BenchCli, Arithmetics) {
+  const Json json = RunJson({"bench", "arithmetic", "--math",
+                             "step:posit32; fused:bf16+acc=f32,chunk=8; exact", "--size", "32"});
+  EXPECT_EQ(json["subject"], "arithmetic");
+  EXPECT_EQ(json["threads"], 1);
+  EXPECT_EQ(json["size"], 32);
+  ASSERT_EQ(json["lines"].size(), 3u);
+  EXPECT_EQ(json["lines"][0]["host"], "f64");
+  EXPECT_EQ(json["lines"][1]["math"], "fused:bf16+acc=f32,chunk=8");
+  for (const Json& line : json["lines"]) {
+    EXPECT_GT(line["rate"], 0.0);
+    EXPECT_EQ(line["rows"], 32);
+    EXPECT_GT(line["of_fma"], 0.0);
+  }
+  ExpectRefused({"bench", "arithmetic", "--math", "step:posit3x"}, "--math: ");
+  ExpectRefused({"bench", "arithmetic", "--size", "3"}, "--size");
 }
 
 TEST(BenchCli, Products) {

@@ -6,6 +6,7 @@
 
 namespace vernier {
 
+Result<int> RunBenchArithmetic(const Arguments& arguments);
 Result<int> RunBenchInference(const Arguments& arguments);
 Result<int> RunBenchMatmul(const Arguments& arguments);
 Result<int> RunBenchOverhead(const Arguments& arguments);

@@ -1,6 +1,7 @@
 // vernier study: a whole experiment from one file.
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "base/file.h"
 #include "base/names.h"
@@ -38,7 +39,7 @@ std::string OutputFolder(const StudyOptions& options) {
 // The study of one of its models, from file to numbers.
 struct ModelStudy {
   StudySpec spec;
-  std::unique_ptr<Model> model;
+  std::shared_ptr<Model> model;  // one for all parts that differ in constants alone
   RunOptions run;
   StudyData data;
 };
@@ -94,16 +95,24 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
 Result<std::vector<ModelStudy>> OpenParts(const StudyOptions& options) {
   ASSIGN_OR_RETURN(const StudySpec spec, ReadStudy(options.path, options.models));
   std::vector<ModelStudy> parts;
+  std::map<std::string, std::pair<std::shared_ptr<Model>, Recipe>> known;  // by path
   for (StudySpec& of_model : SplitByModel(spec)) {
     ModelStudy part;
     part.spec = std::move(of_model);
-    ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(part.spec.model, options.threads));
-    part.model = std::move(opened.model);
+    auto found = known.find(part.spec.model);
+    if (found == known.end()) {
+      ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(part.spec.model, options.threads));
+      found = known.emplace(part.spec.model,
+                            std::pair(std::shared_ptr<Model>(std::move(opened.model)),
+                                      std::move(opened.recipe)))
+                  .first;
+    }
+    part.model = found->second.first;
+    const Recipe& recipe = found->second.second;
     // MODEL@RECIPE: the recipe is the baseline's beginning.
     std::vector<std::string>& baseline = part.spec.baseline;
-    for (size_t r = 0; r < opened.recipe.rules.size(); ++r)
-      baseline.insert(baseline.begin() + static_cast<std::ptrdiff_t>(r),
-                      opened.recipe.rules[r].text);
+    for (size_t r = 0; r < recipe.rules.size(); ++r)
+      baseline.insert(baseline.begin() + static_cast<std::ptrdiff_t>(r), recipe.rules[r].text);
     RETURN_IF_ERROR(ExpandSweeps(&part.spec, part.model->graph().layers));
     parts.push_back(std::move(part));
   }

@@ -287,6 +287,56 @@ TEST_F(StudyVerb, QuantisationTypes) {
   for (const Json& claim : json.at("claims")) EXPECT_NE(claim.at("detail"), "");
 }
 
+// The study of posit32, on two chunks a text of the least length.
+TEST_F(StudyVerb, Posit32) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "a dozen arithmetics of three models, and nothing new is read";
+#endif
+  std::string study = ReadAll(kSource + "/studies/posit32-qwen-and-llama.toml");
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    ASSERT_NE(study.find(from), std::string::npos) << from;
+    study.replace(study.find(from), from.size(), to);
+  };
+  replace("context = 64", "context = 8");
+  replace("chunks = 8", "chunks = 2");
+  replace("tokens = 16, limit = 4", "tokens = 2, limit = 1");
+  for (const char* path : {"models/tiny-qwen2", "models/tiny-llama", "data/shakespeare.txt",
+                           "data/gsm8k.txt", "data/prompts.jsonl"})
+    replace("\"" + std::string(path), "\"" + kSource + "/" + path);
+  WriteAll(folder_ + "/s.toml", study);
+  const Outcome outcome = Vernier({"study", folder_ + "/s.toml", "-o", folder_ + "/out"});
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const Json json = Results();
+  const auto variant = [&](const std::string& name) -> const Json& {
+    for (const Json& v : json.at("variants"))
+      if (v.at("name") == name) return v;
+    ADD_FAILURE() << name;
+    return json;
+  };
+  EXPECT_EQ(json.at("models").at(2).at("model").at("rules"), Json::array({"*norm.eps=1e-5"}));
+  const auto far = [&](const std::string& name) {
+    return variant(name).at("mae_truth").at("value").get<double>();
+  };
+  for (const std::string model : {"qwen", "llama"}) {
+    EXPECT_LT(far(model + ": posit64"), 1e-12);
+    EXPECT_LT(far(model + ": posit32"), 1e-5);
+    EXPECT_GT(far(model + ": posit32"), 1e-10);
+    EXPECT_GT(far(model + ": BF16"), far(model + ": FP16"));
+    EXPECT_TRUE(variant(model + ": weights in posit32").at("vacuous").get<bool>() ||
+                far(model + ": weights in posit32") == 0);
+    EXPECT_FALSE(variant(model + ": keys of a KV head").at("vacuous").get<bool>());
+    for (const char* name : {"posit32 fused", "posit32 quire", "activations in posit32",
+                             "accumulators in posit32", "posit32, norms in FP32"})
+      EXPECT_LT(far(model + ": " + name), 1e-5) << name;
+  }
+  size_t decided = 0;
+  for (const Json& claim : json.at("claims")) {
+    EXPECT_NE(claim.at("detail"), "");
+    decided += claim.at("verdict") != "undecided";
+  }
+  EXPECT_GT(decided, 10u);  // two chunks a text leave wide intervals
+}
+
 // eval says of one recipe what a study says of its variant.
 TEST_F(StudyVerb, EvalAgreesWithTheStudy) {
   EXPECT_EQ(Vernier(Study(Variant("v", "ffn_norm=e4m3"))).status, 0);

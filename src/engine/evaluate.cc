@@ -39,12 +39,16 @@ class Evaluator {
 
  private:
   void Prepare();
+  void KeepSources(std::vector<int>* last_reader) const;
   void RunNode(size_t node);
   void RunLogits(size_t node);
-  void Report(size_t node, const std::vector<NodeOutput>& outputs,
-              const std::vector<StreamRows>& rows);
-  void Account(size_t node, const std::vector<NodeOutput>& outputs);
-  NodeRequest Request(size_t node);
+  void Report(size_t node, const std::vector<size_t>& running,
+              const std::vector<NodeOutput>& outputs, const std::vector<StreamRows>& rows);
+  void Account(size_t node, const std::vector<size_t>& running,
+               const std::vector<NodeOutput>& outputs);
+  // Which streams run the node: of some, only the first layers do.
+  std::vector<size_t> Running(size_t node) const;
+  NodeRequest Request(size_t node, const std::vector<size_t>& running);
   std::vector<NodeOutput> TimedNode(const NodeRequest& request, const std::vector<StreamRows>& rows,
                                     EvaluationCost* cost);
 
@@ -93,50 +97,62 @@ void Evaluator::Prepare() {
     longest = std::max(longest, contexts_.back().start + s.tokens.size());
     result_.effects.emplace_back(s.plan->rules.size());
   }
-  model_.rope().Extend(longest, model_.workers());
+  for (const Stream& s : streams_)
+    model_.rope(s.plan->rope_theta).Extend(longest, model_.workers());
   if (std::any_of(streams_.begin(), streams_.end(), [](const Stream& s) { return s.plan->ggml; }))
     model_.ggml_rope().Extend(longest);
 }
 
-NodeRequest Evaluator::Request(size_t node) {
+std::vector<size_t> Evaluator::Running(size_t node) const {
+  std::vector<size_t> running;
+  for (size_t s = 0; s < streams_.size(); ++s)
+    if (streams_[s].plan->Runs(graph_.nodes[node])) running.push_back(s);
+  return running;
+}
+
+NodeRequest Evaluator::Request(size_t node, const std::vector<size_t>& running) {
   NodeRequest request{model_, node, causal_index_[node], {}, {}, {}, false};
-  for (size_t s = 0; s < streams_.size(); ++s) {
-    request.plans.push_back(&streams_[s].plan->nodes[node]);
+  for (const size_t s : running) {
+    const Plan& plan = *streams_[s].plan;
+    request.plans.push_back(&plan.nodes[node]);
     request.contexts.push_back(&contexts_[s]);
     std::vector<ValuePtr> inputs;
     for (const int input : graph_.nodes[node].inputs)
-      inputs.push_back(values_[static_cast<size_t>(input)][s]);
+      inputs.push_back(values_[static_cast<size_t>(plan.source[static_cast<size_t>(input)])][s]);
     request.inputs.push_back(std::move(inputs));
   }
   for (const Site* site : tapped_[node]) request.keep_inner |= site->inner != InnerSite::kNone;
   return request;
 }
 
-void Evaluator::Account(size_t node, const std::vector<NodeOutput>& outputs) {
-  for (size_t s = 0; s < streams_.size(); ++s) {
+void Evaluator::Account(size_t node, const std::vector<size_t>& running,
+                        const std::vector<NodeOutput>& outputs) {
+  for (size_t at = 0; at < running.size(); ++at) {
+    const size_t s = running[at];
     const NodePlan& plan = streams_[s].plan->nodes[node];
     const auto add = [&](const std::optional<PlacedTreatment>& place,
                          const TreatmentCounts& counts) {
       if (place) result_.effects[s][static_cast<size_t>(place->rule)] += counts;
     };
-    add(plan.in, outputs[s].in);
-    add(plan.out, outputs[s].out);
-    add(plan.scores, outputs[s].scores);
-    add(plan.softmax, outputs[s].softmax);
-    add(plan.state, outputs[s].state);
+    add(plan.in, outputs[at].in);
+    add(plan.out, outputs[at].out);
+    add(plan.scores, outputs[at].scores);
+    add(plan.softmax, outputs[at].softmax);
+    add(plan.state, outputs[at].state);
   }
 }
 
 // Hands the node's sites to the tap: the inner ones first.
-void Evaluator::Report(size_t node, const std::vector<NodeOutput>& outputs,
+void Evaluator::Report(size_t node, const std::vector<size_t>& running,
+                       const std::vector<NodeOutput>& outputs,
                        const std::vector<StreamRows>& rows) {
   for (const Site* wanted : tapped_[node]) {
     const Site& site = *wanted;
-    for (size_t s = 0; s < streams_.size(); ++s) {
-      const NodeOutput& output = outputs[s];
-      SiteTensor tensor{&site, s, output.value->type, {}, {}, rows[s].tokens};
+    for (size_t at = 0; at < running.size(); ++at) {
+      const NodeOutput& output = outputs[at];
+      SiteTensor tensor{&site, running[at], output.value->type, {}, {}, rows[at].tokens};
       const size_t width = graph_.nodes[node].shape.width;
-      for (size_t r = 0; r < rows[s].tokens.size(); ++r) {
+      for (size_t r = 0; r < rows[at].tokens.size(); ++r) {
         if (site.inner == InnerSite::kNone) {
           tensor.rows.push_back(output.value->rows[r].data);
           tensor.widths.push_back(width);
@@ -164,14 +180,17 @@ std::vector<NodeOutput> Evaluator::TimedNode(const NodeRequest& request,
 }
 
 void Evaluator::RunNode(size_t node) {
-  NodeRequest request = Request(node);
+  const std::vector<size_t> running = Running(node);
+  if (running.empty()) return;
+  NodeRequest request = Request(node, running);
   std::vector<StreamRows> rows;
-  for (const StreamContext& context : contexts_)
-    rows.push_back(every_token_[node] ? context.AllRows() : context.WantedRows());
+  for (const size_t s : running)
+    rows.push_back(every_token_[node] ? contexts_[s].AllRows() : contexts_[s].WantedRows());
   const std::vector<NodeOutput> outputs = TimedNode(request, rows, &result_.cost);
-  Account(node, outputs);
-  Report(node, outputs, rows);
-  for (const NodeOutput& output : outputs) values_[node].push_back(output.value);
+  Account(node, running, outputs);
+  Report(node, running, outputs, rows);
+  values_[node].resize(streams_.size());
+  for (size_t at = 0; at < running.size(); ++at) values_[node][running[at]] = outputs[at].value;
 }
 
 // The last node, whose rows are long: in blocks of indices into `wanted`, each dropped when it has
@@ -188,7 +207,8 @@ void Evaluator::RunLogits(size_t node) {
   const bool whole = !tapped_[node].empty();
   const size_t block =
       whole ? std::max<size_t>(most, 1) : std::max<size_t>(1, kBlockBytes / row_bytes);
-  const NodeRequest request = Request(node);
+  const std::vector<size_t> running = Running(node);  // all: the node is of no layer
+  const NodeRequest request = Request(node, running);
   for (size_t first = 0; first < most; first += block) {
     std::vector<StreamRows> rows;
     for (const StreamContext& context : contexts_)
@@ -198,8 +218,8 @@ void Evaluator::RunLogits(size_t node) {
     if (first > 0)
       cost.tensors_naive = cost.tensors_evaluated = 0;  // one tensor, however many blocks
     result_.cost += cost;
-    Account(node, outputs);
-    Report(node, outputs, rows);
+    Account(node, running, outputs);
+    Report(node, running, outputs, rows);
     std::vector<LogitsRow> out;
     for (size_t s = 0; s < streams_.size(); ++s)
       for (size_t r = 0; r < outputs[s].value->rows.size(); ++r)
@@ -209,18 +229,27 @@ void Evaluator::RunLogits(size_t node) {
   }
 }
 
+// Where layers are left out, a node's value is read by others than the graph says.
+void Evaluator::KeepSources(std::vector<int>* last_reader) const {
+  for (const Stream& s : streams_)
+    for (size_t input = 0; input < graph_.nodes.size(); ++input) {
+      int& last = (*last_reader)[static_cast<size_t>(s.plan->source[input])];
+      last = std::max(last, (*last_reader)[input]);
+    }
+}
+
 Evaluation Evaluator::Run() {
   Prepare();
-  const std::vector<int> last_reader = LastReaders(graph_);
+  std::vector<int> last_reader = LastReaders(graph_);
+  KeepSources(&last_reader);
   for (size_t node = 0; node < graph_.nodes.size(); ++node) {
     if (node + 1 == graph_.nodes.size()) {
       RunLogits(node);
     } else {
       RunNode(node);
     }
-    for (const int input : graph_.nodes[node].inputs)
-      if (last_reader[static_cast<size_t>(input)] == static_cast<int>(node))
-        values_[static_cast<size_t>(input)].clear();
+    for (size_t input = 0; input < node; ++input)
+      if (last_reader[input] == static_cast<int>(node)) values_[input].clear();
   }
   for (size_t s = 0; s < streams_.size(); ++s) {
     if (streams_[s].cache == nullptr) continue;

@@ -63,8 +63,8 @@ struct SiteTensor {
   std::vector<uint32_t> tokens;  // which of the stream's tokens each row is
 };
 
-// Observes sites. `receive` is called from one thread, once for each site it wants and stream, in
-// order of computation; the rows live until the site's last stream has been received.
+// Observes sites. `receive` is called from one thread, once for each site it wants and stream that
+// runs its layer, in order of computation; the rows live until the site's last stream has been received.
 struct Tap {
   std::function<bool(const Site&)> wants;
   std::function<void(const SiteTensor&)> receive;

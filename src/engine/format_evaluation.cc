@@ -78,7 +78,7 @@ void NodeEvaluator::ComputeInFormat(const NodePlan& plan, const std::vector<size
     return EvaluateFormatProduct(args, request_.model.machine());
   }
   FormatRowsArgs<T> args{&*plan.format, node_.op,  node_.shape,           {}, a, b,
-                         out,           positions, &request_.model.rope()};
+                         out,           positions, &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) args.vector = weight->vector_f64;
   EvaluateFormatRows(args, request_.model.machine());

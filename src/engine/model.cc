@@ -16,9 +16,16 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path, const ModelO
   model->weights_ = std::make_unique<WeightStore>(model->graph_, model->workers_,
                                                   model->checkpoint_.files, options.mapped);
   model->integers_ = std::make_unique<IntegerWeights>(model->graph_, model->workers_);
-  model->rope_ = std::make_unique<RopeTable>(model->graph_.rope);
   model->ggml_rope_ = std::make_unique<GgmlRopeTable>(model->graph_.rope);
   return model;
+}
+
+RopeTable& Model::rope(double theta) {
+  RopeSpec spec = graph_.rope;
+  if (theta != 0) spec.theta = theta;
+  std::unique_ptr<RopeTable>& table = ropes_[spec.theta];
+  if (table == nullptr) table = std::make_unique<RopeTable>(spec);
+  return *table;
 }
 
 Result<const Tokenizer*> Model::tokenizer() {

@@ -2,6 +2,7 @@
 #ifndef VERNIER_ENGINE_MODEL_H_
 #define VERNIER_ENGINE_MODEL_H_
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -37,7 +38,8 @@ class Model {
   const Graph& graph() const { return graph_; }
   WeightStore& weights() { return *weights_; }
   IntegerWeights& integers() { return *integers_; }
-  RopeTable& rope() { return *rope_; }
+  // With another theta, or 0: the model's own. Tables are kept. Not for use from several threads.
+  RopeTable& rope(double theta = 0);
   GgmlRopeTable& ggml_rope() { return *ggml_rope_; }
   Workers& workers() { return workers_; }
   BufferPool& buffers() { return buffers_; }  // for values
@@ -56,7 +58,7 @@ class Model {
   Graph graph_;
   std::unique_ptr<WeightStore> weights_;
   std::unique_ptr<IntegerWeights> integers_;
-  std::unique_ptr<RopeTable> rope_;
+  std::map<double, std::unique_ptr<RopeTable>> ropes_;  // by theta
   std::unique_ptr<GgmlRopeTable> ggml_rope_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<Hash128> hash_;

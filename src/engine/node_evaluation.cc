@@ -245,7 +245,7 @@ void NodeEvaluator::ComputeRows(const NodePlan& plan, const std::vector<size_t>&
     out.push_back(Mutable<T>(row.out));
     positions.push_back(job.context->start + row.token);
   }
-  RowsArgs<T> args{node_.op, node_.shape, {}, a, b, out, positions, &request_.model.rope()};
+  RowsArgs<T> args{node_.op, node_.shape, {}, a, b, out, positions, &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) {
     if (weight->wide_matrix.outputs > 0) args.weight.wide_matrix = &weight->wide_matrix;
@@ -341,7 +341,7 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
       const auto& place = scores ? job.plan->scores : job.plan->softmax;
       if (place)
         (scores ? row.scores : row.softmax) =
-            TreatRow(place->treatment, values, n, RandomKey(*place, *job.context, row.token));
+            TreatPlaced(*place, values, n, RandomKey(*place, *job.context, row.token));
       if (!request_.keep_inner) return place.has_value();
       if (of.kept[r] == nullptr) row.inner = of.kept[r] = std::make_shared<InnerRow>();
       auto copy = std::make_shared<AlignedArray<T>>(n);

@@ -69,7 +69,7 @@ Replayed ReplayNode(const ReplayRequest& request) {
   }
   context.wanted = request.wanted;
   context.MakeIdentity();
-  request.model.rope().Extend(context.start + seen, request.model.workers());
+  request.model.rope(request.plan.rope_theta).Extend(context.start + seen, request.model.workers());
   NodeRequest inner{request.model, request.node, 0,    {&request.plan.nodes[request.node]},
                     {&context},    {{}},         false};
   for (size_t operand = 0; operand < request.operands.size(); ++operand) {

@@ -1,12 +1,14 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <set>
 
 #include "base/names.h"
+#include "engine/constant_rules.h"
 #include "engine/type_rules.h"
 #include "formats/treat_codes.h"
 
@@ -119,8 +121,8 @@ class Compiler {
   Status ApplyToSite(const Rule& rule, int index, const Site& site);
   Result<Treatment> ReadTreatment(const Rule& rule, TreatedThing thing, const std::string& label,
                                   int layer, const std::vector<size_t>& widths) const;
-  Result<Treatment> ReadActivation(const Rule& rule, const Site& site,
-                                   const std::string& label) const;
+  Result<Treatment> ReadActivation(const Rule& rule, const Site& site, const std::string& label,
+                                   const HeadRange& heads) const;
   PlacedTreatment Place(const Treatment& treatment, int rule, const std::string& where) const;
   void AddSite(int rule, std::string label) {
     auto& sites = plan_.rules[static_cast<size_t>(rule)].sites;
@@ -179,6 +181,8 @@ bool Compiler::HasPart(const Rule& rule, const Site& site) const {
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
       return node.op == OpKind::kNormalise;
+    case Part::kConstant:
+      return false;
   }
   return false;
 }
@@ -208,14 +212,14 @@ Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
 }
 
 Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
-                                           const std::string& label) const {
+                                           const std::string& label, const HeadRange& heads) const {
   std::vector<size_t> widths;
   const std::optional<size_t> own = RowWidth(graph_, site);
   if (rule.part == Part::kIn) {
     for (const int input : graph_.nodes[static_cast<size_t>(site.node)].inputs)
       widths.push_back(graph_.nodes[static_cast<size_t>(input)].shape.width);
   } else if (own) {
-    widths = {*own};
+    widths = {heads.Count(*own)};
   }
   ASSIGN_OR_RETURN(Treatment treatment,
                    ReadTreatment(rule, TreatedThing::kActivation, label, site.layer, widths));
@@ -293,8 +297,12 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
     node.eps = eps;
   } else {
     const std::string label = site.Label() + (rule.part == Part::kIn ? ".in" : "");
-    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(rule, site, label));
-    const PlacedTreatment placed = Place(treatment, index, label);
+    Rule without_heads = rule;
+    ASSIGN_OR_RETURN(const HeadRange heads, TakeHeads(graph_, site, &without_heads));
+    ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(without_heads, site, label, heads));
+    PlacedTreatment placed = Place(treatment, index, label);
+    placed.heads = heads;
+    placed.identity = Combine(placed.identity, heads);
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
@@ -335,13 +343,14 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
       rule.text, rule.glob, rule.layers.text, last, rule.glob, last)};
 }
 
+// Whether rules of the part round, rather than say how or with what constants is computed.
+bool Rounds(Part part) {
+  return part == Part::kOut || part == Part::kIn || part == Part::kWeight;
+}
+
 Status Compiler::Apply(const Rule& rule, int index) {
-  plan_.rules.push_back({rule.text,
-                         {},
-                         {},
-                         rule.part != Part::kMath && rule.part != Part::kAcc &&
-                             rule.part != Part::kEps && rule.part != Part::kProfile,
-                         {}});
+  plan_.rules.push_back({rule.text, {}, {}, Rounds(rule.part), {}});
+  if (rule.part == Part::kConstant) return ApplyConstant(rule, graph_, &plan_);
   if (IsTypesRule(rule)) return ApplyTypes(rule, index);
   std::set<int> layers;  // of what the name matches, whatever its layer
   bool has_part = false, named = false;
@@ -459,7 +468,7 @@ Status Compiler::FinishGgml() {
       const auto half = [&](size_t operand) {
         const size_t store = static_cast<size_t>(graph_.nodes[i].inputs[operand]);
         const auto& place = plan_.nodes[store].out;
-        return place && TreatmentText(place->treatment) == "f16";
+        return place && place->heads.All() && TreatmentText(place->treatment) == "f16";
       };
       node.half_keys = half(1);
       node.half_values = half(2);
@@ -481,7 +490,7 @@ void Compiler::CountWeights() {
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
         node.math != Arithmetic::kF32 || node.ggml || node.format || node.integer ||
-        node.eps != of.shape.eps)
+        node.eps != of.shape.eps || node.rope_theta != 0 || plan_.layers != graph_.layers)
       plan_.weights_only = false;
     if (!node.weight || !counted.insert(of.weight).second) continue;
     const WeightTreatment& w =
@@ -512,6 +521,7 @@ void Compiler::MakeIdentities() {
     uint64_t eps = 0;
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);
+    if (node.rope_theta != 0) id = Combine(id, std::bit_cast<uint64_t>(node.rope_theta));
     if (of.weight >= 0) {
       id = Combine(id, node.weight
                            ? model_.weights()
@@ -528,6 +538,8 @@ void Compiler::MakeIdentities() {
     for (const auto* place : {&node.in, &node.out})
       whole = Combine(whole, *place ? (*place)->identity : Hash128{});
   }
+  if (plan_.layers != graph_.layers)
+    whole = Combine(whole, static_cast<uint64_t>(plan_.layers));
   plan_.identity = whole;
 }
 
@@ -539,12 +551,14 @@ Result<Plan> Compiler::Compile() {
   acc_rule_.assign(graph_.nodes.size(), -1);
   acc_ended_.assign(recipe_.rules.size(), 0);
   for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
+  SetConstants(graph_, &plan_);
   int index = 0;
   for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
   RETURN_IF_ERROR(FinishSums());
   FinishStores();
   RETURN_IF_ERROR(FinishIntegers());
   RETURN_IF_ERROR(FinishGgml());
+  RETURN_IF_ERROR(CheckConstants(graph_, plan_));
   CountWeights();
   MakeIdentities();
   return std::move(plan_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "engine/head_rules.h"
 #include "engine/model.h"
 #include "engine/recipe.h"
 #include "formats/treatment.h"
@@ -22,7 +23,8 @@ struct PlacedTreatment {
   Treatment treatment;
   int rule = 0;
   uint64_t seed = 0;  // of this place, for stochastic rounding
-  Hash128 identity;   // of treatment and seed
+  Hash128 identity;   // of treatment, seed and heads
+  HeadRange heads{};  // the part of a row that is treated
 };
 
 struct NodePlan {
@@ -33,6 +35,7 @@ struct NodePlan {
   bool selected = false;                        // of ggml's: see RowBatch
   bool half_keys = false, half_values = false;  // ggml's attention: K, V are kept in binary16
   double eps = 0;
+  double rope_theta = 0;  // of a rotary node; 0: the model's
   std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
   std::optional<PlacedTreatment> kept;  // kStore in a format: how its rows are rounded
   Hash128 identity;  // of what the node computes from its (treated) operands, before `out`
@@ -55,8 +58,13 @@ struct Plan {
   std::vector<RuleEffect>
       rules;  // in recipe order; counts of weights filled in, of activations zero
   Hash128 identity;
+  double rope_theta = 0;      // as its rotary nodes have it
+  int layers = 0;             // of the model's, how many run; the first
+  std::vector<int> source;    // by node, which one's value its readers get: itself, but where layers are
+                              // left out
   bool ggml = false;          // some node computes in ggml's arithmetic
   bool weights_only = false;  // no rule touches an activation, arithmetic or constant
+  bool Runs(const Node& node) const { return node.layer < layers; }
   // Whether it is known, without running, that this recipe computes what the model as it is does:
   // every treated weight is held exactly by its format, and there is no other rule.
   bool ForetoldVacuous() const;

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/names.h"
+#include "engine/constant_rules.h"
 
 namespace vernier {
 namespace {
@@ -71,6 +72,11 @@ Result<Rule> ParseRule(std::string_view text) {
     return Fail("rule '{}': expected SELECTOR=VALUE, as in ffn_norm[0:5]=bf16", text);
   std::string selector = rule.text.substr(0, equals);
   rule.value = rule.text.substr(equals + 1);
+  if (IsConstant(selector)) {
+    rule.part = Part::kConstant;
+    rule.glob = selector;
+    return rule;
+  }
   // The part stands last; a selector with a dot left over names weights.
   const size_t dot = selector.rfind('.');
   if (dot != std::string::npos) {

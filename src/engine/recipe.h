@@ -9,6 +9,7 @@
 //   number
 //   types=FILETYPE, types[layers]=FILETYPE: the types of a file (engine/type_rules.h)
 //   profile "=" PROFILE: that arithmetic in every node
+//   rope.theta=NUMBER, model.layers=N: constants of the model (engine/constant_rules.h)
 //   PROFILE  = ggml-repack | ggml-vecdot { ",rows=" many | one | N }
 #ifndef VERNIER_ENGINE_RECIPE_H_
 #define VERNIER_ENGINE_RECIPE_H_
@@ -24,7 +25,7 @@
 
 namespace vernier {
 
-enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kProfile };
+enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kProfile, kConstant };
 
 struct LayerRange {
   std::optional<int> first,

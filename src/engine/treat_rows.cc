@@ -15,7 +15,7 @@ struct Task {
   RowRef from;
   Arithmetic type;
   size_t width;
-  const Treatment* treatment;
+  const PlacedTreatment* place;
   uint64_t key;
   RowRef to;
   TreatmentCounts counts;
@@ -28,8 +28,8 @@ void RunTask(Task* task, std::byte* out) {
   std::memcpy(out, task->from.data, bytes);
   task->counts =
       task->type == Arithmetic::kF32
-          ? TreatRow(*task->treatment, reinterpret_cast<float*>(out), task->width, task->key)
-          : TreatRow(*task->treatment, reinterpret_cast<double*>(out), task->width, task->key);
+          ? TreatPlaced(*task->place, reinterpret_cast<float*>(out), task->width, task->key)
+          : TreatPlaced(*task->place, reinterpret_cast<double*>(out), task->width, task->key);
   task->to = task->counts.changed == 0
                  ? task->from
                  : RowRef{out, Combine(HashBytes(out, bytes), Size(task->type))};
@@ -70,7 +70,7 @@ Work Collect(std::span<const TreatRequest> requests) {
       const auto [row, row_is_new] = known_rows.Emplace(id, work.tasks.size());
       if (row_is_new)
         work.tasks.push_back(
-            {r.value->rows[i], r.value->type, r.width, &r.place->treatment, key, {}, {}});
+            {r.value->rows[i], r.value->type, r.width, r.place, key, {}, {}});
       work.rows.back().push_back(row);
     }
   }

@@ -26,6 +26,13 @@ struct TreatedValue {
 // to this one.
 uint64_t RandomKey(const PlacedTreatment& place, const StreamContext& context, uint32_t token);
 
+// Treats the heads of a row that the place means: all of it, or the elements of some heads, as a
+// row of their own.
+template <class T>
+TreatmentCounts TreatPlaced(const PlacedTreatment& place, T* row, size_t n, uint64_t key) {
+  return TreatRow(place.treatment, row + place.heads.Offset(n), place.heads.Count(n), key);
+}
+
 // A row whose bits the treatment does not change keeps its identity and storage; a changed one is
 // known by its content. A value no row of which changed is the same object afterwards, and equal
 // requests give the same object.

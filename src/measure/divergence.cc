@@ -76,7 +76,10 @@ TokenMeasure MeasureToken(const Distribution& a, const Distribution& b, const Di
   m.nll = -LogProbability(b, next);
   m.kld = KlDivergence(a, b);
   m.delta_p = Exponential(LogProbability(b, next)) - Exponential(LogProbability(a, next));
-  if (truth != nullptr) m.kld_truth = KlDivergence(*truth, b);
+  if (truth != nullptr) {
+    m.kld_truth = KlDivergence(*truth, b);
+    m.mae_truth = static_cast<float>(LogitDistance(*truth, b).mae);
+  }
   const LogitError e = LogitDistance(a, b);
   m.max_abs = static_cast<float>(e.max_abs);
   m.mae = static_cast<float>(e.mae);

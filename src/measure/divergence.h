@@ -51,6 +51,7 @@ struct TokenMeasure {
   double delta_p = 0;          // p_b(next) - p_a(next)
   double kld_truth = 0;        // KL(t || b); 0 without a truth
   float max_abs = 0, mae = 0;  // of logits, against a
+  float mae_truth = 0;         // against t; 0 without a truth
   float margin = 0;            // of b
   uint8_t same_top = 1;        // whether a's likeliest token is b's
 };

@@ -100,11 +100,13 @@ class Wave {
   // Streams of a site come one after another; the baseline's of each chunk first where it is the
   // first lane, so all are kept until the last.
   void SeeSite(const SiteTensor& tensor) {
-    pending_.push_back(tensor);
-    if (pending_.size() < streams_.size()) return;
+    pending_.resize(streams_.size());
+    pending_[tensor.stream] = tensor;
+    if (tensor.stream != LastStreamOf(*tensor.site)) return;
     const size_t site = static_cast<size_t>(SiteIndex(*tensor.site));
     model_.workers().For(pending_.size(), 1, [&](size_t first, size_t last) {
       for (size_t s = first; s < last; ++s) {
+        if (pending_[s].site == nullptr) continue;  // its layer does not run
         const size_t first_lane = ChunkOf(s) * lanes_.size();
         const LayerAlone alone = Alone(lanes_[LaneOf(s)]);
         const bool here = alone.whole >= 0 && alone.layer == pending_[s].site->layer;
@@ -118,6 +120,13 @@ class Wave {
     pending_.clear();
   }
 
+  size_t LastStreamOf(const Site& site) const {
+    const Node& node = model_.graph().nodes[static_cast<size_t>(site.node)];
+    size_t last = 0;
+    for (size_t s = 0; s < streams_.size(); ++s)
+      if (streams_[s].plan->Runs(node)) last = s;
+    return last;
+  }
   LayerAlone Alone(size_t lane) const {
     return request_.alone.empty() ? LayerAlone{} : request_.alone[lane];
   }
@@ -152,13 +161,16 @@ class Wave {
         s.sum += value;
         s.squares += value * value;
       }
-      Read(a, r, &y);
-      AddError(x, y, &s.error, &s.reference);
-      if (truth != nullptr) {
+      // A lane with fewer layers has no value here.
+      if (a.site != nullptr) {
+        Read(a, r, &y);
+        AddError(x, y, &s.error, &s.reference);
+      }
+      if (truth != nullptr && truth->site != nullptr) {
         Read(*truth, r, &y);
         AddError(x, y, &s.truth_error, &s.truth_reference);
       }
-      if (whole == nullptr) continue;
+      if (whole == nullptr || whole->site == nullptr) continue;
       Read(*whole, r, &y);
       double ignored = 0;
       AddError(x, y, &s.inherited, &ignored);

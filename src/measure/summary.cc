@@ -79,6 +79,7 @@ DivergenceSummary Summarize(std::span<const TokenMeasure> base,
   s.same_top =
       MeanOf(Column(tokens, [](const TokenMeasure& t) { return t.same_top != 0 ? 1.0 : 0.0; }));
   s.kld_truth = MeanOf(Column(tokens, [](const TokenMeasure& t) { return t.kld_truth; }));
+  s.mae_truth = MeanOf(Column(tokens, [](const TokenMeasure& t) { return double{t.mae_truth}; }));
   s.mae = MeanOf(Column(tokens, [](const TokenMeasure& t) { return double{t.mae}; })).value;
   for (const TokenMeasure& t : tokens) s.max_abs = std::max(s.max_abs, double{t.max_abs});
   const auto nll = [](const TokenMeasure& t) { return t.nll; };

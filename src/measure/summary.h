@@ -37,6 +37,7 @@ struct DivergenceSummary {
   double correlation = 0;                 // of the tokens' nll
   double max_abs = 0, mae = 0;            // of logits: the largest, and the mean
   ValueError kld_truth;                   // KL(truth || b)
+  ValueError mae_truth;                   // of logits, against the truth
 };
 
 inline constexpr double kKldFractions[] = {1,   0.999, 0.99, 0.95,  0.9, 0.5,

@@ -27,7 +27,10 @@ Json DivergenceJson(const DivergenceSummary& s, bool truth) {
                {"ppl_ratio", ValueJson(s.ratio)},
                {"ppl_difference", ValueJson(s.difference)},
                {"logits", {{"max_abs", s.max_abs}, {"mae", s.mae}}}};
-  if (truth) json["kld_truth"] = ValueJson(s.kld_truth);
+  if (truth) {
+    json["kld_truth"] = ValueJson(s.kld_truth);
+    json["mae_truth"] = ValueJson(s.mae_truth);
+  }
   return json;
 }
 
@@ -87,6 +90,12 @@ std::string WithError(double value, double error) {
   return fmt::format("{} ± {}", NumberText(value), NumberText(error));
 }
 
+// Which of the two is nearer to the truth.
+std::string Nearer(const DivergenceSummary& d, const StudyReport& report) {
+  const double a = report.baseline_mae_truth.value, b = d.mae_truth.value;
+  return b < a ? " nearer" : b > a ? " farther" : " same";
+}
+
 std::string Remarks(const VariantReport& v, const std::optional<DivergenceSummary>& noise) {
   std::string text;
   const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
@@ -127,10 +136,14 @@ Json ModelJson(const StudyPart& part) {
   const StudyReport& report = part.report;
   Json json = {{"model",
                 {{"path", spec.model},
-                 {"architecture", part.model->graph().architecture},
+                 {"rules", spec.model_rules},
+                {"architecture", part.model->graph().architecture},
                  {"hash", part.model->hash().Hex()}}}};
   json["baseline"] = {{"rules", spec.baseline}, {"ppl", PerplexityJson(report.baseline)}};
-  if (part.data->Truth() >= 0) json["baseline"]["kld_truth"] = ValueJson(report.baseline_truth);
+  if (part.data->Truth() >= 0) {
+    json["baseline"]["kld_truth"] = ValueJson(report.baseline_truth);
+    json["baseline"]["mae_truth"] = ValueJson(report.baseline_mae_truth);
+  }
   json["baseline"]["texts"] = Json::array();
   for (size_t t = 0; t < spec.texts.size(); ++t)
     json["baseline"]["texts"].push_back(
@@ -203,14 +216,15 @@ std::string StudyCsv(std::span<const StudyPart> parts) {
   std::string csv =
       "variant,text,tokens,ppl,ppl_uncertainty,kld,kld_uncertainty,kld_max,kld_p99,kld_median,"
       "delta_p,delta_p_rms,same_top_p,"
-      "logits_max_abs,logits_mae,kld_truth,vacuous,foretold,same_as\r\n";
+      "logits_max_abs,logits_mae,kld_truth,mae_truth,vacuous,foretold,same_as\r\n";
   const auto line = [&](const VariantReport& v, const std::string& text, const Perplexity& ppl,
                         const DivergenceSummary& d) {
     csv +=
-        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n", Quoted(v.name),
-                    Quoted(text), d.tokens, ppl.mean, ppl.uncertainty, d.kld.value, d.kld.error,
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
+                    Quoted(v.name), Quoted(text), d.tokens, ppl.mean, ppl.uncertainty, d.kld.value, d.kld.error,
                     d.kld_quantiles[0], d.kld_quantiles[2], d.kld_quantiles[5], d.delta_p.value,
                     d.rms_delta_p.value, d.same_top.value, d.max_abs, d.mae, d.kld_truth.value,
+                    d.mae_truth.value,
                     v.vacuous, v.foretold, Quoted(v.same_as));
   };
   for (const StudyPart& part : parts) {
@@ -251,22 +265,32 @@ std::string ModelTable(const StudyPart& part, size_t width) {
   const StudySpec& spec = *part.spec;
   const StudyData& data = *part.data;
   const StudyReport& report = part.report;
-  std::string text = fmt::format("{}: {} tokens scored, baseline perplexity {}\n", spec.model,
+  std::string name = spec.model;
+  if (!spec.model_rules.empty())
+    name = fmt::format("{}{} with {}", spec.prefix, name, fmt::join(spec.model_rules, ", "));
+  std::string text = fmt::format("{}: {} tokens scored, baseline perplexity {}\n", name,
                                  report.baseline.tokens,
                                  WithError(report.baseline.mean, report.baseline.uncertainty));
   if (data.Truth() >= 0)
-    text += fmt::format("baseline against truth (f64): KL {} nats a token\n",
-                        WithError(report.baseline_truth.value, report.baseline_truth.error));
+    text += fmt::format(
+        "baseline against truth (f64): KL {} nats a token, mean |dlogit| {}\n",
+        WithError(report.baseline_truth.value, report.baseline_truth.error),
+        WithError(report.baseline_mae_truth.value, report.baseline_mae_truth.error));
   if (report.noise)
-    text += fmt::format("noise floor ({} lanes rounded at random): KL {}\n", spec.noise,
-                        WithError(report.noise->kld.value, report.noise->kld.error));
+    text += fmt::format("noise floor ({} lanes rounded at random): KL {}, mean |dlogit| {}\n",
+                        spec.noise, WithError(report.noise->kld.value, report.noise->kld.error),
+                        NumberText(report.noise->mae));
   Table table{{{"variant", Align::kLeft},
                {"KL to baseline"},
                {"ln PPL ratio"},
                {"same top"},
-               {"max |dlogit|"}},
+               {"mean |dlogit|"},
+               {"max"}},
               {}};
-  if (data.Truth() >= 0) table.columns.push_back({"KL to truth"});
+  if (data.Truth() >= 0) {
+    table.columns.push_back({"KL to truth"});
+    table.columns.push_back({"|dlogit| to truth"});
+  }
   const bool free_running = !report.variants.empty() && !report.variants[0].agreement.empty();
   if (free_running) table.columns.push_back({"free match"});
   table.columns.push_back({"", Align::kLeft});
@@ -275,8 +299,12 @@ std::string ModelTable(const StudyPart& part, size_t width) {
     const DivergenceSummary& d = v.divergence;
     std::vector<std::string> row = {v.name, WithError(d.kld.value, d.kld.error),
                                     WithError(d.log_ratio.value, d.log_ratio.error),
-                                    PercentText(d.same_top.value), NumberText(d.max_abs)};
-    if (data.Truth() >= 0) row.push_back(NumberText(d.kld_truth.value));
+                                    PercentText(d.same_top.value), NumberText(d.mae),
+                                    NumberText(d.max_abs)};
+    if (data.Truth() >= 0) {
+      row.push_back(NumberText(d.kld_truth.value));
+      row.push_back(fmt::format("{}{}", NumberText(d.mae_truth.value), Nearer(d, report)));
+    }
     if (free_running) row.push_back(PercentText(v.agreement[0].second.match_rate));
     row.push_back(Remarks(v, report.noise));
     table.rows.push_back(std::move(row));

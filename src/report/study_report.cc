@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "report/rule_effects.h"
+#include "study/claim_functions.h"
 
 namespace vernier {
 namespace {
@@ -28,22 +29,16 @@ Agreement AgreementOf(const StudyData& data, size_t lane, const std::string& tag
   Agreement a;
   size_t same = 0;
   double steps = 0, margins = 0;
-  for (size_t p = 0; p < data.prompts.size(); ++p) {
+  const std::vector<FreeRun> runs = FreeRunsOf(data, lane);
+  for (size_t p = 0; p < runs.size(); ++p) {
     if (!tag.empty() && data.prompts[p].tag != tag) continue;
-    const Continuation& base = data.generated[data.Baseline()][p];
-    const Continuation& other = data.generated[lane][p];
-    const size_t n = std::min(base.tokens.size(), other.tokens.size());
     ++a.prompts;
-    a.tokens += n;
-    for (size_t i = 0; i < n; ++i) same += base.tokens[i] == other.tokens[i];
-    const auto differs =
-        std::mismatch(base.tokens.begin(), base.tokens.begin() + static_cast<std::ptrdiff_t>(n),
-                      other.tokens.begin());
-    const size_t first = static_cast<size_t>(differs.first - base.tokens.begin());
-    if (first == n) continue;
+    a.tokens += runs[p].compared;
+    same += runs[p].same;
+    if (!runs[p].parts) continue;
     ++a.diverged;
-    steps += static_cast<double>(first);
-    margins += base.margins[first];
+    steps += static_cast<double>(runs[p].agreed);
+    margins += runs[p].margin;
   }
   a.match_rate = a.tokens == 0 ? 1 : static_cast<double>(same) / static_cast<double>(a.tokens);
   if (a.diverged > 0) {
@@ -87,6 +82,7 @@ StudyReport MakeStudyReport(const StudySpec& spec, const StudyData& data) {
   const auto base = TokensOf(data, data.Baseline(), -1);
   report.baseline = PerplexityOf(base);
   report.baseline_truth = Summarize(base, base).kld_truth;
+  report.baseline_mae_truth = Summarize(base, base).mae_truth;
   for (size_t t = 0; t < spec.texts.size(); ++t)
     report.baseline_texts.push_back(
         PerplexityOf(TokensOf(data, data.Baseline(), static_cast<int>(t))));

@@ -45,6 +45,7 @@ struct StudyReport {
   std::vector<Perplexity> baseline_texts;
   std::optional<DivergenceSummary> noise;  // the noise lanes together against the baseline
   ValueError baseline_truth;               // KL(truth || baseline)
+  ValueError baseline_mae_truth;           // of logits
   std::vector<VariantReport> variants;
 };
 

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/names.h"
+#include "study/claim_functions.h"
 #include "study/claims.h"
 
 namespace vernier {
@@ -14,6 +15,7 @@ enum class CallKind {
   kMeasure,    // of a lane, perhaps of one text
   kSite,       // of a lane's site
   kFunction,   // of numbers
+  kFormat,     // of a format
   kPredicate,  // a claim by itself
 };
 
@@ -31,7 +33,15 @@ constexpr CallShape kCalls[] = {
     {"same_top", 1, 2, CallKind::kMeasure},
     {"mae", 1, 2, CallKind::kMeasure},
     {"truth", 1, 2, CallKind::kMeasure},
+    {"max_abs", 1, 2, CallKind::kMeasure},
+    {"late_mae", 1, 2, CallKind::kMeasure},
+    {"mae_truth", 1, 2, CallKind::kMeasure},
     {"noise", 0, 2, CallKind::kMeasure},
+    {"noise_mae", 0, 2, CallKind::kMeasure},
+    {"match", 1, 1, CallKind::kMeasure},
+    {"agreed", 1, 1, CallKind::kMeasure},
+    {"parted", 1, 1, CallKind::kMeasure},
+    {"parting_margin", 1, 1, CallKind::kMeasure},
     {"overhead", 1, 1, CallKind::kMeasure},
     {"first_token", 1, 1, CallKind::kMeasure},
     {"first_rank", 1, 1, CallKind::kMeasure},
@@ -43,6 +53,10 @@ constexpr CallShape kCalls[] = {
     {"mean", 2, 2, CallKind::kSite},
     {"growth", 2, 2, CallKind::kSite},
     {"drift", 2, 2, CallKind::kSite},
+    {"depth_exponent", 2, 2, CallKind::kSite},
+    {"fraction_bits", 2, 2, CallKind::kFormat},
+    {"format_max", 1, 1, CallKind::kFormat},
+    {"format_min", 1, 1, CallKind::kFormat},
     {"abs", 1, 1, CallKind::kFunction},
     {"max", 2, 100, CallKind::kFunction},
     {"min", 2, 100, CallKind::kFunction},
@@ -216,7 +230,22 @@ class Parser {
       for (const Expression& part : e.parts) RETURN_IF_ERROR(Check(part, false));
       return {};
     }
+    if (call->kind == CallKind::kFormat) return CheckFormat(e);
     return IsSeries(e.text) ? CheckSeries(e) : CheckNames(e);
+  }
+
+  Status CheckFormat(const Expression& e) const {
+    const auto number = [](const Expression& x) {
+      return x.kind == Kind::kNumber ||
+             (x.kind == Kind::kNegate && x.parts[0].kind == Kind::kNumber);
+    };
+    if (e.parts[0].kind != Kind::kText || (e.parts.size() > 1 && !number(e.parts[1])))
+      return Fail("{}: claim \"{}\": '{}' takes a quoted format{}", spec_.path, text_, e.text,
+                  e.text == "fraction_bits" ? " and a number" : "");
+    const auto fact =
+        FormatFact(e.text, e.parts[0].text, e.parts.size() > 1 ? ValueOf(e.parts[1]) : 0);
+    if (!fact) return Fail("{}: claim \"{}\": {}", spec_.path, text_, fact.error().message);
+    return {};
   }
 
   Status CheckNames(const Expression& e) const {
@@ -226,20 +255,27 @@ class Parser {
       const std::string& name = e.parts[i].text;
       if (IsOfSite(e) && i == 1) continue;  // a site: checked against the model
       const char* what = i == 1 && e.text != "identical" ? "text" : "variant";
-      if (e.text == "noise") what = Several() && i == 0 ? "model" : "text";
+      if (e.text.starts_with("noise")) what = Several() && i == 0 ? "model" : "text";
       const std::vector<std::string> known = NamesOf(what);
       if (std::find(known.begin(), known.end(), name) == known.end())
         return Fail("{}: claim \"{}\": no {} is named '{}'{}", spec_.path, text_, what, name,
                     DidYouMean(name, known));
     }
-    if ((e.text == "truth" || e.text == "truth_error") && !spec_.truth)
+    const bool of_truth = e.text == "truth" || e.text == "truth_error" || e.text == "mae_truth" ||
+                          e.text == "depth_exponent";
+    if (of_truth && !spec_.truth)
       return Fail("{}: claim \"{}\": '{}' needs truth = true in the study", spec_.path, text_,
                   e.text);
     if (e.text.starts_with("first_") && !spec_.first_token)
       return Fail("{}: claim \"{}\": '{}' needs first_token in the study", spec_.path, text_,
                   e.text);
+    if (IsFreeRunMeasure(e.text) && !spec_.generate)
+      return Fail("{}: claim \"{}\": '{}' needs generate in the study", spec_.path, text_, e.text);
+    if (e.text == "depth_exponent" && e.parts[1].text.find('[') != std::string::npos)
+      return Fail("{}: claim \"{}\": 'depth_exponent' goes over the layers of a site: its name alone",
+                  spec_.path, text_);
     if (NeedsLayersAlone(e.text)) RETURN_IF_ERROR(CheckLayersAlone(e));
-    return e.text == "noise" ? CheckNoise(e) : Status{};
+    return e.text.starts_with("noise") ? CheckNoise(e) : Status{};
   }
 
   Status CheckLayersAlone(const Expression& e) const {
@@ -252,10 +288,10 @@ class Parser {
 
   Status CheckNoise(const Expression& e) const {
     if (Several() ? e.parts.empty() : e.parts.size() > 1)
-      return Fail("{}: claim \"{}\": 'noise' takes {}", spec_.path, text_,
+      return Fail("{}: claim \"{}\": '{}' takes {}", spec_.path, text_, e.text,
                   Several() ? "a model, and perhaps a text" : "at most a text");
     if (spec_.noise == 0)
-      return Fail("{}: claim \"{}\": 'noise' needs noise = N in the study", spec_.path, text_);
+      return Fail("{}: claim \"{}\": '{}' needs noise = N in the study", spec_.path, text_, e.text);
     return {};
   }
 
@@ -350,6 +386,17 @@ std::string SweepKey(const StudySpec& part, const StudyVariant& v) {
   return v.of.empty() ? part.prefix + v.site + " " + v.format : v.of;
 }
 
+bool IsFreeRunMeasure(const std::string& name) {
+  return name == "match" || name == "agreed" || name == "parted" || name == "parting_margin";
+}
+bool IsFormatFact(const std::string& name) {
+  const CallShape* call = FindCall(name);
+  return call != nullptr && call->kind == CallKind::kFormat;
+}
+double ValueOf(const Expression& number) {
+  return number.kind == Kind::kNegate ? -number.parts[0].number : number.number;
+}
+
 bool NamesLayer(const Expression& e) {
   const Expression& last = e.parts.back();
   return e.text == "anomalous" &&
@@ -387,7 +434,8 @@ void CollectNeeds(const Expression& e, const StudySpec& part, RunOptions* option
     if (!in_part(e.parts[0].text)) return;
     const std::string& site = e.parts[1].text;
     need_site(site);
-    const bool all_layers = e.text == "growth" || e.text == "drift";
+    const bool all_layers =
+        e.text == "growth" || e.text == "drift" || e.text == "depth_exponent";
     if (!all_layers || site.find('[') != std::string::npos) options->error_labels.push_back(site);
     return;
   }

@@ -9,6 +9,7 @@
 #include "measure/outlier.h"
 #include "measure/statistics.h"
 #include "ops/elementary.h"
+#include "study/claim_functions.h"
 
 namespace vernier {
 namespace {
@@ -19,7 +20,9 @@ constexpr size_t kResamples = 2000;
 // Sums over one chunk of one lane, from which every measure of any set of chunks follows.
 struct Sums {
   double tokens = 0, nll = 0, kld = 0, delta_p = 0, delta_p_squared = 0, same_top = 0, mae = 0,
-         truth = 0;
+         mae_truth = 0, truth = 0;
+  double late_tokens = 0, late_mae = 0;  // of the second half of the scored tokens
+  double max_abs = 0;                    // the largest
 };
 
 Sums SumsOf(const ChunkScore& score) {
@@ -32,7 +35,12 @@ Sums SumsOf(const ChunkScore& score) {
     s.delta_p_squared += t.delta_p * t.delta_p;
     s.same_top += t.same_top;
     s.mae += double{t.mae};
+    s.mae_truth += double{t.mae_truth};
     s.truth += t.kld_truth;
+    s.max_abs = std::max(s.max_abs, double{t.max_abs});
+    if (2 * s.tokens <= static_cast<double>(score.tokens.size())) continue;
+    s.late_tokens += 1;
+    s.late_mae += double{t.mae};
   }
   return s;
 }
@@ -64,6 +72,8 @@ class Judge {
       }
       first_prompt_.push_back(groups_);
       AddStratum(models[m].data->first_prompts.size());
+      first_run_.push_back(groups_);
+      AddStratum(models[m].data->generated.empty() ? 0 : models[m].data->prompts.size());
     }
   }
 
@@ -132,6 +142,15 @@ class Judge {
         total += of_group[c] * (sums[c].*field);
     return total;
   }
+  double LargestOver(LaneOf of, int text, std::span<const uint32_t> times, double Sums::*field) const {
+    const StudyData& data = Data(of);
+    const auto of_group = times.subspan(first_group_[of.model]);
+    double most = 0;
+    for (size_t c = 0; c < data.chunks.size(); ++c)
+      if (of_group[c] > 0 && (text < 0 || data.text_of_chunk[c] == static_cast<size_t>(text)))
+        most = std::max(most, sums_[of.model][of.lane][c].*field);
+    return most;
+  }
   double MeanOver(LaneOf lane, int text, std::span<const uint32_t> times,
                   double Sums::*field) const {
     return Total(lane, text, times, field) / Total(lane, text, times, &Sums::tokens);
@@ -140,7 +159,8 @@ class Judge {
   Statistic MeasureOf(const std::string& name, LaneOf lane, int text) const {
     static constexpr std::pair<const char*, double Sums::*> kMeans[] = {
         {"kld", &Sums::kld},           {"nll", &Sums::nll}, {"delta_p", &Sums::delta_p},
-        {"same_top", &Sums::same_top}, {"mae", &Sums::mae}, {"truth", &Sums::truth}};
+        {"same_top", &Sums::same_top}, {"mae", &Sums::mae}, {"truth", &Sums::truth},
+        {"mae_truth", &Sums::mae_truth}};
     for (const auto& [mean, field] : kMeans)
       if (name == mean)
         return [this, lane, text, f = field](std::span<const uint32_t> times) {
@@ -150,20 +170,29 @@ class Judge {
       return [this, lane, text](std::span<const uint32_t> times) {
         return Exponential(MeanOver(lane, text, times, &Sums::nll));
       };
+    if (name == "late_mae")
+      return [this, lane, text](std::span<const uint32_t> times) {
+        return Total(lane, text, times, &Sums::late_mae) /
+               Total(lane, text, times, &Sums::late_tokens);
+      };
+    if (name == "max_abs")
+      return [this, lane, text](std::span<const uint32_t> times) {
+        return LargestOver(lane, text, times, &Sums::max_abs);
+      };
     CHECK(name == "rms_delta_p");
     return [this, lane, text](std::span<const uint32_t> times) {
       return std::sqrt(MeanOver(lane, text, times, &Sums::delta_p_squared));
     };
   }
 
-  Statistic NoiseOf(size_t model, int text) const {
+  Statistic NoiseOf(size_t model, int text, double Sums::*field) const {
     std::vector<LaneOf> lanes;
     const StudyData& data = *models_[model].data;
     for (size_t l = 0; l < data.lanes.size(); ++l)
       if (data.lanes[l].kind == LaneKind::kNoise) lanes.push_back({model, l});
-    return [this, lanes, text](std::span<const uint32_t> times) {
+    return [this, lanes, text, field](std::span<const uint32_t> times) {
       double total = 0;
-      for (const LaneOf lane : lanes) total += MeanOver(lane, text, times, &Sums::kld);
+      for (const LaneOf lane : lanes) total += MeanOver(lane, text, times, field);
       return total / static_cast<double>(lanes.size());
     };
   }
@@ -236,6 +265,7 @@ class Judge {
       if (SiteOf(of, i).name == label) layers.push_back(i);
     }
     if (name == "growth" && layers.size() > 1) return RmsRatio(of, layers.back(), layers.front());
+    if (name == "depth_exponent") return DepthExponentOf(of, layers);
     if (name != "drift" || layers.empty()) return Unknown();  // of a layer that is not
     std::vector<Statistic> each;
     for (const size_t i : layers) each.push_back(SiteMeasure(name, of, i));
@@ -243,6 +273,25 @@ class Judge {
       double squares = 0;
       for (const Statistic& drift : each) squares += drift(times) * drift(times);
       return std::sqrt(squares / static_cast<double>(each.size()));
+    };
+  }
+  // Layers that the truth does not run are left out.
+  Statistic DepthExponentOf(LaneOf of, const std::vector<size_t>& layers) const {
+    return [this, of, layers](std::span<const uint32_t> times) {
+      std::vector<LayerError> errors;
+      for (const size_t i : layers) {
+        const SiteSums sums = SumsAt(of, i, times);
+        if (sums.truth_reference > 0)
+          errors.push_back(
+              {SiteOf(of, i).layer, std::sqrt(sums.truth_error / sums.truth_reference)});
+      }
+      return DepthExponent(errors);
+    };
+  }
+  Statistic FreeRunOf(const std::string& name, LaneOf of) const {
+    return [name, runs = FreeRunsOf(Data(of), of.lane),
+            first = first_run_[of.model]](std::span<const uint32_t> times) {
+      return FreeRunMeasure(name, runs, times.subspan(first, runs.size()));
     };
   }
   Statistic FirstOf(LaneOf of, bool rank) const {
@@ -290,7 +339,8 @@ class Judge {
   // Whether the call is of a lane's site.
   static bool IsSiteMeasure(const Expression& e) {
     static constexpr const char* kNames[] = {"error", "truth_error", "contributed", "inherited",
-                                             "rms",   "mean",        "growth",      "drift"};
+                                             "rms",   "mean",        "growth",      "drift",
+                                             "depth_exponent"};
     return std::find(std::begin(kNames), std::end(kNames), e.text) != std::end(kNames);
   }
   // abs, max, min
@@ -309,10 +359,16 @@ class Judge {
   }
 
   Statistic CompileCall(const Expression& e) const {
-    if (e.text == "noise") return CompileNoise(e);
+    if (e.text == "noise" || e.text == "noise_mae") return CompileNoise(e);
+    if (IsFormatFact(e.text)) {
+      const double x = e.parts.size() > 1 ? ValueOf(e.parts[1]) : 0;
+      return [v = FormatFact(e.text, e.parts[0].text, x).value_or(std::nan(""))](
+                 std::span<const uint32_t>) { return v; };
+    }
     if (e.text == "abs" || e.text == "max" || e.text == "min") return CompileFunction(e);
     const LaneOf lane = Lane(e.parts[0].text);
     if (e.text == "overhead") return OverheadOf(lane);
+    if (IsFreeRunMeasure(e.text)) return FreeRunOf(e.text, lane);
     if (e.text.starts_with("first_"))
       return Data(lane).first_tokens[lane.lane].empty() ? Unknown()
                                                         : FirstOf(lane, e.text == "first_rank");
@@ -327,7 +383,8 @@ class Judge {
       const std::string prefix = e.parts[at++].text + ": ";
       while (models_[model].spec->prefix != prefix) ++model;
     }
-    return NoiseOf(model, at < e.parts.size() ? Text(e.parts[at].text) : -1);
+    return NoiseOf(model, at < e.parts.size() ? Text(e.parts[at].text) : -1,
+                   e.text == "noise" ? &Sums::kld : &Sums::mae);
   }
   // The i-th site whose error was measured.
   const Site& SiteOf(LaneOf of, size_t i) const {
@@ -373,7 +430,8 @@ class Judge {
   }
   // Whether an expression speaks of prompts alone.
   static bool OfPrompts(const Expression& e) {
-    if (e.kind == Kind::kCall && e.text.starts_with("first_")) return true;
+    if (e.kind == Kind::kCall && (e.text.starts_with("first_") || IsFreeRunMeasure(e.text)))
+      return true;
     const bool measure =
         e.kind == Kind::kCall && e.text != "abs" && e.text != "max" && e.text != "min";
     const auto allowed = [](const Expression& part) {
@@ -382,6 +440,10 @@ class Judge {
     return !measure && std::any_of(e.parts.begin(), e.parts.end(), OfPrompts) &&
            std::all_of(e.parts.begin(), e.parts.end(), allowed);
   }
+  static bool SpeaksOfFirstTokens(const Expression& e) {
+    return (e.kind == Kind::kCall && e.text.starts_with("first_")) ||
+           std::any_of(e.parts.begin(), e.parts.end(), SpeaksOfFirstTokens);
+  }
   std::string Describe(const Expression& of, const Estimate& e, double alpha) const {
     std::set<size_t> models;
     CollectModels(of, &models);
@@ -389,7 +451,9 @@ class Judge {
     const std::string figures = fmt::format("{:.6g} [{:.6g}, {:.6g}] at {:.4g} %", e.value,
                                             e.interval.low, e.interval.high, 100 * (1 - alpha));
     size_t prompts = 0;
-    for (const size_t m : models) prompts += models_[m].data->first_prompts.size();
+    for (const size_t m : models)
+      prompts += SpeaksOfFirstTokens(of) ? models_[m].data->first_prompts.size()
+                                         : models_[m].data->prompts.size();
     if (prompts > 0 && OfPrompts(of)) {
       return fmt::format("{}, n = {} prompts", figures, prompts);
     }
@@ -606,6 +670,7 @@ class Judge {
   size_t groups_ = 0;
   std::vector<size_t> first_group_;                        // of a model's chunks
   std::vector<size_t> first_prompt_;                       // of a model's first tokens
+  std::vector<size_t> first_run_;                          // of its free-running texts
   std::map<std::pair<size_t, size_t>, size_t> timing_at_;  // (model, lane) -> its first group
 };
 

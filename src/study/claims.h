@@ -5,7 +5,9 @@
 //   number  = 1e-3, (a + b) * c, and the measures
 //             kld('VARIANT' [, 'TEXT'])        mean KL(baseline || variant) in nats a token
 //             ppl, nll('VARIANT' [, 'TEXT'])   perplexity, mean negative log-likelihood
-//             delta_p, rms_delta_p, same_top, mae('VARIANT' [, 'TEXT'])
+//             delta_p, rms_delta_p, same_top, mae, max_abs('VARIANT' [, 'TEXT'])
+//             late_mae('VARIANT' [, 'TEXT'])   mae of the second half of each chunk's scored tokens
+//             mae_truth('VARIANT' [, 'TEXT'])  mean |logit - the truth's|
 //             truth('VARIANT' [, 'TEXT'])      mean KL(truth || variant)
 //             error, truth_error('VARIANT', 'SITE[LAYER]')
 //                                              relative l2 error of a site against baseline, truth
@@ -16,11 +18,16 @@
 //                                              last layer over the first
 //             drift('VARIANT', 'SITE[LAYER]')  (mean - the baseline's) / the baseline's rms; of
 //                                              'SITE': its root mean square over the layers
+//             depth_exponent('VARIANT', 'SITE')
+//                                              p of truth_error ~ (layer + 1)^p, by least squares
+//             match, agreed, parted, parting_margin('VARIANT')
+//                                              of free-running texts against the baseline's
+//             fraction_bits('FORMAT', NUMBER), format_max, format_min('FORMAT')
 //             first_token, first_rank('VARIANT')
 //                                              share of prompts with the baseline's first token;
 //                                              mean rank of that token
 //             abs(x), max(x, ...), min(x, ...) of numbers
-//             noise(['TEXT'])                  mean kld of the noise lanes; noise('MODEL' [,
+//             noise, noise_mae(['TEXT'])       mean kld, mae of the noise lanes; noise('MODEL' [,
 //             'TEXT'])
 //                                              in a study of several models
 //             overhead('VARIANT')              time alone / time of the baseline alone - 1
@@ -77,6 +84,9 @@ Result<Expression> ParseClaim(const std::string& text, std::span<const StudySpec
 
 // What a series says beside the measure: the sweep it goes over (null: the only one), whether its
 // last argument is a layer, the layers in a text ("0,-1"); and the name of a variant's sweep.
+bool IsFreeRunMeasure(const std::string& name);  // match, agreed, parted, parting_margin
+bool IsFormatFact(const std::string& name);      // fraction_bits, format_max, format_min
+double ValueOf(const Expression& number);        // of a number, perhaps negated
 const Expression* SweepOf(const Expression& series);
 bool NamesLayer(const Expression& series);
 std::optional<LayerSelection> LayersOfText(const std::string& text);

@@ -14,6 +14,7 @@ StudySpec Spec() {
   spec.texts = {{"t", "t.txt"}, {"u", "u.txt"}};
   spec.truth = true;
   spec.noise = 1;
+  spec.generate.emplace();
   spec.variants.resize(5);
   spec.variants[0].name = "a";
   spec.variants[1].name = "b";
@@ -91,6 +92,11 @@ TEST(ClaimParser, Accepted) {
                            "max(growth('a', 'l_out'), growth('a', 'l_out[1]'), 2) < min(3, 4)",
                            "drift('a', 'l_out') > mean('a', 'l_out[0]')",
                            "truth_error('a', 'l_out[1]') < 1",
+                           "abs(depth_exponent('a', 'l_out') - 0.5) < 0.1",
+                           "max_abs('a') / mae_truth('a', 't') < late_mae('a') + noise_mae()",
+                           "match('a') + parted('b') < agreed('a') * parting_margin('a')",
+                           "increasing(mae_truth, layer)",
+                           "fraction_bits('posit32', -1e-6) < format_max('f16') - format_min('bf16')",
                            "largest(kld, layer, '0,-1')",
                            "largest(kld, layer, 'ffn_norm bf16', '0:2')",
                            "largest(truth_error('a', 'l_out'), layer, '0')",
@@ -135,6 +141,14 @@ TEST(ClaimParser, Mistakes) {
   refused("increasing(identical, layer)", "first argument");
   refused("increasing(error, layer)", "first argument");
   refused("rms('a') > 1", "a variant and a site");
+  refused("depth_exponent('a', 'l_out[1]') > 1", "its name alone");
+  refused("depth_exponent('a') > 1", "a variant and a site");
+  refused("fraction_bits('posit32') > 1", "arguments");
+  refused("fraction_bits('posit32', 'x') > 1", "takes a quoted format and a number");
+  refused("fraction_bits('posit32', 1e40) > 1", "has no numbers about");
+  refused("format_max(posit32) > 1", "takes a quoted format");
+  refused("format_max('posit3x') > 1", "unknown format");
+  refused("increasing(match, layer)", "first argument");
   refused("abs('a') > 1", "stands where a number is expected");
   refused("abs(1, 2) > 1", "arguments");
   refused("max(1) > 1", "arguments");
@@ -167,8 +181,13 @@ TEST(ClaimParser, NeedsWhatTheStudyMeasures) {
   StudySpec spec = Spec();
   spec.truth = false;
   spec.noise = 0;
+  spec.generate.reset();
   ExpectError(ParseClaim("truth('a') > 0", {&spec, 1}), "truth = true");
+  ExpectError(ParseClaim("mae_truth('a') > 0", {&spec, 1}), "truth = true");
+  ExpectError(ParseClaim("depth_exponent('a', 'l_out') > 0", {&spec, 1}), "truth = true");
   ExpectError(ParseClaim("noise() > 0", {&spec, 1}), "noise = N");
+  ExpectError(ParseClaim("noise_mae() > 0", {&spec, 1}), "noise = N");
+  ExpectError(ParseClaim("match('a') > 0", {&spec, 1}), "'match' needs generate");
   spec.variants.resize(2);
   ExpectError(ParseClaim("increasing(kld, layer)", {&spec, 1}), "0 sweeps");
 }
@@ -274,6 +293,54 @@ TEST_F(JudgeTest, Comparisons) {
   EXPECT_NE(claim.detail.find("left - right = 0.5"), std::string::npos) << claim.detail;
   EXPECT_NE(claim.detail.find("95 %"), std::string::npos) << claim.detail;
   EXPECT_NE(claim.detail.find("120 tokens in 12 chunks"), std::string::npos) << claim.detail;
+}
+
+// Lane 1 is "a": the mae of its tokens is 1 in the first half of a chunk, 3 in the second.
+TEST_F(JudgeTest, LogitErrors) {
+  for (size_t c = 0; c < data_.chunks.size(); ++c)
+    for (size_t i = 0; i < 10; ++i) {
+      TokenMeasure& t = data_.scores[1][c].tokens[i];
+      t.mae = i < 5 ? 1 : 3;
+      t.mae_truth = 0.5;
+      t.max_abs = static_cast<float>(c);
+      data_.scores.back()[c].tokens[i].mae = 0.25;  // the noise lane
+    }
+  Expect("abs(mae('a') - 2) <= 0", Verdict::kSupported);
+  Expect("abs(late_mae('a') - 3) <= 0", Verdict::kSupported);
+  Expect("abs(mae_truth('a', 'u') - 0.5) <= 0", Verdict::kSupported);
+  Expect("max_abs('a') <= 11", Verdict::kSupported);
+  Expect("max_abs('a', 't') < 5.5", Verdict::kSupported);
+  Expect("abs(noise_mae() - 0.25) <= 0", Verdict::kSupported);
+  Expect("format_max('posit32') > 1e36", Verdict::kSupported);
+  Expect("fraction_bits('posit32', 1) > 30", Verdict::kRefuted);
+}
+
+TEST_F(JudgeTest, ErrorsOverDepth) {
+  for (size_t c = 0; c < data_.chunks.size(); ++c)
+    for (size_t s = 0; s < 3; ++s) {
+      SiteSums& sums = data_.scores[1][c].sites[s];
+      sums.truth_error = static_cast<double>(s + 1) * (1 + 0.01 * static_cast<double>(c % 2));
+      sums.truth_reference = 1e14;
+    }
+  Expect("abs(depth_exponent('a', 'l_out') - 0.5) < 0.001", Verdict::kSupported);
+  Expect("depth_exponent('a', 'l_out') > 0.6", Verdict::kRefuted);
+  Expect("depth_exponent('b', 'l_out') > 0", Verdict::kUndecided);  // of no error
+}
+
+TEST_F(JudgeTest, FreeRunningTexts) {
+  data_.prompts.resize(10);
+  data_.generated.assign(data_.lanes.size(), {});
+  for (size_t p = 0; p < 10; ++p) {
+    data_.generated[0].push_back({{1, 2, 3, 4}, {.1, .2, .3, .4}});
+    data_.generated[1].push_back({{1, 2, p < 9 ? 3 : 5, 4}, {.1, .2, .3, .4}});
+    data_.generated[2].push_back({{7, 8, 9, 9}, {.1, .2, .3, .4}});
+  }
+  Expect("match('a') > 0.5", Verdict::kSupported);
+  Expect("match('b') > 0.5", Verdict::kRefuted);
+  Expect("parted('b') >= 1", Verdict::kSupported);
+  Expect("agreed('a') > agreed('b')", Verdict::kSupported);
+  Expect("abs(parting_margin('b') - 0.1) < 1e-12", Verdict::kSupported);
+  EXPECT_NE(Judge("match('a') > 0.5").detail.find("n = 10 prompts"), std::string::npos);
 }
 
 TEST_F(JudgeTest, WithinTheIntervalIsUndecided) {

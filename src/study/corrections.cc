@@ -71,7 +71,7 @@ class Fitter {
   Status Recompile(const Fit& fit) {
     StudyLane& lane = data_.lanes[fit.lane];
     const StudyVariant& v = spec_.variants[static_cast<size_t>(lane.variant)];
-    LaneRecipe recipe{LaneKind::kVariant, lane.name, spec_.baseline,         v.rules,
+    LaneRecipe recipe{LaneKind::kVariant, lane.name, BaselineRules(spec_),        v.rules,
                       spec_.seed,         -1,        lane.plan.recipe.scales};
     recipe.own.insert(recipe.own.end(), fit.rules.begin(), fit.rules.end());
     ASSIGN_OR_RETURN(StudyLane made, MakeLane(model_, recipe));
@@ -104,7 +104,8 @@ class Fitter {
     }
     for (size_t i = 0; i < fits.size(); ++i) {
       const std::string& site = fits[i]->correction->site;
-      if (!sums[0].contains(site)) continue;  // not a site of this layer
+      // Not a site of this layer, or the layer does not run.
+      if (!sums[0].contains(site) || !sums[i + 1].contains(site)) continue;
       const std::string rule =
           CorrectionRule(fmt::format("{}[{}]", site, layer), *fits[i]->correction,
                          MomentsOf(sums[i + 1][site]), MomentsOf(sums[0][site]));

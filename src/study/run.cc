@@ -206,7 +206,9 @@ Result<std::vector<size_t>> Runner::Missing(size_t chunk) {
 Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
   EvaluationCost total = cost;
   double all = seconds;
-  const std::string store_key = "cost " + model_.hash().Hex();
+  Hash128 of = model_.hash();
+  for (const std::string& rule : spec_.model_rules) of = Combine(of, HashText(rule));
+  const std::string store_key = "cost " + of.Hex();
   ASSIGN_OR_RETURN(const auto stored, store_.GetValue(store_key));
   if (stored) {
     const auto json = nlohmann::json::parse(*stored, nullptr, false);
@@ -507,6 +509,12 @@ Result<StudyLane> MakeLane(Model& model, const LaneRecipe& of) {
   return lane;
 }
 
+std::vector<std::string> BaselineRules(const StudySpec& spec) {
+  std::vector<std::string> rules = spec.model_rules;
+  rules.insert(rules.end(), spec.baseline.begin(), spec.baseline.end());
+  return rules;
+}
+
 Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   std::vector<StudyLane> lanes;
   std::shared_ptr<const StaticScales> scales;
@@ -524,24 +532,26 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
     lanes.push_back(std::move(*lane));
     return {};
   };
-  RETURN_IF_ERROR(add(LaneKind::kBaseline, spec.prefix + "baseline", spec.baseline, {}, spec.seed));
+  const std::vector<std::string> baseline = BaselineRules(spec);
+  RETURN_IF_ERROR(add(LaneKind::kBaseline, spec.prefix + "baseline", baseline, {}, spec.seed));
   for (size_t v = 0; v < spec.variants.size(); ++v) {
     const StudyVariant& variant = spec.variants[v];
     const int only = variant.of.empty() ? -1 : variant.layer.value_or(-1);
     RETURN_IF_ERROR(
-        add(LaneKind::kVariant, variant.name, spec.baseline, variant.rules, spec.seed, only));
+        add(LaneKind::kVariant, variant.name, baseline, variant.rules, spec.seed, only));
     lanes.back().variant = static_cast<int>(v);
     for (size_t l = 0; l < lanes.size() && only >= 0; ++l)
       if (lanes[l].name == variant.of) lanes.back().alone = {static_cast<int>(l), only};
   }
   if (spec.truth)
-    RETURN_IF_ERROR(add(LaneKind::kTruth, spec.prefix + "truth", {}, {"*.math=f64"}, spec.seed));
+    RETURN_IF_ERROR(add(LaneKind::kTruth, spec.prefix + "truth", spec.model_rules, {"*.math=f64"},
+                        spec.seed));
   // Each node evaluated in double from what it is given and rounded at random to a neighbouring
   // float: as legitimate as the baseline, and different. The baseline's own rules come last and
   // stay in force.
   for (size_t k = 0; k < spec.noise; ++k) {
     std::vector<std::string> rules = {"*.math=f64", "*=f32,round=stochastic"};
-    rules.insert(rules.end(), spec.baseline.begin(), spec.baseline.end());
+    rules.insert(rules.end(), baseline.begin(), baseline.end());
     RETURN_IF_ERROR(add(LaneKind::kNoise, fmt::format("{}noise {}", spec.prefix, k + 1), {}, rules,
                         spec.seed + 1 + k));
   }

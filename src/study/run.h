@@ -19,8 +19,8 @@ namespace vernier {
 
 // Changes whenever a number that a study stores would: part of every key of the store.
 inline constexpr const char* kNumericsVersion = "vernier-numerics-3";
-// Changes whenever what is kept of a site does.
-inline constexpr const char* kSitesVersion = "site-sums-2";
+// Changes whenever what is kept of a token or a site does.
+inline constexpr const char* kSitesVersion = "site-sums-3";
 
 enum class LaneKind { kBaseline, kVariant, kTruth, kNoise };
 
@@ -99,6 +99,8 @@ struct LaneRecipe {
   int only = -1;
   std::shared_ptr<const StaticScales> scales;
 };
+// What is in force in the baseline and every variant: the model's own rules, the baseline's.
+std::vector<std::string> BaselineRules(const StudySpec& spec);
 Result<StudyLane> MakeLane(Model& model, const LaneRecipe& recipe);
 
 // Compiles the lanes: every rule is checked here, before anything runs.

@@ -102,6 +102,31 @@ TEST_F(RunTest, LanesAndWhatTheyAreWorth) {
   EXPECT_GT(OwnEffects(*data, 1)[0].counts.changed, 0u);
 }
 
+// A model's own rules are in force in all lanes, the truth's too.
+TEST_F(RunTest, TheTruthOfAShorterModel) {
+  spec_.model_rules = {"model.layers=2", "*norm.eps=1e-5"};
+  spec_.variants[0].rules = {"*.math=f64"};
+  const auto data = Run("out");
+  ASSERT_TRUE(data) << data.error().message;
+  const size_t truth = static_cast<size_t>(data->Truth());
+  EXPECT_TRUE(SameOutput(*data, 1, truth));
+  for (const StudyLane& lane : data->lanes) EXPECT_EQ(lane.plan.layers, 2) << lane.name;
+  EXPECT_GT(data->scores[0][0].tokens[0].mae_truth, 0);
+  EXPECT_LT(data->scores[0][0].tokens[0].mae_truth, 1e-4);
+  EXPECT_EQ(data->scores[1][0].tokens[0].mae_truth, 0);
+  // Against a longer model's baseline, sites of layers that one lane alone runs have no error.
+  spec_.model_rules.clear();
+  spec_.variants[0].rules = {"model.layers=2"};
+  const auto mixed = Run("mixed");
+  ASSERT_TRUE(mixed) << mixed.error().message;
+  const auto& sites = mixed->scores[1][0].sites;  // l_out of six layers
+  ASSERT_EQ(sites.size(), 6u);
+  EXPECT_EQ(sites[1].error, 0);
+  EXPECT_GT(sites[1].reference, 0);
+  EXPECT_EQ(sites[2].count, 0);
+  EXPECT_GT(mixed->scores[0][0].sites[2].count, 0);
+}
+
 TEST_F(RunTest, AgainComputesNothing) {
   const auto first = Run("out"), second = Run("out");
   ASSERT_TRUE(first && second);

@@ -144,6 +144,27 @@ Result<NamedPath> ReadNamedPath(const std::string& study, const TableReader& top
   return named;
 }
 
+// { name = "...", of = "an earlier model", rules = [...] }
+Result<StudyModel> ReadDerivedModel(const std::string& study, const toml::table& table,
+                                    const std::vector<StudyModel>& before) {
+  const TableReader reader(study, table);
+  RETURN_IF_ERROR(reader.Allow({"name", "of", "rules"}));
+  StudyModel model;
+  ASSIGN_OR_RETURN(model.name, reader.Text("name"));
+  ASSIGN_OR_RETURN(model.of, reader.Text("of"));
+  ASSIGN_OR_RETURN(model.rules, reader.Axis("rules"));
+  std::vector<std::string> known;
+  for (const StudyModel& other : before) known.push_back(other.name);
+  const auto found = std::find(known.begin(), known.end(), model.of);
+  if (found == known.end())
+    return Fail("{}:{}: 'of': no model before this one is named '{}'{}", study, reader.line(),
+                model.of, DidYouMean(model.of, known));
+  const StudyModel& base = before[static_cast<size_t>(found - known.begin())];
+  model.path = base.path;
+  model.rules.insert(model.rules.begin(), base.rules.begin(), base.rules.end());
+  return model;
+}
+
 Result<std::vector<StudyModel>> ReadModels(const std::string& study, const TableReader& top) {
   std::vector<StudyModel> models;
   if (top.Has("model") && top.Has("models"))
@@ -156,12 +177,18 @@ Result<std::vector<StudyModel>> ReadModels(const std::string& study, const Table
   const toml::array* array = top.Node("models")->as_array();
   if (array == nullptr || array->empty()) return top.Wrong("models", "a list of models");
   for (const toml::node& element : *array) {
-    ASSIGN_OR_RETURN(NamedPath named, ReadNamedPath(study, top, "models", element));
+    StudyModel model;
+    if (const auto* table = element.as_table(); table != nullptr && table->contains("of")) {
+      ASSIGN_OR_RETURN(model, ReadDerivedModel(study, *table, models));
+    } else {
+      ASSIGN_OR_RETURN(NamedPath named, ReadNamedPath(study, top, "models", element));
+      model = {std::move(named.name), std::move(named.path)};
+    }
     for (const StudyModel& other : models)
-      if (other.name == named.name)
+      if (other.name == model.name)
         return Fail("{}:{}: two models are named '{}'", study, element.source().begin.line,
-                    named.name);
-    models.push_back({std::move(named.name), std::move(named.path)});
+                    model.name);
+    models.push_back(std::move(model));
   }
   return models;
 }
@@ -383,9 +410,14 @@ Status ChooseModels(const TableReader& top, const std::vector<std::string>& over
     if (found == names.end())
       return Fail("--model: no model of {} is named '{}'{}", spec->path, name,
                   DidYouMean(name, names));
-    spec->models[static_cast<size_t>(found - names.begin())].path =
-        several ? text.substr(equals + 1) : text;
+    StudyModel& model = spec->models[static_cast<size_t>(found - names.begin())];
+    if (!model.of.empty())
+      return Fail("--model: '{}' is '{}' with other constants; name that one", name, model.of);
+    model.path = several ? text.substr(equals + 1) : text;
   }
+  for (StudyModel& model : spec->models)  // of an earlier one
+    for (const StudyModel& base : spec->models)
+      if (base.name == model.of && !model.of.empty()) model.path = base.path;
   if (!several && overrides.empty()) {
     ASSIGN_OR_RETURN(spec->models[0].path, Locate(spec->path, spec->models[0].path,
                                                   top.Node("model")->source().begin.line));
@@ -460,6 +492,7 @@ std::vector<StudySpec> SplitByModel(const StudySpec& spec) {
   for (const StudyModel& model : spec.models) {
     StudySpec part = spec;
     part.model = model.path;
+    part.model_rules = model.rules;
     part.prefix = model.name + ": ";
     const auto elsewhere = [&](const auto& item) {
       return !item.models.empty() &&

@@ -16,6 +16,8 @@ struct StudyModel {
   std::string name;  // for variants' names and claims; the path's last name without ending unless
                      // given
   std::string path;  // MODEL or MODEL@RECIPE
+  std::string of{};  // another model, whose path this is; empty: none
+  std::vector<std::string> rules{};  // what this model is: in force in every lane, the truth's too
 };
 
 struct StudyText {
@@ -76,6 +78,7 @@ struct StudySpec {
   std::string path, name;
   std::vector<StudyModel> models;
   std::string model;   // the one model; of a study of several, set by SplitByModel
+  std::vector<std::string> model_rules{};  // as StudyModel's; set by SplitByModel
   std::string prefix;  // of lanes' names: "mamba: " in a study of several models, else empty
   std::vector<StudyText> texts;
   size_t context = 128;

@@ -101,6 +101,24 @@ TEST_F(SpecTest, SeveralModels) {
   EXPECT_EQ(SplitByModel(*Read(kWhole)).size(), 1u);
 }
 
+TEST_F(SpecTest, ModelsWithOtherConstants) {
+  const std::string derived = Replace(
+      kTwoModels, "path = \"a.txt\" }",
+      "path = \"a.txt\" }, { name = \"short\", of = \"y\", rules = [\"model.layers=2\"] }");
+  const auto spec = Read(derived, {"y=other"});
+  ASSERT_TRUE(spec) << spec.error().message;
+  const std::vector<StudySpec> parts = SplitByModel(*spec);
+  ASSERT_EQ(parts.size(), 3u);
+  EXPECT_EQ(parts[2].model, "other");
+  EXPECT_EQ(parts[2].model_rules, std::vector<std::string>{"model.layers=2"});
+  EXPECT_TRUE(parts[1].model_rules.empty());
+  EXPECT_EQ(parts[2].prefix, "short: ");
+  ExpectError(Read(derived, {"short=other"}), "'short' is 'y' with other constants");
+  ExpectError(Read(Replace(derived, "of = \"y\"", "of = \"z\"")), "is named 'z'");
+  ExpectError(Read(Replace(derived, "[\"model.layers=2\"]", "[]")), "'rules': expected");
+  ExpectError(Read(Replace(derived, "of = \"y\",", "of = \"y\", path = \"x\",")), "path");
+}
+
 TEST_F(SpecTest, SeveralModelsOverridden) {
   const auto spec = Read(kTwoModels, {"y=other@recipe"});
   ASSERT_TRUE(spec) << spec.error().message;

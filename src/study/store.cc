@@ -70,7 +70,7 @@ void Fields(P& p, M& m) {
     }
   };
   if constexpr (requires { m.nll; }) {
-    each(m.nll, m.kld, m.delta_p, m.kld_truth, m.max_abs, m.mae, m.margin, m.same_top);
+    each(m.nll, m.kld, m.delta_p, m.kld_truth, m.max_abs, m.mae, m.mae_truth, m.margin, m.same_top);
   } else if constexpr (requires { m.touched; }) {
     each(m.touched, m.changed, m.saturated, m.flushed);
   } else {

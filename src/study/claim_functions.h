@@ -1,0 +1,43 @@
+// What claims compute beside means over tokens: agreement of free-running texts, the law by which
+// errors grow over depth, facts about formats. docs/studies.md and docs/measures.md define them.
+#ifndef VERNIER_STUDY_CLAIM_FUNCTIONS_H_
+#define VERNIER_STUDY_CLAIM_FUNCTIONS_H_
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "study/run.h"
+
+namespace vernier {
+
+// One prompt continued in a lane and in the baseline.
+struct FreeRun {
+  size_t compared = 0, same = 0;  // tokens: in both texts, and equal
+  size_t agreed = 0;              // before the first difference; all where there is none
+  bool parts = false;
+  double margin = 0;  // where they part: the baseline's largest logit minus the second
+};
+std::vector<FreeRun> FreeRunsOf(const StudyData& data, size_t lane);  // by prompt
+
+// match, agreed, parted or parting_margin over the runs, each counted so many times; NaN where
+// nothing is to be counted.
+double FreeRunMeasure(const std::string& name, std::span<const FreeRun> runs,
+                      std::span<const uint32_t> times);
+
+// The slope of the straight line through (ln(layer + 1), ln error) by least squares: error grows as
+// (layer + 1)^slope. NaN for fewer than two layers, or where an error is not above 0.
+struct LayerError {
+  int layer = 0;
+  double error = 0;
+};
+double DepthExponent(std::span<const LayerError> errors);
+
+// fraction_bits (of numbers about x), format_max, format_min (the smallest above zero). Errors: no
+// such format; fraction_bits beyond its range.
+Result<double> FormatFact(const std::string& name, const std::string& format, double x);
+
+}  // namespace vernier
+
+#endif  // VERNIER_STUDY_CLAIM_FUNCTIONS_H_

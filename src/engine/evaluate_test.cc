@@ -353,6 +353,34 @@ TEST_F(EvaluateTest, SharesWhatIsEqual) {
   EXPECT_GT(e.effects[2][0].changed, ids_.size() * 200);
 }
 
+// What integers give is what their treatments give in float32, but for the order of roundings: the
+// logits of equal sums differ by 2e-5 (GreedyTokensAndLogits). Nothing is rounded to a grid after
+// the last layer's projection.
+TEST_F(EvaluateTest, IntegersAreThoseOfTheTreatments) {
+  for (const std::string in : {"int8", "int8,symmetric=false", "int8,per=group:48",
+                               "int8,round=stochastic", "int6,scale=percentile:99"})
+    for (const std::string weight : {"int8", "int4,per=group:32", "int8,per=tensor"}) {
+      const std::vector<std::string> rules = {"ffn_out[-1].in=" + in,
+                                              "ffn_out[-1].weight=" + weight};
+      const Plan treated = PlanOf(*model_, rules, 3),
+                 coded = PlanOf(*model_, {"ffn_out[-1].math=int", rules[0], rules[1]}, 3);
+      std::vector<std::vector<float>> logits(2);
+      const std::vector<Stream> streams = {{&treated, ids_, nullptr, AllOf(ids_.size())},
+                                           {&coded, ids_, nullptr, AllOf(ids_.size())}};
+      const Evaluation e = Evaluate(*model_, streams, [&](std::span<const LogitsRow> rows) {
+        for (const LogitsRow& row : rows) {
+          const float* values = static_cast<const float*>(row.values);
+          logits[row.stream].insert(logits[row.stream].end(), values,
+                                    values + model_->graph().vocabulary);
+        }
+      });
+      EXPECT_EQ(e.effects[0][0], e.effects[1][1]);
+      EXPECT_NE(logits[0], logits[1]) << "another order of roundings should show";
+      for (size_t i = 0; i < logits[0].size(); ++i)
+        ASSERT_NEAR(logits[0][i], logits[1][i], 5e-5) << in << " " << weight;
+    }
+}
+
 // Rows before the first changed one are shared: embeddings of one token rounded change nothing
 // before it.
 TEST_F(EvaluateTest, RowsBeforeTheFirstChangeAreShared) {

@@ -1,5 +1,6 @@
 // The profiles against llama.cpp's logits, perplexities and divergences, for every type of file.
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -129,7 +130,11 @@ TEST_P(GoldenGgml, PerplexityAndDivergence) {
   const auto ids = base->tokenizer().value()->Encode(text.str(), {}).value();
   const auto chunks = PerplexityChunks(ids, golden.at("context"), true, 0).value();
   const Plan plain = PlanOf(*base, {});  // 1e-5 from llama.cpp's of an F32 file, and faster
-  for (const char* type : {"Q8_0", "Q4_K_M"}) {
+  for (const std::string type : {"Q8_0", "Q4_K_M"}) {
+    // Half a minute a type: ggml's scan, whose exponentials are one by one.
+    if (GetParam() == std::string("tiny-mamba") && type == "Q8_0" &&
+        std::getenv("VERNIER_TEST_ALL") == nullptr)
+      continue;
     SCOPED_TRACE(type);
     const nlohmann::json& right = golden.at("types").at(type);
     Quantise(Folder(), type, folder_ / "model.gguf");

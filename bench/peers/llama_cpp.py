@@ -32,13 +32,15 @@ PARTS = ("speed", "first-token", "memory", "busy")
 OWN = "own"
 
 
-# Runs a program and prints how long it took.
+# Runs a program and prints when the first byte of its output came.
 STOPWATCH = """
 import subprocess, sys, time
 start = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, bufsize=0)
+child.stdout.read(1)
 print(time.monotonic() - start)
-sys.exit(done.returncode)
+child.stdout.read()
+sys.exit(child.wait())
 """
 
 
@@ -231,7 +233,7 @@ class Bench:
         return case
 
     def measure_first_token(self, shape, file_type, model, lane):
-        """From the start of the process to its end with one token; llama.cpp's without Python's own start and end."""
+        """From the start of the process until the token is written, the file in the page cache; llama.cpp's without Python's own start."""
         result = {"shape": shape, "type": file_type, "lane": lane, "ours": [], "llama.cpp": []}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as ids:
             json.dump(libllama.prompt_ids(16, 1000), ids)

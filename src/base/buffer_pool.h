@@ -16,8 +16,8 @@ class BufferPool {
   // owner, who may outlive the pool; from any thread.
   std::shared_ptr<std::byte> Take(size_t bytes);
   size_t free_bytes() const;
-  // Free blocks are kept up to this in all.
-  static constexpr size_t kMostFree = size_t{128} << 20;
+  // Free blocks are kept up to this in all: the wide values of a layer at 4096 tokens.
+  static constexpr size_t kMostFree = size_t{384} << 20;
 
  private:
   struct State;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace vernier {
 namespace {
@@ -23,6 +24,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int get() const { return fd_; }
+  int Take() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
@@ -47,19 +49,24 @@ Result<MappedFile> MappedFile::Open(const std::string& path) {
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (data == MAP_FAILED) return Fail("{}: cannot map: {}", path, std::strerror(errno));
   mapped.bytes_ = {static_cast<const std::byte*>(data), size};
+  mapped.descriptor_ = file.Take();
   return mapped;
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), bytes_(std::exchange(other.bytes_, {})) {}
+    : path_(std::move(other.path_)),
+      bytes_(std::exchange(other.bytes_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(bytes_, other.bytes_);
+  std::swap(descriptor_, other.descriptor_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
+  if (descriptor_ >= 0) close(descriptor_);
   if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
@@ -71,6 +78,20 @@ void MappedFile::Release(std::span<const std::byte> part) const {
   if (bytes_.empty() || first < begin || last > end) return;
   const uintptr_t from = (first + page - 1) / page * page, to = last / page * page;
   if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
+bool MappedFile::Copy(std::span<const std::byte> part, void* out) const {
+  const auto address = [](const std::byte* p) { return reinterpret_cast<uintptr_t>(p); };
+  const uintptr_t begin = address(bytes_.data()), first = address(part.data());
+  if (descriptor_ < 0 || first < begin || first + part.size() > begin + bytes_.size()) return false;
+  for (size_t done = 0; done < part.size();) {
+    const ssize_t n = pread(descriptor_, static_cast<std::byte*>(out) + done, part.size() - done,
+                            static_cast<off_t>(first - begin + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    done += static_cast<size_t>(n);
+  }
+  return true;
 }
 
 Result<std::string> ReadText(const std::string& path, size_t limit) {

@@ -25,11 +25,16 @@ class MappedFile {
   // Gives back the memory of the whole pages in `part`, which come from the file again when they
   // are next read. What lies outside of this file is left alone.
   void Release(std::span<const std::byte> part) const;
+  // Copies `part` without touching the mapping: for what is read once, that is less work than
+  // mapping its pages and giving them back. False, with `out` undefined, where it is not in this
+  // file or cannot be read so.
+  bool Copy(std::span<const std::byte> part, void* out) const;
 
  private:
   MappedFile() = default;
   std::string path_;
   std::span<const std::byte> bytes_;
+  int descriptor_ = -1;
 };
 
 // The whole file as text. Refuses a file that is not a regular file, and one above `limit` bytes.

@@ -40,6 +40,25 @@ TEST_F(FileTest, WritesWholeOrNothing) {
   EXPECT_EQ(mapped->bytes().size(), 5u);
 }
 
+TEST_F(FileTest, PartsAreCopied) {
+  const std::string path = folder_ / "a.bin", text = "0123456789";
+  ASSERT_TRUE(WriteFileAtomically(path, text));
+  auto opened = MappedFile::Open(path);
+  ASSERT_TRUE(opened);
+  const MappedFile file = std::move(*opened);
+  for (size_t first = 0; first <= text.size(); ++first) {
+    std::string copy(text.size() - first, 'x');
+    ASSERT_TRUE(file.Copy(file.bytes().subspan(first), copy.data()));
+    EXPECT_EQ(copy, text.substr(first));
+  }
+  std::byte elsewhere[4] = {}, out[4];
+  EXPECT_FALSE(file.Copy(elsewhere, out));
+  // A file that has become shorter has no such part.
+  std::filesystem::resize_file(path, 3);
+  EXPECT_FALSE(file.Copy(file.bytes().subspan(2, 4), out));
+  EXPECT_TRUE(file.Copy(file.bytes().subspan(1, 2), out));
+}
+
 TEST_F(FileTest, OnlyFilesAreReplaced) {
   const std::string pipe = folder_ / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);

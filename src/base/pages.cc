@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 
 #include <new>
-#include <utility>
 
 namespace vernier {
 namespace {
@@ -13,30 +12,33 @@ constexpr size_t kHuge = size_t{2} << 20;
 Pages::Pages(size_t size) : size_(size) {
   if (size == 0) return;
   // Room to start on a boundary of huge pages. The last, incomplete one stays small pages.
-  mapped_ = size < kHuge ? size : size + kHuge;
-  mapping_ = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapping_ == MAP_FAILED) {
-    mapping_ = nullptr;
-    throw std::bad_alloc();
-  }
-  data_ = static_cast<uint8_t*>(mapping_);
+  const size_t mapped = size < kHuge ? size : size + kHuge;
+  void* const mapping = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) throw std::bad_alloc();
+  mapping_ = std::shared_ptr<void>(mapping, [mapped](void* p) { munmap(p, mapped); });
+  data_ = static_cast<uint8_t*>(mapping);
   if (size < kHuge) return;
   data_ += (kHuge - reinterpret_cast<uintptr_t>(data_) % kHuge) % kHuge;
   madvise(data_, size / kHuge * kHuge, MADV_HUGEPAGE);
 }
 
-Pages::Pages(Pages&& other) noexcept { *this = std::move(other); }
-
 Pages& Pages::operator=(Pages&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  std::swap(mapping_, other.mapping_);
-  std::swap(mapped_, other.mapped_);
+  data_ = std::exchange(other.data_, nullptr);
+  size_ = std::exchange(other.size_, 0);
+  mapping_ = std::move(other.mapping_);
   return *this;
 }
 
-Pages::~Pages() {
-  if (mapping_ != nullptr) munmap(mapping_, mapped_);
+Pages PageArena::Take(size_t size) {
+  size = (size + 63) / 64 * 64;
+  if (size > all_.size_ - used_) return Pages(size);
+  Pages part;
+  part.data_ = all_.data_ + used_;
+  part.size_ = size;
+  part.mapping_ = all_.mapping_;
+  used_ += size;
+  return part;
 }
 
 }  // namespace vernier

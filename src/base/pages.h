@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 namespace vernier {
 
@@ -13,18 +15,30 @@ class Pages {
  public:
   Pages() = default;
   explicit Pages(size_t size);
-  Pages(Pages&& other) noexcept;
+  Pages(Pages&& other) noexcept { *this = std::move(other); }
   Pages& operator=(Pages&& other) noexcept;
-  ~Pages();
   uint8_t* data() { return data_; }
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
  private:
+  friend class PageArena;
   uint8_t* data_ = nullptr;
   size_t size_ = 0;
-  void* mapping_ = nullptr;
-  size_t mapped_ = 0;
+  std::shared_ptr<void> mapping_;
+};
+
+// Room for many arrays that are made one after another and kept: side by side, so that all but the
+// last of them end on huge pages too. It lives as long as one of them.
+class PageArena {
+ public:
+  explicit PageArena(size_t size) : all_(size) {}
+  // The next array of `size` bytes, or one of its own where the room is used up.
+  Pages Take(size_t size);
+
+ private:
+  Pages all_;
+  size_t used_ = 0;
 };
 
 }  // namespace vernier

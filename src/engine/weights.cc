@@ -121,49 +121,65 @@ TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_
   return TreatTensor(treatment, values->f32.data(), rows, columns, key, &workers_);
 }
 
-void WeightStore::Release(std::span<const std::byte> part) const {
-  for (const MappedFile& file : files_) file.Release(part);
+// Panels [first, last), each packed from its rows as the file has them.
+void WeightStore::PackPanels(const TensorView& tensor, size_t first, size_t last,
+                             PackedMatrix* matrix) const {
+  const size_t rows = static_cast<size_t>(tensor.Rows()), k = matrix->k;
+  const size_t row_bytes = tensor.RowBytes();
+  const bool stored = matrix->type == tensor.type;
+  std::vector<std::byte> copy(kLanes * row_bytes);
+  std::vector<float> decoded(stored ? 0 : kLanes * k);
+  for (size_t p = first; p < last; ++p) {
+    const size_t count = std::min(kLanes, rows - p * kLanes);
+    std::span<const std::byte> part =
+        tensor.data.subspan(p * kLanes * row_bytes, count * row_bytes);
+    if (std::any_of(files_.begin(), files_.end(),
+                    [&](const MappedFile& file) { return file.Copy(part, copy.data()); }))
+      part = std::span(copy).first(part.size());
+    const uint8_t* pointers[kLanes] = {};
+    for (size_t r = 0; r < count; ++r) {
+      const std::span<const std::byte> row = part.subspan(r * row_bytes, row_bytes);
+      if (!stored) DecodeToFloat(tensor.type, row, std::span(decoded).subspan(r * k, k));
+      pointers[r] = stored ? reinterpret_cast<const uint8_t*>(row.data())
+                           : reinterpret_cast<const uint8_t*>(decoded.data() + r * k);
+    }
+    PackPanel(matrix->type, pointers, k, matrix->data.data() + p * matrix->stride);
+  }
 }
 
 // Straight from the file: blocks of types that have a layout, others as float32 numbers.
 void WeightStore::LoadStored(const TensorView& tensor, LoadedWeight* loaded) const {
   const size_t rows = static_cast<size_t>(tensor.Rows()), k = static_cast<size_t>(tensor.Columns());
   const PackedLayout* layout = FindPackedLayout(tensor.type);
-  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(tensor.data.data());
   PackedMatrix& matrix = loaded->matrix;
   if (layout != nullptr && mapped_) {
     matrix.type = layout->type;
     matrix.outputs = rows;
     matrix.k = k;
     matrix.stride = layout->PanelBytes(k);
-    matrix.mapped = bytes;
+    matrix.mapped = reinterpret_cast<const uint8_t*>(tensor.data.data());
     matrix.row_bytes = tensor.RowBytes();
     return;
   }
-  matrix = MakePacked(layout != nullptr ? layout->type : TensorType::kF32, rows, k);
+  if (!arena_) arena_.emplace(PackedBytes());
+  matrix = MakePacked(layout != nullptr ? layout->type : TensorType::kF32, rows, k, &*arena_);
   const size_t panel_bytes = kLanes * tensor.RowBytes();
   workers_.For(matrix.Count(), std::max<size_t>(1, (size_t{1} << 20) / panel_bytes),
-               [&](size_t first, size_t last) {
-                 std::vector<float> decoded(layout != nullptr ? 0 : kLanes * k);
-                 for (size_t p = first; p < last; ++p) {
-                   uint8_t* out = matrix.data.data() + p * matrix.stride;
-                   if (layout != nullptr) {
-                     PackPanelOf(matrix, p, bytes, tensor.RowBytes(), out);
-                     continue;
-                   }
-                   const uint8_t* pointers[kLanes] = {};
-                   for (size_t r = 0; r < std::min(kLanes, rows - p * kLanes); ++r) {
-                     DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(p * kLanes + r)),
-                                   std::span(decoded).subspan(r * k, k));
-                     pointers[r] = reinterpret_cast<const uint8_t*>(decoded.data() + r * k);
-                   }
-                   PackPanel(TensorType::kF32, pointers, k, out);
-                 }
-                 const size_t from = first * panel_bytes,
-                              to = std::min(last * panel_bytes, tensor.data.size());
-                 Release(tensor.data.subspan(from, to - from));
-               });
-  Release(tensor.data);  // the pages that two pieces share
+               [&](size_t first, size_t last) { PackPanels(tensor, first, last, &matrix); });
+}
+
+// Of all matrices that are packed as the file has them.
+size_t WeightStore::PackedBytes() const {
+  size_t bytes = 0;
+  for (size_t slot = 0; slot < graph_.weights.size(); ++slot) {
+    if (!is_matrix_[slot]) continue;
+    const TensorView& tensor = graph_.weights[slot].tensor;
+    const PackedLayout* layout = FindPackedLayout(tensor.type);
+    const size_t panels = (static_cast<size_t>(tensor.Rows()) + kLanes - 1) / kLanes;
+    bytes += panels * (layout != nullptr ? *layout : LayoutOf(TensorType::kF32))
+                          .PanelBytes(static_cast<size_t>(tensor.Columns()));
+  }
+  return bytes;
 }
 
 void WeightStore::LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const {

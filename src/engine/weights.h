@@ -16,6 +16,7 @@
 #include "arch/graph.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/pages.h"
 #include "base/parallel.h"
 #include "formats/treatment.h"
 #include "kernels/panels.h"
@@ -48,8 +49,8 @@ struct WeightTreatment {
 
 class WeightStore {
  public:
-  // `files` (may be empty): what the graph's tensors are views into; the pages of a matrix are
-  // given back once it is packed. `mapped`: matrices are not packed but read from the file at every
+  // `files` (may be empty): what the graph's tensors are views into; a matrix is read from them
+  // only to be packed. `mapped`: matrices are not packed but read from the file at every
   // use, where their type has a layout.
   WeightStore(const Graph& graph, Workers& workers, std::span<const MappedFile> files, bool mapped);
 
@@ -81,7 +82,8 @@ class WeightStore {
   void LoadSmall(int slot, const WeightValues& values, LoadedWeight* loaded) const;
   void LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const;
   void LoadStored(const TensorView& tensor, LoadedWeight* loaded) const;
-  void Release(std::span<const std::byte> part) const;
+  void PackPanels(const TensorView& tensor, size_t first, size_t last, PackedMatrix* matrix) const;
+  size_t PackedBytes() const;
 
   const Graph& graph_;
   Workers& workers_;
@@ -90,6 +92,7 @@ class WeightStore {
   std::vector<bool> is_matrix_, is_small_matrix_, is_vector_,
       is_embedding_;  // what reads each slot
   std::vector<std::shared_ptr<const LoadedWeight>> originals_;
+  mutable std::optional<PageArena> arena_;  // of the originals' matrices
   std::map<Key, Cached> treated_;
   std::map<Key, WeightTreatment> measured_;
   uint64_t clock_ = 0;

@@ -5,11 +5,13 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
 #include "formats/decode.h"
 #include "kernels/packed_reference.h"
+#include "kernels/packing_reference.h"
 #include "kernels/panels.h"
 
 namespace vernier {
@@ -36,6 +38,9 @@ void TestPanel(const PackedLayout& layout, size_t rows, size_t columns) {
   std::fill_n(panel.data(), panel.size(), uint8_t{0xa5});
   PackPanel(layout.type, pointers, columns, panel.data());
   for (size_t i = bytes; i < panel.size(); ++i) ASSERT_EQ(panel[i], 0xa5) << info.name;
+  AlignedArray<uint8_t> scalar(bytes);
+  reference::PackPanel(layout.type, pointers, columns, scalar.data());
+  ASSERT_EQ(std::memcmp(panel.data(), scalar.data(), bytes), 0) << info.name << " rows " << rows;
   std::vector<float> expected(columns);
   for (size_t r = 0; r < 16; ++r) {
     if (r < rows) DecodeToFloat(type, std::as_bytes(std::span(pointers[r], row_bytes)), expected);
@@ -61,8 +66,8 @@ TEST(Packed, PanelsHoldWhatBlocksDecodeTo) {
     const TensorTypeInfo& info = Info(layout.type);
     EXPECT_EQ(info.block_elements, layout.unit) << info.name;
     EXPECT_EQ(info.block_bytes, layout.block_bytes) << info.name;
-    for (const size_t units : {1, 2, 3, 7})
-      for (const size_t rows : {1, 5, 16}) TestPanel(layout, rows, units * layout.unit);
+    for (const size_t units : {1, 2, 3, 7, 15})
+      for (const size_t rows : {1, 5, 15, 16}) TestPanel(layout, rows, units * layout.unit);
   }
   EXPECT_EQ(types, 16);
 }

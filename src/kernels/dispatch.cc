@@ -8,7 +8,7 @@ const Kernels* KernelsFor(Isa isa) {
   switch (isa) {
     case Isa::kPortable:
       return &kPortableKernels;
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
     case Isa::kAvx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                      __builtin_cpu_supports("f16c")

@@ -1,7 +1,7 @@
 #include "kernels/intdot.h"
 
 #include <initializer_list>
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
 #include <cpuid.h>
 #endif
 
@@ -10,7 +10,7 @@
 namespace vernier {
 namespace {
 
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
 // Leaf 7, subleaf 1: not every compiler knows the name.
 bool HasAvxVnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
@@ -21,14 +21,14 @@ bool HasAvxVnni() {
 }  // namespace
 
 const IntDotKernels* IntDotKernelsFor(IntDotIsa isa) {
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("f16c");
 #endif
   switch (isa) {
     case IntDotIsa::kPortable:
       return &kPortableIntDot;
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
     case IntDotIsa::kAvx2:
       return avx2 ? &kAvx2IntDot : nullptr;
     case IntDotIsa::kAvxVnni:

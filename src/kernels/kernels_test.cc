@@ -387,6 +387,18 @@ TEST_P(KernelsTest, SoftmaxOfSpecialValues) {
   for (const float v : p) EXPECT_TRUE(std::isnan(v));
 }
 
+// Quotients by way of a reciprocal are those of a division: many sums, and scores down to where the
+// division itself is used.
+TEST_P(KernelsTest, SoftmaxDivides) {
+  for (size_t n = 1; n < 400; ++n)
+    for (const float width : {0.01f, 3.0f, 50.0f, 100.0f}) {
+      std::vector<float> p = Random<float>(n, n + 7, width), expected = p;
+      kernels_->f32.softmax(p.data(), n, 0.7f);
+      reference::Softmax(expected.data(), n, 0.7f);
+      ASSERT_TRUE(SameBits(p.data(), expected.data(), n)) << n << " scores, " << width;
+    }
+}
+
 TEST_P(KernelsTest, SumExp) {
   const std::vector<float> x = Random<float>(1003, 8, 5);
   const double expected = reference::LaneSum<double>(

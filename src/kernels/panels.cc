@@ -2,13 +2,14 @@
 
 namespace vernier {
 
-PackedMatrix MakePacked(TensorType type, size_t outputs, size_t k) {
+PackedMatrix MakePacked(TensorType type, size_t outputs, size_t k, PageArena* arena) {
   PackedMatrix matrix;
   matrix.type = type;
   matrix.outputs = outputs;
   matrix.k = k;
   matrix.stride = LayoutOf(type).PanelBytes(k);
-  matrix.data = Pages(matrix.Count() * matrix.stride);
+  const size_t bytes = matrix.Count() * matrix.stride;
+  matrix.data = arena != nullptr ? arena->Take(bytes) : Pages(bytes);
   return matrix;
 }
 

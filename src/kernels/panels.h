@@ -55,8 +55,8 @@ struct PackedMatrix {
   const uint8_t* Panel(size_t p) const { return data.data() + p * stride; }
 };
 
-// An empty matrix of a type that has a layout.
-PackedMatrix MakePacked(TensorType type, size_t outputs, size_t k);
+// An empty matrix of a type that has a layout, in the arena where there is one.
+PackedMatrix MakePacked(TensorType type, size_t outputs, size_t k, PageArena* arena = nullptr);
 // Packs panel p from the rows of a row-major matrix at `rows`, `row_bytes` apart, into `out`.
 void PackPanelOf(const PackedMatrix& matrix, size_t p, const uint8_t* rows, size_t row_bytes,
                  uint8_t* out);

@@ -7,7 +7,7 @@ PeakKernels Avx2Peaks(bool vnni);
 PeakKernels Avx512Peaks(bool vnni);
 
 PeakKernels PeakKernelsFor(Isa isa) {
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
   if (isa == Isa::kAvx512) return Avx512Peaks(__builtin_cpu_supports("avx512vnni") != 0);
   if (isa == Isa::kAvx2) return Avx2Peaks(__builtin_cpu_supports("avxvnni") != 0);
 #endif

@@ -59,27 +59,50 @@ void SwiGlu(const T* gate, const T* up, size_t n, T* y) {
   });
 }
 
+// e / sum of each element, correctly rounded, where e is zero or at least 2^-80 and 1 <= sum <
+// 2^32: then nothing below over- or underflows. With r the rounded reciprocal the first correction
+// brings q within a unit in the last place of the quotient, and the second is Markstein's, whose
+// result is the rounded quotient (P. Markstein, Computation of elementary functions on the IBM RISC
+// System/6000 processor, theorem 7).
+VERNIER_INLINE void DivideAll(float* e, size_t n, float sum) {
+  const Vec<float> minus = Set(-sum), r = Set(1 / sum);
+  ForLanes(e, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+    Vec<float> q = v * r;
+    q = Fma(Fma(q, minus, v), r, q);
+    q = Fma(Fma(q, minus, v), r, q);
+    StoreLanes(q, e + i, valid);
+  });
+}
+
+// Where multiply-adds are instructions.
+template <class T>
+inline constexpr bool kByReciprocal = sizeof(T) == 4 && VERNIER_VECTOR_BYTES > 16;
+
 template <class T>
 void Softmax(T* p, size_t n, T scale) {
   const T lowest = -static_cast<T>(__builtin_inf());
   const Vec<T> factor = Set(scale);
   Vec<T> most = Set(lowest);
+  ForLanes(p, n, lowest, [&](size_t, const Vec<T>& v, size_t) { most = Greater(most, v); });
+  // Rounding keeps order: the largest product is that of the largest score.
+  const Vec<T> max = Set(MaxLanes(most) * scale);
+  Vec<T> sums = Set(T{0}), least = Set(T{1});
   ForLanes(p, n, lowest, [&](size_t i, const Vec<T>& v, size_t valid) {
-    const Vec<T> scaled = v * factor;
-    StoreLanes(scaled, p + i, valid);
-    most = Greater(most, valid == kLanes ? scaled : LoadFirst(p + i, valid, lowest));
-  });
-  const Vec<T> max = Set(MaxLanes(most));
-  Vec<T> sums = Set(T{0});
-  ForLanes(p, n, lowest, [&](size_t i, const Vec<T>& v, size_t valid) {
-    const Vec<T> e =
-        InDouble(v - max, [](const Vec<double>& d, auto exponential) { return exponential(d); });
+    const Vec<T> e = InDouble(
+        v * factor - max, [](const Vec<double>& d, auto exponential) { return exponential(d); });
     StoreLanes(e, p + i, valid);
     sums = sums + e;
+    if constexpr (kByReciprocal<T>)
+      least = Less(least, valid == kLanes ? e : LoadFirst(p + i, valid, T{1}));
   });
-  const Vec<T> sum = Set(SumLanes(sums));
+  const T sum = SumLanes(sums);
+  if constexpr (kByReciprocal<T>) {
+    if (-MaxLanes(Set(0.0f) - least) >= 0x1p-80f && sum >= 1 && sum < 0x1p32f)
+      return DivideAll(p, n, sum);
+  }
+  const Vec<T> divisor = Set(sum);
   ForLanes(p, n, T{0},
-           [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(v / sum, p + i, valid); });
+           [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(v / divisor, p + i, valid); });
 }
 
 // Each product is rounded, then the difference or sum.

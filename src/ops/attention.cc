@@ -69,11 +69,21 @@ struct Task {
 // and there are enough to make up for reading the keys.
 constexpr size_t kRowsOfTask = 48;
 
+// What a task needs, for one task after another: fresh pages would have to be cleared every time.
+template <class T>
+struct TaskScratch {
+  AlignedArray<T> scores, packed;
+  static T* AtLeast(size_t size, AlignedArray<T>* array) {
+    if (array->size() < size) *array = AlignedArray<T>(size);
+    return array->data();
+  }
+};
+
 template <class T>
 class TaskRunner {
  public:
   TaskRunner(const AttentionArgs<T>& args, const PackedSequence<T>& packed,
-             const RowKernels<T>& kernels, const Task& task)
+             const RowKernels<T>& kernels, const Task& task, TaskScratch<T>* scratch)
       : args_(args),
         packed_(packed),
         kernels_(kernels),
@@ -84,9 +94,10 @@ class TaskRunner {
         x_(rows()),
         y_(rows()),
         terms_(rows()) {
-    scores_ = AlignedArray<T>((task.last_head - task.first_head) * rows() * stride_);
+    scores_ =
+        scratch->AtLeast((task.last_head - task.first_head) * rows() * stride_, &scratch->scores);
     if (!packed.packed())
-      scratch_ = AlignedArray<T>(std::max(packed.KeySize(), packed.ValueSize()));
+      scratch_ = scratch->AtLeast(std::max(packed.KeySize(), packed.ValueSize()), &scratch->packed);
   }
 
   void Run() {
@@ -107,16 +118,14 @@ class TaskRunner {
   size_t Column(size_t g, size_t r) const {
     return (g * group_ + r % group_) * args_.shape.head_dim;
   }
-  T* Row(size_t g, size_t r) {
-    return scores_.data() + ((g - task_.first_head) * rows() + r) * stride_;
-  }
+  T* Row(size_t g, size_t r) { return scores_ + ((g - task_.first_head) * rows() + r) * stride_; }
 
   void Scores(size_t g) {
     const size_t dim = args_.shape.head_dim;
     for (size_t r = 0; r < rows(); ++r) x_[r] = args_.q[Token(r)] + Column(g, r);
     for (size_t at = 0; at < most_; at += kBlock) {
       for (size_t r = 0; r < rows(); ++r) y_[r] = Row(g, r) + at;
-      const T* keys = packed_.Keys(kernels_, g, at / kBlock, scratch_.data());
+      const T* keys = packed_.Keys(kernels_, g, at / kBlock, scratch_);
       kernels_.chains({keys, dim * kLanes, RoundUp(std::min(kBlock, most_ - at)), dim, x_.data(),
                        nullptr, rows(), y_.data(), false});
     }
@@ -129,7 +138,7 @@ class TaskRunner {
         x_[r] = Row(g, r) + at;
         terms_[r] = std::min(kBlock, Keys(r) - std::min(Keys(r), at));
       }
-      const T* values = packed_.Values(kernels_, g, at / kBlock, scratch_.data());
+      const T* values = packed_.Values(kernels_, g, at / kBlock, scratch_);
       kernels_.chains({values, kBlock * kLanes, args_.shape.head_dim, std::min(kBlock, most_ - at),
                        x_.data(), terms_.data(), rows(), y_.data(), at > 0});
     }
@@ -155,7 +164,7 @@ class TaskRunner {
   const RowKernels<T>& kernels_;
   const Task task_;
   const size_t group_, most_, stride_;
-  AlignedArray<T> scores_, scratch_;
+  T *scores_, *scratch_ = nullptr;
   std::vector<const T*> x_;
   std::vector<T*> y_;
   std::vector<size_t> terms_;
@@ -192,8 +201,10 @@ void EvaluateAttention(std::span<const AttentionArgs<T>> sequences, const Machin
     for (size_t i = first; i < last; ++i) packed[parts[i].first].PackPart(kernels, parts[i].second);
   });
   machine.workers->For(tasks.size(), 1, [&](size_t first, size_t last) {
+    TaskScratch<T> scratch;
     for (size_t i = first; i < last; ++i)
-      TaskRunner<T>(sequences[tasks[i].sequence], packed[tasks[i].sequence], kernels, tasks[i])
+      TaskRunner<T>(sequences[tasks[i].sequence], packed[tasks[i].sequence], kernels, tasks[i],
+                    &scratch)
           .Run();
   });
 }

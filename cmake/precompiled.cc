@@ -1,0 +1,1 @@
+// A source for the targets that precompile headers (precompiled.cmake), which must have one.

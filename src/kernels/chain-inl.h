@@ -27,9 +27,12 @@ struct ChainStep {
   VERNIER_INLINE explicit ChainStep(const ChainBlock<T>& a) : product(a.product), sum(a.sum) {}
   template <class F>
   VERNIER_INLINE F Next(F s, F x, F w) const {
-    const F p = product.Product(x, w);
-    if constexpr (kOdd) return sum.RoundSigned(AddOdd(s, p));
-    return sum.Round(s + p);
+    // Where sums may be coarser than products they can become -0, and signs of zeros matter.
+    if constexpr (kOdd) {
+      return sum.RoundSigned(AddOdd(s, product.ProductSigned(x, w)));
+    } else {
+      return sum.Round(s + product.Product(x, w));
+    }
   }
   static constexpr bool kScaled = ChainRounder<T, kSum>::kScaled;
 };
@@ -177,12 +180,25 @@ ChainExtent<T> ExtentOf(const T* x, size_t n) {
   return e;
 }
 
+template <class T, ChainGrid kGrid>
+void Convert(const ChainFormat<T>& format, const float* x, size_t n, T* y) {
+  const ChainRounder<T, kGrid> rounder(format);
+  for (size_t i = 0; i < n; i += Vec<T>::kWidth) {
+    auto v = LoadPart(x + i, T{});
+    if constexpr (ChainRounder<T, kGrid>::kScaled) v += v;
+    v = rounder.RoundSigned(v);
+    if constexpr (ChainRounder<T, kGrid>::kScaled) v *= SetPart(T{0.5});
+    memcpy(y + i, &v, sizeof v);
+  }
+}
+
 template <class T, ChainGrid kProduct, ChainGrid kSum>
 constexpr void FillStep(ChainKernels<T>* k) {
   constexpr auto r = static_cast<int>(kProduct), a = static_cast<int>(kSum);
-  k->plain[r][a] = RunChains<ChainStep<T, kProduct, kSum, false>, T>;
+  constexpr bool kAll = kSum == ChainGrid::kPosit;
+  if constexpr (!kAll) k->plain[r][a] = RunChains<ChainStep<T, kProduct, kSum, false>, T>;
   // Formats that are finer than what rounding twice allows do not go with floats.
-  if constexpr (sizeof(T) == sizeof(double) && kSum != ChainGrid::kHost)
+  if constexpr (kAll || (sizeof(T) == sizeof(double) && kSum != ChainGrid::kHost))
     k->odd[r][a] = RunChains<ChainStep<T, kProduct, kSum, true>, T>;
 }
 
@@ -193,10 +209,14 @@ constexpr ChainKernels<T> MakeChainKernels() {
   FillStep<T, ChainGrid::kFloat, ChainGrid::kHost>(&k);
   FillStep<T, ChainGrid::kFloat, ChainGrid::kFloat>(&k);
   FillStep<T, ChainGrid::kTapered, ChainGrid::kTapered>(&k);
+  FillStep<T, ChainGrid::kPosit, ChainGrid::kPosit>(&k);
   k.fused[static_cast<int>(ChainGrid::kHost)] = RunChains<ChainFused<T, ChainGrid::kHost>, T>;
   k.fused[static_cast<int>(ChainGrid::kFloat)] = RunChains<ChainFused<T, ChainGrid::kFloat>, T>;
   k.fused[static_cast<int>(ChainGrid::kTapered)] = RunChains<ChainFused<T, ChainGrid::kTapered>, T>;
+  k.fused[static_cast<int>(ChainGrid::kPosit)] = RunChains<ChainFused<T, ChainGrid::kPosit>, T>;
   k.extent = ExtentOf<T>;
+  k.convert[static_cast<int>(ChainGrid::kFloat)] = Convert<T, ChainGrid::kFloat>;
+  k.convert[static_cast<int>(ChainGrid::kTapered)] = Convert<T, ChainGrid::kTapered>;
   return k;
 }
 

@@ -16,11 +16,12 @@
 namespace vernier {
 
 enum class ChainGrid : uint8_t {
-  kHost,    // all numbers of T: operations are T's own
-  kFloat,   // significands of fewer bits, down to a smallest normal number, below it a uniform grid
-  kTapered  // posits, where they have fraction bits: a bit less in every regime away from 1
+  kHost,   // all numbers of T: operations are T's own
+  kFloat,  // significands of fewer bits, down to a smallest normal number, below it a uniform grid
+  kTapered,  // posits, where they have fraction bits: a bit less in every regime away from 1
+  kPosit     // all posits, and NaN: slower
 };
-inline constexpr int kChainGrids = 3;
+inline constexpr int kChainGrids = 4;
 
 template <class T>
 struct ChainFormat {
@@ -28,8 +29,9 @@ struct ChainFormat {
   // kFloat: C is max(2^floor(log2 |x|), normal) with `offset` added to its bits.
   Bits normal = 0, offset = 0;
   Bits sign = 0;  // the sign bit where the format has -0
-  // kTapered: the posit has `fraction` fraction bits in the regimes next to 1.
+  // kTapered, kPosit: the posit has `fraction` fraction bits in the regimes next to 1.
   int es = 0, fraction = 0;
+  Bits smallest = 0, largest = 0;  // kPosit
 };
 
 template <class T>
@@ -68,6 +70,9 @@ struct ChainKernels {
   Run odd[kChainGrids][kChainGrids];
   Run fused[kChainGrids];  // s = A(s + x w)
   ChainExtent<T> (*extent)(const T* x, size_t n);
+  // y = x rounded, n a multiple of 16; kFloat and kTapered, numbers that do not overflow or have
+  // fraction bits. Null for the others.
+  void (*convert[kChainGrids])(const ChainFormat<T>& format, const float* x, size_t n, T* y);
 };
 
 // Rows of doubles rounded to odd (von Neumann): exact results stay, others become the neighbour

@@ -25,6 +25,11 @@ VERNIER_INLINE __m512 AddOdd(__m512 a, __m512 b) {
   const __mmask16 even = _mm512_testn_epi32_mask(_mm512_castps_si512(low), _mm512_set1_epi32(1));
   return _mm512_mask_add_round_ps(low, even, a, b, kUp);
 }
+VERNIER_INLINE __m512 MultiplyOdd(__m512 a, __m512 b) {
+  const __m512 low = _mm512_maskz_mul_round_ps(0xffff, a, b, kDown);
+  const __mmask16 even = _mm512_testn_epi32_mask(_mm512_castps_si512(low), _mm512_set1_epi32(1));
+  return _mm512_mask_mul_round_ps(low, even, a, b, kUp);
+}
 VERNIER_INLINE __m512d MultiplyOdd(__m512d a, __m512d b) {
   const __m512d low = _mm512_maskz_mul_round_pd(0xff, a, b, kDown);
   const __mmask8 even = _mm512_testn_epi64_mask(_mm512_castpd_si512(low), _mm512_set1_epi64(1));
@@ -51,19 +56,31 @@ template <>
 struct HostOfPart<Native<double>::Type> {
   using Type = double;
 };
-// Where nothing overflows. The error of the sum rounded to nearest is exact (Knuth's two-sum);
-// where it is not zero and the sum even, the neighbour towards it is the odd one.
+// A result rounded to nearest, and its error: where that is not zero and the result even, the
+// neighbour towards it is the odd one.
 template <class F>
-VERNIER_INLINE F AddOdd(F a, F b) {
+VERNIER_INLINE F TowardsOdd(F h, F error) {
   using R = RoundTypes<typename HostOfPart<F>::Type>;
   using I = typename R::I;
-  const F h = a + b, v = h - a, error = (a - (h - v)) + (b - v);
   const I bits = reinterpret_cast<I>(h), even = (bits & 1) - 1;
   const I step = ((bits ^ reinterpret_cast<I>(error)) < 0) | 1;
   return reinterpret_cast<F>(bits + (step & even & (error != 0)));
 }
+// Where nothing overflows: the error is exact (Knuth's two-sum). Of NaN another NaN.
+template <class F>
+VERNIER_INLINE F AddOdd(F a, F b) {
+  const F h = a + b, v = h - a;
+  return TowardsOdd(h, (a - (h - v)) + (b - v));
+}
 // Where neither overflow nor a product near the smallest numbers occurs (its error is then not
-// exact). Both errors together are rounded to odd at a last place far below that of the result.
+// exact).
+template <class F>
+VERNIER_INLINE F MultiplyOdd(F a, F b) {
+  const F h = a * b;
+  return TowardsOdd(h, FmaPart(a, b, -h));
+}
+// As MultiplyOdd. Both errors together are rounded to odd at a last place far below that of the
+// result.
 template <class F>
 VERNIER_INLINE F FmaOdd(F a, F b, F c) {
   const F product = a * b, product_error = FmaPart(a, b, -product);
@@ -98,6 +115,7 @@ struct ChainRounder {
   VERNIER_INLINE F Round(F t) const { return t; }
   VERNIER_INLINE F RoundSigned(F t) const { return t; }
   VERNIER_INLINE F Product(F x, F w) const { return x * w; }
+  VERNIER_INLINE F ProductSigned(F x, F w) const { return x * w; }
 };
 
 // What follows from C.
@@ -126,6 +144,9 @@ struct ChainRounder<T, ChainGrid::kFloat> {
         sign(R::All(f.sign)) {}
   // What becomes zero keeps its sign.
   VERNIER_INLINE F RoundSigned(F t) const { return R::AsF(R::AsU(Round(t)) | (R::AsU(t) & sign)); }
+  VERNIER_INLINE F ProductSigned(F x, F w) const {
+    return R::AsF(R::AsU(Product(x, w)) | (R::AsU(x * w) & sign));
+  }
   VERNIER_INLINE F Magic(F t) const {
     return R::AsF(R::AsU(MaxPart(R::AsF(R::AsU(t) & field), R::AsF(normal))) + offset);
   }
@@ -184,9 +205,46 @@ struct ChainRounder<T, ChainGrid::kTapered> {
   }
 #endif
   VERNIER_INLINE F RoundSigned(F t) const { return Round(t); }
+  VERNIER_INLINE F ProductSigned(F x, F w) const { return Product(x, w); }
   VERNIER_ROUND_BY_MAGIC
 };
 #undef VERNIER_ROUND_BY_MAGIC
+
+// As round_posit-inl.h rounds what is not plain: s bits are cut from the distance d to 1, as bits.
+template <class T>
+struct ChainRounder<T, ChainGrid::kPosit> {
+  using R = RoundTypes<T>;
+  using F = typename R::F;
+  using U = typename R::U;
+  using Bits = typename R::Bits;
+  static constexpr bool kScaled = false;
+  U one, smallest, largest, first_shift, last_shift, odd_ends;
+  int regime;
+  VERNIER_INLINE explicit ChainRounder(const ChainFormat<T>& f)
+      : one(R::All(Bits{R::kBias} << R::kFraction)),
+        smallest(R::All(f.smallest)),
+        largest(R::All(f.largest)),
+        first_shift(R::All(static_cast<Bits>(R::kFraction - f.fraction))),
+        last_shift(R::All(static_cast<Bits>(R::kFraction + f.es))),
+        // At the last shift the code ends in a bit of the regime: its parity is not k's for even n.
+        odd_ends(R::All((f.fraction + 3 + f.es) % 2 == 0 ? 1 : 0)),
+        regime(R::kFraction + f.es) {}
+  VERNIER_INLINE F Round(F t) const {
+    const U bits = R::AsU(t), u = bits & R::All(R::kMagnitude);
+    U v = R::LargerInteger(u, smallest);
+    v = R::Select(R::Less(largest, v), largest, v);
+    const U d = v - one;
+    U s = ((d ^ R::SignMask(d)) >> regime) + first_shift;
+    s = R::Select(R::Less(last_shift, s), last_shift, s);
+    const U mask = ~U{} << s, unit = R::All(1);
+    const U even = (((d >> s) ^ (R::AsU(s == last_shift) & odd_ends)) & ~mask & unit) ^ unit;
+    U r = ((d - even - R::HalfNegative(mask)) & mask) + one;
+    r = (r | (bits ^ u)) & R::AsU(u != U{});
+    return R::AsF(R::Select(R::Less(R::All(R::kInfinity), u), bits, r));  // NaN stays
+  }
+  VERNIER_INLINE F RoundSigned(F t) const { return Round(t); }
+  VERNIER_INLINE F ProductSigned(F x, F w) const { return Round(MultiplyOdd(x, w)); }
+};
 
 }  // namespace vernier::VERNIER_TARGET
 

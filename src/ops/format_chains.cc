@@ -33,6 +33,7 @@ FormatChains<T>::FormatChains(const FormatMath& math, const Kernels& kernels)
       plan_(PlanChains<T>(math, ChainTablesOf(kernels.isa))),
       by_blocks_(math.sum.order == SumOrder::kSequential && WideChains::Can(math)),
       wide_can_(WideChains::Can(math)),
+      posits_(IsPositDot(math)),
       wide_(math, kernels),
       piece_(PieceOf(math), kernels) {
   CHECK(math.kind == FormatMathKind::kStep || math.kind == FormatMathKind::kFused);
@@ -83,10 +84,26 @@ void FormatChains<T>::AddSegment(const PanelBlock<T>& panels, const RowBlock<T>&
         left_[p * rows_ + r] = panels.range[p].low + rows.range[r].low < plan_.low ||
                                panels.range[p].high + rows.range[r].high > plan_.high;
     }
-    plan_.run({plan_.product, plan_.sum, count, w, panels_, rows.x, rows.column + from, rows_, sums,
-               plan_.lowest, plan_.highest, plan_.largest, left_.data()});
+    ChainBlock<T> block{plan_.product, plan_.sum,          count,       w,    panels_,
+                        rows.x,        rows.column + from, rows_,       sums, plan_.lowest,
+                        plan_.highest, plan_.largest,      left_.data()};
+    plan_.run(block);
+    RunRest(block);
   }
   for (size_t r = 0; r < rows_; ++r) AddWide(panels, rows, r, from, count);
+}
+
+// What the fast loop left, where there is another.
+template <class T>
+void FormatChains<T>::RunRest(ChainBlock<T> block) {
+  if (plan_.rest == nullptr) return;
+  const auto is_left = [](uint8_t left) { return left != 0; };
+  if (std::none_of(left_.begin(), left_.end(), is_left)) return;
+  for (uint8_t& left : left_) left = left == 0 ? 1 : 0;  // those are done
+  block.lowest = 0;
+  block.highest = static_cast<typename ChainBlock<T>::Bits>(-1) >> 1;
+  plan_.rest(block);
+  std::fill(left_.begin(), left_.end(), uint8_t{0});
 }
 
 // The panels of a row that are left.
@@ -142,17 +159,25 @@ void FormatChains<T>::End(T* const* y, size_t valid) {
 }
 
 template <class T>
+void FormatChains<T>::Singly(const T* const* w, size_t outputs, const T* x, size_t terms, T* y) {
+  double sums[kPositDots];
+  bool good[kPositDots] = {};
+  for (size_t o = 0; o < outputs; ++o) {
+    const T* const column = w[o / kLanes] + o % kLanes;
+    // Those past `outputs` are there, and may be anything.
+    if constexpr (sizeof(T) == sizeof(double))
+      if (posits_ && o % kPositDots == 0) PositDots(math_, x, column, kLanes, terms, sums, good);
+    y[o] = good[o % kPositDots] ? static_cast<T>(sums[o % kPositDots])
+                                : static_cast<T>(FormatDotOf(rules_, terms, Strided<T>{x, 1},
+                                                             Strided<T>{column, kLanes}));
+  }
+}
+
+template <class T>
 void FormatChains<T>::Whole(const T* const* w, size_t panels, const T* x, size_t terms, T* y,
                             size_t valid) {
   const size_t outputs = (panels - 1) * kLanes + valid;
-  if (!wide_can_) {
-    for (size_t o = 0; o < outputs; ++o) {
-      const T* column = w[o / kLanes] + o % kLanes;
-      y[o] =
-          static_cast<T>(FormatDotOf(rules_, terms, Strided<T>{x, 1}, Strided<T>{column, kLanes}));
-    }
-    return;
-  }
+  if (!wide_can_) return Singly(w, outputs, x, terms, y);
   wide_.Start(panels * kLanes);
   w_.resize(panels * kLanes);
   for (size_t i = 0; i < terms; ++i) {

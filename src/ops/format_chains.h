@@ -14,6 +14,7 @@
 #include "ops/format_dot.h"
 #include "ops/format_math.h"
 #include "ops/format_plan.h"
+#include "ops/posit_dot.h"
 #include "ops/wide_chains.h"
 
 namespace vernier {
@@ -55,16 +56,18 @@ class FormatChains {
 
  private:
   void AddSegment(const PanelBlock<T>& panels, const RowBlock<T>& rows, size_t from, size_t count);
+  void RunRest(ChainBlock<T> block);
   void AddWide(const PanelBlock<T>& panels, const RowBlock<T>& rows, size_t row, size_t from,
                size_t count);
   void EndChunk();
+  void Singly(const T* const* w, size_t outputs, const T* x, size_t terms, T* y);
 
   const FormatMath& math_;
   FormatRules rules_;
   const ChainKernels<T>& kernels_;
   const Kernels& row_kernels_;
   ChainPlan<T> plan_;
-  bool by_blocks_, wide_can_;
+  bool by_blocks_, wide_can_, posits_;
   WideChains wide_, piece_;  // chains in whole, and their pieces
   size_t rows_ = 0, panels_ = 0, in_chunk_ = 0;
   AlignedArray<T> sums_, totals_;  // by panel and row, 16 each

@@ -33,11 +33,12 @@ class Adder {
   // The product, as it is added.
   WideValue Term(size_t i) const {
     const WideValue product = Product(ValueOf(x_[i]), ValueOf(w_[i]));
-    return rules_.kind == FormatMathKind::kStep ? Wide(RoundWide(rules_.values, product))
-                                                : product;
+    return rules_.kind == FormatMathKind::kStep ? Wide(RoundWide(rules_.values, product)) : product;
   }
   ExactValue Partial(const WideValue& x) const { return RoundWide(rules_.partial, x); }
-  ExactValue Plus(const ExactValue& a, const ExactValue& b) const { return Partial(Sum(Wide(a), b)); }
+  ExactValue Plus(const ExactValue& a, const ExactValue& b) const {
+    return Partial(Sum(Wide(a), b));
+  }
 
   ExactValue Pairwise(size_t first, size_t last) const {
     const size_t n = last - first;

@@ -15,7 +15,7 @@ namespace vernier {
 namespace {
 
 // Dot products of each arithmetic and kind of operands.
-size_t Repeats() { return std::getenv("VERNIER_TEST_ALL") != nullptr ? 2000 : 12; }
+size_t Repeats() { return std::getenv("VERNIER_TEST_ALL") != nullptr ? 2000 : 6; }
 
 bool Same(double a, double b) {
   return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
@@ -100,7 +100,7 @@ TEST(FormatDot, AddsInOtherFormatsAndOrders) {
 
 TEST(FormatDot, AddsThousands) {
   uint64_t seed = 3000;
-  for (const char* name : {"posit32", "posit64", "f16", "e4m3", "f64"})
+  for (const char* name : {"posit32", "posit64", "e4m3"})
     for (const FormatMathKind kind : kKinds) Check(MathOf(kind, RoundingOf(name)), 1, 8192, ++seed);
 }
 

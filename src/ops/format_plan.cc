@@ -86,6 +86,18 @@ bool PlanTapered(const FormatMath& math, const ChainTables& tables, ChainPlan<T>
   plan->run = fused                                            ? kernels.fused[kTapered]
               : PlainSumIsRight(a.format, Host<T>::kPrecision) ? kernels.plain[kTapered][kTapered]
                                                                : kernels.odd[kTapered][kTapered];
+  // Products of all posits must be far from the ends of T, errors and all. Infinities are not among
+  // them, and NaN stays NaN.
+  const Format& r = math.values.format;
+  if (r.kind == FormatKind::kPosit && a.overflow == Overflow::kSaturate &&
+      2 * std::max(a.format.emax, r.emax) < Host<T>::kEmax - 2 * Host<T>::kPrecision &&
+      a.format.emax < Host<T>::kEmax / 2) {
+    constexpr auto kPosit = static_cast<int>(ChainGrid::kPosit);
+    plan->rest = fused ? kernels.fused[kPosit] : kernels.odd[kPosit][kPosit];
+    plan->sum.smallest = PowerBits<T>(a.format.emin);
+    plan->sum.largest = PowerBits<T>(a.format.emax);
+    plan->product = plan->sum;
+  }
   const PositRange range = RangeOfPosit<T>(a.format);
   // Sums that are not zero are no smaller than the last place of a term.
   int lowest = range.low;
@@ -187,8 +199,31 @@ ChainPlan<T> PlanChains(const FormatMath& math, const ChainTables& tables) {
   } else if (!fused && IsFloatGrid<T>(r) && (IsFloatGrid<T>(a) || IsHostFormat<T>(a))) {
     good = PlanFloatStep(math, tables, &plan);
   }
-  if (!good) plan.run = nullptr;
+  if (!good) plan.run = plan.rest = nullptr;
   return plan;
+}
+
+template <class T>
+ChainConversion<T> PlanConversion(const FormatRounding& values, const ChainTables& tables) {
+  using H = Host<T>;
+  const Format& f = values.format;
+  const ChainKernels<T>& kernels = ChainKernelsOf<T>(tables);
+  ChainConversion<T> c;
+  if (IsTaperedGrid<T>(values)) {
+    c.run = kernels.convert[static_cast<int>(ChainGrid::kTapered)];
+    c.format.es = f.es;
+    c.format.fraction = FractionOf(f);
+    const PositRange range = RangeOfPosit<T>(f);
+    c.lowest = std::ldexp(1.0f, std::max(range.low, -149));
+    c.highest = std::ldexp(1.0f, std::min(range.high - 1, 127));
+  } else if (IsFloatGrid<T>(values)) {
+    c.run = kernels.convert[static_cast<int>(ChainGrid::kFloat)];
+    c.format = FloatConstants<T>(f);
+    const int top =
+        std::min(std::ilogb(f.max_finite), H::kEmax - (H::kPrecision - f.precision) - 2);
+    c.highest = std::ldexp(1.0f, std::min(top, 127));
+  }
+  return c;
 }
 
 template <class T>
@@ -200,9 +235,10 @@ OperandRange RangeOf(const ChainPlan<T>& plan, const Format& format, const Chain
   return {plan.low_is_last_place ? LastPlace(format, e) : e, std::ilogb(high)};
 }
 
-#define VERNIER_INSTANTIATE(T)                                             \
-  template bool IsHostFormat<T>(const FormatRounding&);                    \
-  template ChainPlan<T> PlanChains(const FormatMath&, const ChainTables&); \
+#define VERNIER_INSTANTIATE(T)                                                           \
+  template bool IsHostFormat<T>(const FormatRounding&);                                  \
+  template ChainConversion<T> PlanConversion(const FormatRounding&, const ChainTables&); \
+  template ChainPlan<T> PlanChains(const FormatMath&, const ChainTables&);               \
   template OperandRange RangeOf(const ChainPlan<T>&, const Format&, const ChainExtent<T>&);
 VERNIER_INSTANTIATE(float)
 VERNIER_INSTANTIATE(double)

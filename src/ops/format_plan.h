@@ -18,7 +18,8 @@ struct OperandRange {
 template <class T>
 struct ChainPlan {
   using Bits = typename HostBits<T>::Type;
-  typename ChainKernels<T>::Run run = nullptr;  // null: no loop does it
+  typename ChainKernels<T>::Run run = nullptr;   // null: no loop does it
+  typename ChainKernels<T>::Run rest = nullptr;  // what `run` leaves; null: no loop
   ChainFormat<T> product, sum;
   // For blocks of at most kBlock terms: lows of x and w may sum to `low` or more, highs to `high`
   // or less.
@@ -29,6 +30,16 @@ struct ChainPlan {
 };
 template <class T>
 ChainPlan<T> PlanChains(const FormatMath& math, const ChainTables& tables);
+
+// How floats become numbers of the values of an arithmetic, to nearest even.
+template <class T>
+struct ChainConversion {
+  void (*run)(const ChainFormat<T>&, const float*, size_t, T*) = nullptr;  // null: no loop does it
+  ChainFormat<T> format;
+  float lowest = 0, highest = 0;  // magnitudes that it is right for, and zero
+};
+template <class T>
+ChainConversion<T> PlanConversion(const FormatRounding& values, const ChainTables& tables);
 
 // The range of x, numbers of `format`.
 template <class T>

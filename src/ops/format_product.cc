@@ -133,7 +133,6 @@ constexpr size_t kRowsAtOnce = 256;
 template <class T>
 struct SharedProduct {
   const FormatProductArgs<T>& args;
-  const RoundSpec& weights;
   const Kernels& kernels;
   size_t blocks;
   std::vector<OperandRange> ranges;  // of x, by block and row
@@ -178,10 +177,9 @@ void WholePanels(const SharedProduct<T>& product, FormatChains<T>& chains,
 }
 
 template <class T>
-void ProductOfRows(const FormatProductArgs<T>& args, const RoundSpec& to_nearest,
-                   const Machine& machine) {
+void ProductOfRows(const FormatProductArgs<T>& args, const Machine& machine) {
   const size_t rows = args.x.size(), panels = (args.outputs + kLanes - 1) / kLanes;
-  SharedProduct<T> product{args, to_nearest, *machine.kernels, (args.k + kBlock - 1) / kBlock, {}};
+  SharedProduct<T> product{args, *machine.kernels, (args.k + kBlock - 1) / kBlock, {}};
   const FormatChains<T> look(*args.math, *machine.kernels);
   const bool by_blocks = look.by_blocks();
   if (by_blocks) {
@@ -196,7 +194,7 @@ void ProductOfRows(const FormatProductArgs<T>& args, const RoundSpec& to_nearest
   const size_t groups = (panels + kChainPanels - 1) / kChainPanels;
   machine.workers->For(groups, 1, [&](size_t first, size_t last) {
     FormatChains<T> chains(*args.math, *machine.kernels);
-    FormatWeights<T> weights(args.matrix, args.wide_matrix, to_nearest, *machine.kernels);
+    FormatWeights<T> weights(args.matrix, args.wide_matrix, args.math->values, *machine.kernels);
     AlignedArray<T> scratch(kChainPanels * kLanes * (by_blocks ? kBlock : args.k));
     for (size_t g = first; g < last; ++g) {
       const auto run = by_blocks ? BlocksOfPanels<T> : WholePanels<T>;
@@ -228,14 +226,12 @@ void EvaluateFormatProduct(const FormatProductArgs<T>& args, const Machine& mach
   if (args.math->kind == FormatMathKind::kQuire)
     return EvaluateExactProduct<T>(
         {args.math->values, args.matrix, args.wide_matrix, args.x, args.y}, machine);
-  RoundSpec to_nearest = SpecOf(args.math->values);
-  to_nearest.rounding = Rounding::kNearestEven;
   for (size_t r = 0; r < args.x.size(); r += kRowsAtOnce) {
     FormatProductArgs<T> part = args;
     const size_t rows = std::min(kRowsAtOnce, args.x.size() - r);
     part.x = args.x.subspan(r, rows);
     part.y = args.y.subspan(r, rows);
-    ProductOfRows(part, to_nearest, machine);
+    ProductOfRows(part, machine);
   }
 }
 

@@ -225,7 +225,7 @@ double WeightOf(const PackedMatrix& matrix, size_t output, size_t column) {
 
 template <class T>
 void CheckProduct(const FormatMath& math, TensorType type) {
-  constexpr size_t kOutputs = 150, kColumns = 512, kRows = 6;
+  constexpr size_t kOutputs = 70, kColumns = 512, kRows = 6;
   std::vector<uint8_t> file;
   const PackedMatrix matrix = RandomMatrix(type, kOutputs, kColumns, &file);
   PackedMatrix in_file;

@@ -32,10 +32,12 @@ enum class Operands {
   kCancel,     // each product soon followed by one that cancels it, or nearly
   kTies,       // few bits: sums near the middle between two numbers, and terms far below
   kExponents,  // any exponents of the format
+  kProducts,   // products next to the middle of two numbers
   kSpecial,    // the same with zeros, infinities, NaN and the largest and smallest numbers
 };
-inline constexpr Operands kAllOperands[] = {Operands::kNormal, Operands::kCancel, Operands::kTies,
-                                            Operands::kExponents, Operands::kSpecial};
+inline constexpr Operands kAllOperands[] = {Operands::kNormal,   Operands::kCancel,
+                                            Operands::kTies,     Operands::kExponents,
+                                            Operands::kProducts, Operands::kSpecial};
 
 class OperandSource {
  public:
@@ -54,6 +56,7 @@ class OperandSource {
         x = -o.x[j];
         w = engine_() % 2 == 0 ? o.w[j] : o.w[j] * (1 + std::ldexp(normal_(engine_), -12));
       }
+      if (kind == Operands::kProducts) NextToMiddle(&x, &w);
       o.x.push_back(RoundValue(spec_, x));
       o.w.push_back(RoundValue(spec_, w));
     }
@@ -61,6 +64,20 @@ class OperandSource {
   }
 
  private:
+  // x and w of p bits, whose product's last p or p - 1 bits are those of a middle, or a few next to
+  // it: x is odd, and w its inverse modulo a power of two times what is wanted.
+  void NextToMiddle(double* x, double* w) {
+    const int p = std::min(format_.precision, 30), dropped = p - static_cast<int>(engine_() % 2);
+    if (dropped < 2) return;
+    const uint64_t top = uint64_t{1} << (p - 1), mask = (uint64_t{1} << dropped) - 1;
+    const uint64_t a = top | (engine_() & (top - 1)) | 1;
+    uint64_t inverse = a;  // Newton: right modulo 8, then twice as many bits each time
+    for (int i = 0; i < 5; ++i) inverse *= 2 - a * inverse;
+    const uint64_t wanted = (mask >> 1) + 1 + engine_() % 7 - 3;
+    const uint64_t b = (wanted * inverse & mask) | top;
+    *x = std::ldexp(static_cast<double>(a), 1 - p) * (engine_() % 2 == 0 ? 1 : -1);
+    *w = std::ldexp(static_cast<double>(b), 1 - p);
+  }
   double One(Operands kind) {
     const uint64_t r = engine_();
     const double sign = r % 2 == 0 ? 1 : -1;

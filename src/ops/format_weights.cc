@@ -1,6 +1,7 @@
 #include "ops/format_weights.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/result.h"
 #include "kernels/packed_kernels.h"
@@ -21,14 +22,36 @@ const PackedTypeKernels& DecoderOf(TensorType type, Isa isa) {
 
 template <class T>
 FormatWeights<T>::FormatWeights(const PackedMatrix* matrix, const Panels<double>* wide,
-                                const RoundSpec& spec, const Kernels& kernels)
-    : matrix_(matrix), wide_(wide), spec_(spec), kernels_(kernels) {
+                                const FormatRounding& values, const Kernels& kernels)
+    : matrix_(matrix),
+      wide_(wide),
+      spec_(MakeRoundSpec(values.format, Rounding::kNearestEven, values.overflow, values.flush)),
+      kernels_(kernels) {
+  FormatRounding to_nearest = values;
+  to_nearest.rounding = Rounding::kNearestEven;
+  conversion_ = PlanConversion<T>(to_nearest, ChainTablesOf(kernels.isa));
   CHECK((matrix == nullptr) != (wide == nullptr));
   if (matrix != nullptr) floats_ = AlignedArray<float>(kBlock * kLanes);
   if (matrix != nullptr && matrix->mapped != nullptr)
     packed_ = AlignedArray<uint8_t>(matrix->stride);
   if (wide != nullptr && sizeof(T) == sizeof(float))
     doubles_ = AlignedArray<double>(kBlock * kLanes);
+}
+
+template <class T>
+void FormatWeights<T>::RoundFloats(size_t n, T* out) {
+  if (conversion_.run != nullptr) {
+    const ChainExtent<float> extent = ChainTablesOf(kernels_.isa).f32.extent(floats_.data(), n);
+    if (extent.lowest >= std::bit_cast<uint32_t>(conversion_.lowest) &&
+        extent.highest <= std::bit_cast<uint32_t>(conversion_.highest))
+      return conversion_.run(conversion_.format, floats_.data(), n, out);
+  }
+  if constexpr (sizeof(T) == sizeof(float)) {
+    RoundRow(spec_, floats_.data(), n, out, 0, 0, &kernels_);
+  } else {
+    std::copy_n(floats_.data(), n, out);
+    RoundRow(spec_, out, n, out, 0, 0, &kernels_);
+  }
 }
 
 template <class T>
@@ -48,12 +71,7 @@ void FormatWeights<T>::Load(size_t panel, size_t k0, size_t count, T* out) {
     if (packed != nullptr) {
       DecoderOf(matrix_->type, kernels_.isa)
           .decode(packed, matrix_->k, k0 + i, columns, floats_.data());
-      if constexpr (sizeof(T) == sizeof(float)) {
-        RoundRow(spec_, floats_.data(), n, to, 0, 0, &kernels_);
-      } else {
-        std::copy_n(floats_.data(), n, to);
-        RoundRow(spec_, to, n, to, 0, 0, &kernels_);
-      }
+      RoundFloats(n, to);
       continue;
     }
     const double* from = wide_->data.data() + (panel * wide_->k + k0 + i) * kLanes;

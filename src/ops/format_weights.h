@@ -9,23 +9,28 @@
 #include "formats/round.h"
 #include "kernels/kernels.h"
 #include "kernels/panels.h"
+#include "ops/format_math.h"
+#include "ops/format_plan.h"
 
 namespace vernier {
 
 template <class T>
 class FormatWeights {
  public:
-  // One of the two matrices; `spec` rounds them. Both and `kernels` must outlive this.
-  FormatWeights(const PackedMatrix* matrix, const Panels<double>* wide, const RoundSpec& spec,
-                const Kernels& kernels);
+  // One of the two matrices; they are rounded to `values`, to nearest even. All must outlive this.
+  FormatWeights(const PackedMatrix* matrix, const Panels<double>* wide,
+                const FormatRounding& values, const Kernels& kernels);
   // The columns [k0, k0 + count) of a panel, 16 numbers a column, k0 a multiple of 256.
   void Load(size_t panel, size_t k0, size_t count, T* out);
 
  private:
   const PackedMatrix* matrix_;
   const Panels<double>* wide_;
-  const RoundSpec& spec_;
+  RoundSpec spec_;
+  ChainConversion<T> conversion_;
   const Kernels& kernels_;
+  void RoundFloats(size_t n, T* out);
+
   AlignedArray<float> floats_;
   AlignedArray<double> doubles_;
   AlignedArray<uint8_t> packed_;  // a panel of a matrix that lies in a file

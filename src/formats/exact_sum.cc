@@ -135,13 +135,16 @@ void ExactSum::AddNonFinite(double x) {
 void ExactSum::AddBits(bool negative, uint64_t low, uint64_t high, int e) {
   const int at = (e - kUnit) >> 5, shift = (e - kUnit) & 31;
   const uint128 a = uint128{low} << shift, b = uint128{high} << shift;
-  const int64_t d[5] = {static_cast<int64_t>(static_cast<uint32_t>(a)),
-                        static_cast<int64_t>(static_cast<uint32_t>(a >> 32)),
-                        static_cast<int64_t>(static_cast<uint32_t>(a >> 64)) +
-                            static_cast<int64_t>(static_cast<uint32_t>(b)),
-                        static_cast<int64_t>(static_cast<uint32_t>(b >> 32)),
-                        static_cast<int64_t>(b >> 64)};
-  for (int i = 0; i < 5; ++i) digits_[at + i] += negative ? -d[i] : d[i];
+  const int64_t sign = negative ? -1 : 0;  // (d ^ sign) - sign: without a branch
+  const auto digit = [sign](uint128 v) {
+    return (static_cast<int64_t>(static_cast<uint32_t>(v)) ^ sign) - sign;
+  };
+  int64_t* d = digits_ + at;
+  d[0] += digit(a);
+  d[1] += digit(a >> 32);
+  d[2] += digit(a >> 64) + digit(b);
+  d[3] += digit(b >> 32);
+  d[4] += digit(b >> 64);
   lowest_ = std::min(lowest_, at);
   highest_ = std::max(highest_, at + 4);
   if (++terms_ == kMostTerms) Carry();

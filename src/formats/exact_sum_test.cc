@@ -98,16 +98,21 @@ void Expect(const Terms& terms, const std::vector<Format>& formats, Engine& engi
             size_t* compared) {
   ExactSum sum;
   ExactOracle oracle;
+  std::vector<double> pairs;
   for (const auto& [a, b] : terms) {
     sum.AddProduct(a, b);
     oracle.AddProduct(a, b);
+    pairs.insert(pairs.end(), {a, b});
   }
   for (const Format& format : formats) {
     for (const Rounding mode : kModes) {
       const Overflow policy = kPolicies[engine() % 3];
       const bool flush = format.kind == FormatKind::kFloat && engine() % 4 == 0;
       const double expected = oracle.Round(format, mode, policy, flush);
-      const double got = sum.Round(MakeRoundSpec(format, mode, policy, flush));
+      const RoundSpec spec = MakeRoundSpec(format, mode, policy, flush);
+      const double got = sum.Round(spec);
+      const double dot = ExactDot(spec, pairs.data(), 2, pairs.data() + 1, 2, terms.size());
+      ASSERT_EQ(std::bit_cast<uint64_t>(got), std::bit_cast<uint64_t>(dot)) << format.name;
       ++*compared;
       if (std::isnan(expected) && std::isnan(got)) continue;
       ASSERT_EQ(std::bit_cast<uint64_t>(expected), std::bit_cast<uint64_t>(got))

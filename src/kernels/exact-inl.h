@@ -37,20 +37,21 @@ void ExactLargest(const T* x, size_t steps, typename HostBits<T>::Type* largest)
   memcpy(largest, most, sizeof most);
 }
 
+// Lanes that have an infinity or NaN, or a unit that does not suit them, may wrap.
+typedef uint64_t FixedBits __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
+
 // X + 2^51 as two digits in [-2^25, 2^25], the lower one below 2^25.
-VERNIER_INLINE Native<double>::Bits SplitDigits(Native<double>::Bits v) {
-  typedef uint64_t Unsigned __attribute__((vector_size(VERNIER_VECTOR_BYTES)));
-  const Unsigned u = reinterpret_cast<Unsigned>(v) + (uint64_t{1} << 25);
-  const Unsigned low = ((u & ((uint64_t{1} << 26) - 1)) - (uint64_t{1} << 25)) & 0xffffffff;
-  const Unsigned high = ((u >> 26) - (uint64_t{1} << 25)) << 32;
-  return reinterpret_cast<Native<double>::Bits>(high | low);
+VERNIER_INLINE FixedBits SplitDigits(FixedBits v) {
+  const FixedBits u = v + (uint64_t{1} << 25);
+  const FixedBits low = ((u & ((uint64_t{1} << 26) - 1)) - (uint64_t{1} << 25)) & 0xffffffff;
+  return ((u >> 26) - (uint64_t{1} << 25)) << 32 | low;
 }
 
 template <class T, bool kWide, bool kRest>
 void FixLanes(const ExactFixArgs<T>& a) {
   using V = Vec<double>;
   using F = Native<double>::Type;
-  using B = Native<double>::Bits;
+  using B = FixedBits;
   // A few registers of lanes at a time, so that all of theirs stay in registers.
   constexpr int kAtOnce = V::kParts < 2 ? V::kParts : 2;
   for (int first = 0; first < V::kParts; first += kAtOnce) {

@@ -77,7 +77,9 @@ struct Lanes {
                           rest == nullptr ? nullptr : rest + i * kLanes, s, any, inexact},
           wide);
       // Of X alone: without the biases.
-      for (size_t l = 0; l < kLanes; ++l) s[l] -= static_cast<int64_t>(count) * bias;
+      for (size_t l = 0; l < kLanes; ++l)
+        s[l] =
+            static_cast<int64_t>(static_cast<uint64_t>(s[l]) - count * static_cast<uint64_t>(bias));
     }
   }
 
@@ -289,7 +291,8 @@ void NarrowRows(const ExactKernels& kernels, std::span<const T* const> x,
       rows->narrow[r] = row;
       rows->narrow_sums[r] = layout.Sums(row);
       rows->narrow_units[r] = rows->units[r] + zeros[r];
-      fixer.Narrow(x[r], terms.empty() ? k : terms[r], rows->narrow_units[r], bias, row);
+      const size_t count = rows->general[r] != 0 ? 0 : terms.empty() ? k : terms[r];
+      fixer.Narrow(x[r], count, rows->narrow_units[r], bias, row);
     }
   });
 }

@@ -14,7 +14,17 @@ inline constexpr uint64_t kLowMask = (uint64_t{1} << 52) - 1;
 
 #if defined(VERNIER_IFMA)
 
-using Words = Native<double>::Bits;  // 8 of 64 bits
+// 8 of 64 bits: sums are modulo 2^64, and some pass through numbers that are.
+typedef uint64_t Words __attribute__((vector_size(64)));
+using SignedWords = Native<double>::Bits;
+
+// -1 where the top bit is set, else 0; v / 2 rounded down, as signed numbers.
+VERNIER_INLINE Words Signs(Words v) {
+  return reinterpret_cast<Words>(reinterpret_cast<SignedWords>(v) >> 63);
+}
+VERNIER_INLINE Words Halved(Words v) {
+  return reinterpret_cast<Words>(reinterpret_cast<SignedWords>(v) >> 1);
+}
 
 VERNIER_INLINE Words LoadWords(const void* p) {
   Words v;
@@ -33,31 +43,33 @@ VERNIER_INLINE Words ShiftRight(Words v, Words by) {
 // Eight at once: the magnitude is shifted until its top bit is that of a word, of which 53 bits are
 // kept; the lowest says whether there was more.
 VERNIER_INLINE __m512d OddPart(Words high, Words low, Words unit) {
-  const Words negative = high >> 63;
+  const Words negative = Signs(high);
   low = (low ^ negative) - negative;  // 0 - low, where it is negative
-  high = (high ^ negative) - (negative & (low == 0));
+  high = (high ^ negative) - (negative & reinterpret_cast<Words>(low == 0));
   low &= kLowMask;
   const Words left =
       reinterpret_cast<Words>(_mm512_maskz_lzcnt_epi64(0xff, reinterpret_cast<__m512i>(high)));
   const Words tail = low << 12;
   const Words top = ShiftLeft(high, left) | ShiftRight(tail, 64 - left);
   const Words rest = ShiftLeft(tail, left) | (top & 0x7ff);
-  const Words kept = (ShiftRight(top, Words{} + 11)) | ((rest != 0) & 1);
+  const Words kept = (top >> 11) | (reinterpret_cast<Words>(rest != 0) & 1);
   const Words power = (unit + (63 + 1023) - left) << 52;
   const __m512d value = _mm512_maskz_cvtepi64_pd(0xff, reinterpret_cast<__m512i>(kept)) *
                         reinterpret_cast<__m512d>(power);
-  return reinterpret_cast<__m512d>(reinterpret_cast<Words>(value) | (negative & INT64_MIN));
+  return reinterpret_cast<__m512d>(reinterpret_cast<Words>(value) |
+                                   (negative & (uint64_t{1} << 63)));
 }
 
 inline void OddRows(const int64_t* high, const uint64_t* low, size_t n, const int* x_units,
                     const int* w_units, double* out) {
   Words units[2];
-  for (size_t l = 0; l < kLanes; ++l) units[l / 8][l % 8] = w_units[l];
+  for (size_t l = 0; l < kLanes; ++l) units[l / 8][l % 8] = static_cast<uint64_t>(w_units[l]);
   for (size_t r = 0; r < n; ++r) {
 #pragma GCC unroll 2
     for (size_t q = 0; q < 2; ++q) {
       const size_t at = r * kLanes + 8 * q;
-      const __m512d odd = OddPart(LoadWords(high + at), LoadWords(low + at), units[q] + x_units[r]);
+      const __m512d odd = OddPart(LoadWords(high + at), LoadWords(low + at),
+                                  units[q] + static_cast<uint64_t>(x_units[r]));
       memcpy(out + at, &odd, sizeof odd);
     }
   }

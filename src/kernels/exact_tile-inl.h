@@ -37,9 +37,9 @@ VERNIER_INLINE Words AddHigh(Words sum, Words a, Words b) {
   return reinterpret_cast<Words>(_mm512_madd52hi_epu64(
       reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
 }
-VERNIER_INLINE Words All(const uint64_t* p) { return Words{} + static_cast<int64_t>(*p); }
+VERNIER_INLINE Words All(const uint64_t* p) { return Words{} + *p; }
 VERNIER_INLINE void StoreSum(const ExactProductOfPanel& a, size_t at, Words high, Words low) {
-  high += low >> 52;
+  high += reinterpret_cast<Words>(reinterpret_cast<SignedWords>(low) >> 52);
   low &= kLowMask;
   memcpy(a.high + at, &high, sizeof high);
   memcpy(a.low + at, &low, sizeof low);
@@ -75,9 +75,10 @@ __attribute__((noinline)) void WideTile(const ExactProductOfPanel& a, size_t row
 #pragma GCC unroll 2
     for (size_t q = 0; q < 2; ++q) {
       // B times it is (both >> 1) * 2^52 + (both & 1) * 2^51.
-      const Words both = LoadWords(a.w_sums + block * kLanes + 8 * q) + a.x_sums[this_row][block];
-      Words h = high[r][q] - (both >> 1) - (static_cast<int64_t>(count) << 50);
-      h += ShiftRight(low[r][q], Words{} + 52);
+      const Words both = LoadWords(a.w_sums + block * kLanes + 8 * q) +
+                         static_cast<uint64_t>(a.x_sums[this_row][block]);
+      Words h = high[r][q] - Halved(both) - (uint64_t{count} << 50);
+      h += low[r][q] >> 52;
       Words l = (low[r][q] & kLowMask) - ((both & 1) << 51);
       if (k0 != 0) {
         l += LoadWords(a.low + at + 8 * q);
@@ -119,8 +120,7 @@ __attribute__((noinline)) void NarrowTile(const ExactProductOfPanel& a, size_t r
     const uint64_t fixed = (x_sum << a.w_bits) + (uint64_t{a.k} << (a.x_bits + a.w_bits));
 #pragma GCC unroll 2
     for (size_t q = 0; q < 2; ++q)
-      StoreSum(a, this_row * kLanes + 8 * q, Words{},
-               sum[r][q] - (w_sum[q] << a.x_bits) - static_cast<int64_t>(fixed));
+      StoreSum(a, this_row * kLanes + 8 * q, Words{}, sum[r][q] - (w_sum[q] << a.x_bits) - fixed);
   }
 }
 

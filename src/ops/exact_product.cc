@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kRowsAtOnce = 256;
 // Rows of which it is worth to fix a panel a second time.
 constexpr size_t kRowsForNarrow = 4;
+// So few dot products take less time than it takes to fix a panel.
+constexpr size_t kFewDots = 2;
 
 RoundSpec RoundSpecOf(const FormatRounding& values, Rounding rounding) {
   return MakeRoundSpec(values.format, rounding, values.overflow, values.flush);
@@ -242,6 +244,18 @@ void FillZero(const RoundSpec& spec, std::span<T* const> y, size_t outputs) {
   for (T* row : y) std::fill_n(row, outputs, static_cast<T>(RoundValue(spec, 0.0)));
 }
 
+// One by one.
+template <class T>
+void EvaluateDots(const ExactChainsArgs<T>& args, const RoundSpec& spec) {
+  for (size_t r = 0; r < args.x.size(); ++r) {
+    const size_t terms = args.terms.empty() ? args.k : args.terms[r];
+    for (size_t o = 0; o < args.outputs; ++o)
+      args.y[r][o] =
+          ExactDot(spec, args.x[r], 1, args.panels + o / kLanes * args.panel_stride + o % kLanes,
+                   kLanes, terms);
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -284,6 +298,7 @@ void EvaluateExactChains(const ExactChainsArgs<T>& args, const Kernels& kernels)
   CHECK(args.values.rounding != Rounding::kStochastic);
   const RoundSpec spec = RoundSpecOf(args.values, args.values.rounding);
   if (args.k == 0) return FillZero(spec, args.y, args.outputs);
+  if (args.x.size() * args.outputs <= kFewDots) return EvaluateDots(args, spec);
   const Product<T> product(kernels, spec, args.x, args.k, args.terms, args.y, args.outputs, nullptr,
                            nullptr);
   typename Product<T>::template Scratch<T> scratch;

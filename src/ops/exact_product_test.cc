@@ -42,10 +42,11 @@ enum class Kind {
   kTiny,      // subnormals of floats
   kSpecial,   // with infinities, NaN and zeros
   kSparse,    // mostly zeros, whole rows of them
+  kTies,      // halfway between two numbers of some format, or 2^-80 beside it
 };
-constexpr Kind kKinds[] = {Kind::kNormal, Kind::kOutliers, Kind::kIntegers,
-                           Kind::kWide,   Kind::kWhole,    Kind::kCancel,
-                           Kind::kTiny,   Kind::kSpecial,  Kind::kSparse};
+constexpr Kind kKinds[] = {Kind::kNormal, Kind::kOutliers, Kind::kIntegers, Kind::kWide,
+                           Kind::kWhole,  Kind::kCancel,   Kind::kTiny,     Kind::kSpecial,
+                           Kind::kSparse, Kind::kTies};
 
 template <class T>
 T Element(Kind kind, size_t row, Engine& engine) {
@@ -87,6 +88,16 @@ template <class T>
 std::vector<T> MakeRows(Kind kind, size_t rows, size_t k, bool weights, Engine& engine) {
   std::vector<T> x(rows * k);
   for (size_t r = 0; r < rows; ++r) {
+    if (kind == Kind::kTies) {
+      x[r * k] = weights ? static_cast<T>(1 + static_cast<int>(engine() % 8)) : T{1};
+      if (k > 1)
+        x[r * k + 1] =
+            static_cast<T>(weights ? std::ldexp(1, -3 - static_cast<int>(engine() % 28)) : 1);
+      if (k > 2)
+        x[r * k + k - 1] =
+            static_cast<T>(std::ldexp(weights ? static_cast<double>(engine() % 3) - 1 : 1, -40));
+      continue;
+    }
     for (size_t i = 0; i < k; ++i) x[r * k + i] = Element<T>(kind, r, engine);
     if (kind != Kind::kCancel) continue;
     for (size_t i = 0; i < k / 2; ++i)
@@ -204,7 +215,7 @@ void RunAll(const std::vector<std::string>& formats, int rounds, uint64_t seed) 
       c.format = format;
       c.x = kKinds[engine() % std::size(kKinds)];
       c.w = engine() % 3 == 0 ? kKinds[engine() % std::size(kKinds)] : c.x;
-      if (c.x == Kind::kCancel) c.w = Kind::kCancel;
+      if (c.x == Kind::kCancel || c.x == Kind::kTies) c.w = c.x;
       c.n = 1 + engine() % 23;
       c.k = 1 + engine() % (round % 8 == 0 ? 400 : 70);
       c.outputs = 1 + engine() % 40;
@@ -227,6 +238,20 @@ TEST(ExactProduct, Floats) {
 TEST(ExactProduct, Doubles) {
   RunAll<double>({"posit32", "f64", "posit64", "f32", "posit16", "e11m10", "e8m52", "posit32es3"},
                  2 * Rounds(), 2);
+}
+
+TEST(ExactProduct, Ties) {
+  Engine engine(6);
+  size_t dots = 0;
+  for (const Rounding mode : kModes) {
+    for (const char* format : {"f32", "bf16", "tf32", "posit16"}) {
+      RunCase<float>({format, Kind::kTies, Kind::kTies, 2, 5, 50, mode}, engine, &dots);
+      RunCase<double>({format, Kind::kTies, Kind::kTies, 2, 5, 50, mode}, engine, &dots);
+    }
+    for (const char* format : {"posit32", "f64", "e11m40", "posit64"})
+      RunCase<double>({format, Kind::kTies, Kind::kTies, 2, 5, 50, mode}, engine, &dots);
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(ExactProduct, LongRows) {
@@ -329,44 +354,50 @@ TEST(ExactProduct, LargestSums) {
   }
 }
 
-// Rows of unlike lengths against numbers at hand, as attention has them.
+// Rows of unlike lengths against numbers at hand, as attention has them, and a few dot products.
+void ExpectChains(Kind kind, size_t n, size_t outputs, Engine& engine) {
+  constexpr size_t kTerms = 77, kStride = kTerms * kLanes + 32;
+  const FormatRounding values{FindFormat("f16").value(), Rounding::kNearestEven,
+                              Overflow::kInfinity, false};
+  const RoundSpec spec = MakeRoundSpec(values.format);
+  std::vector<float> x = MakeRows<float>(kind, n, kTerms, false, engine);
+  std::vector<float> panels = MakeRows<float>(kind, 3, kStride, true, engine);
+  for (std::vector<float>* v : {&x, &panels}) RoundRow(spec, v->data(), v->size());
+  const std::vector<size_t> all_terms = {77, 1, 0, 33, 76},
+                            terms(all_terms.begin(), all_terms.begin() + static_cast<int>(n));
+  std::vector<const float*> rows;
+  std::vector<float> y(n * outputs), expected(y.size());
+  std::vector<float*> out;
+  ExactOracle oracle;
+  for (size_t r = 0; r < n; ++r) {
+    rows.push_back(x.data() + r * kTerms);
+    out.push_back(y.data() + r * outputs);
+    for (size_t o = 0; o < outputs; ++o) {
+      oracle.Clear();
+      for (size_t i = 0; i < terms[r]; ++i)
+        oracle.AddProduct(static_cast<double>(rows[r][i]),
+                          static_cast<double>(panels[o / 16 * kStride + i * 16 + o % 16]));
+      expected[r * outputs + o] =
+          static_cast<float>(oracle.Round(values.format, values.rounding, values.overflow, false));
+    }
+  }
+  for (const Isa isa : kIsas) {
+    if (KernelsFor(isa) == nullptr) continue;
+    std::fill(y.begin(), y.end(), -77.0f);
+    EvaluateExactChains<float>({values, panels.data(), kStride, outputs, kTerms, rows, terms, out},
+                               *KernelsFor(isa));
+    EXPECT_EQ(Differences(expected, y), 0u)
+        << static_cast<int>(kind) << " " << n << " " << outputs << " " << KernelsFor(isa)->name;
+  }
+}
+
 TEST(ExactProduct, Chains) {
   Engine engine(4);
-  constexpr size_t kTerms = 77, kOutputs = 37, kRows = 5, kStride = kTerms * kLanes + 32;
   for (const Kind kind : kKinds) {
-    const FormatRounding values{FindFormat("f16").value(), Rounding::kNearestEven,
-                                Overflow::kInfinity, false};
-    const RoundSpec spec = MakeRoundSpec(values.format);
-    std::vector<float> x = MakeRows<float>(kind, kRows, kTerms, false, engine);
-    std::vector<float> panels = MakeRows<float>(kind, 3, kStride, true, engine);
-    for (std::vector<float>* v : {&x, &panels}) RoundRow(spec, v->data(), v->size());
-    const std::vector<size_t> terms = {77, 1, 0, 33, 76};
-    std::vector<const float*> rows;
-    std::vector<float> y(kRows * kOutputs), expected(y.size());
-    std::vector<float*> out;
-    ExactOracle oracle;
-    for (size_t r = 0; r < kRows; ++r) {
-      rows.push_back(x.data() + r * kTerms);
-      out.push_back(y.data() + r * kOutputs);
-      for (size_t o = 0; o < kOutputs; ++o) {
-        oracle.Clear();
-        for (size_t i = 0; i < terms[r]; ++i)
-          oracle.AddProduct(static_cast<double>(rows[r][i]),
-                            static_cast<double>(panels[o / 16 * kStride + i * 16 + o % 16]));
-        expected[r * kOutputs + o] = static_cast<float>(
-            oracle.Round(values.format, values.rounding, values.overflow, false));
-        const float dot =
-            ExactDot(spec, rows[r], 1, &panels[o / 16 * kStride + o % 16], 16, terms[r]);
-        EXPECT_EQ(Differences(std::vector<float>{expected[r * kOutputs + o]}, {dot}), 0u);
-      }
-    }
-    for (const Isa isa : kIsas) {
-      if (KernelsFor(isa) == nullptr) continue;
-      std::fill(y.begin(), y.end(), -77.0f);
-      EvaluateExactChains<float>(
-          {values, panels.data(), kStride, kOutputs, kTerms, rows, terms, out}, *KernelsFor(isa));
-      EXPECT_EQ(Differences(expected, y), 0u) << static_cast<int>(kind) << KernelsFor(isa)->name;
-    }
+    ExpectChains(kind, 5, 37, engine);
+    ExpectChains(kind, 2, 1, engine);
+    ExpectChains(kind, 1, 2, engine);
+    ExpectChains(kind, 1, 17, engine);
   }
 }
 

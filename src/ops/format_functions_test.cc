@@ -37,6 +37,10 @@ double OddOf(Function function, double x) {
   static Mpfr v, t;
   if (function == Function::kSigmoid && x > 200) return std::nextafter(1.0, 0.0);
   if (function == Function::kSoftplus && x > 20) return x;
+  // Beyond all formats, and in the end MPFR.
+  if (function != Function::kReciprocalRoot && x < -2000)
+    return std::numeric_limits<double>::denorm_min();
+  if (function == Function::kExp && x > 2000) return std::numeric_limits<double>::max();
   mpfr_set_d(v.x, x, MPFR_RNDN);
   int inexact = 0;
   switch (function) {

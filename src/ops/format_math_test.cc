@@ -109,8 +109,8 @@ TEST(FormatMath, Errors) {
   EXPECT_EQ(MathError("step:e8m0"), "e8m0: has no sign");
   EXPECT_EQ(MathError("step:bf16,round=stochastic"),
             "round=stochastic: an arithmetic rounds in one way; sites take random rounding");
-  EXPECT_EQ(MathError("step:bf16,round=nearest"),
-            "unknown value in 'round=nearest'; did you mean 'nearest-even'?");
+  EXPECT_EQ(MathError("step:bf16,round=nearest-evn"),
+            "unknown value in 'round=nearest-evn'; did you mean 'nearest-even'?");
   EXPECT_EQ(MathError("step:posit16,overflow=inf"),
             "overflow=inf: posit16 has no infinities; use overflow=nan or overflow=saturate");
   EXPECT_EQ(MathError("step:bf16,scale=2"),

@@ -55,8 +55,24 @@ inline double FusedToOdd(double a, double b, double c) {
   const double p = a * b, e = std::fma(a, b, -p);
   const double u = c + e, v = SumError(c, e, u);
   const double s = p + u, t = SumError(p, u, s);
+  if (!(s - s == 0)) return p + c;  // not finite
+  const double sum = SumToOdd(s, SumToOdd(t, v));
+  return sum == 0 ? p + c : sum;  // zero with its sign
+}
+
+// a * b + c * d: the larger parts as s + t, the errors of the products as u + v. Where t is not
+// zero s has not cancelled, so t + u is far below it, and what that leaves is below t + u; where it
+// is, s + u is exact as a pair.
+inline double TwoProductsToOdd(double a, double b, double c, double d) {
+  const double p = a * b, q = c * d;
+  const double s = p + q, t = SumError(p, q, s);
   if (!(s - s == 0)) return s;  // not finite
-  return SumToOdd(s, SumToOdd(t, v));
+  const double e = std::fma(a, b, -p), f = std::fma(c, d, -q);
+  const double u = e + f, v = SumError(e, f, u);
+  const double x = t + u, y = SumError(t, u, x);
+  const double z = s + x, r = SumError(s, x, z);
+  const double sum = SumToOdd(z, SumToOdd(r, SumToOdd(y, v)));
+  return sum == 0 ? 0.0 : sum;
 }
 
 }  // namespace
@@ -115,7 +131,8 @@ void FormatRowOps::Sum(const double* a, const double* b, size_t n, double* out) 
 
 void FormatRowOps::Difference(const double* a, const double* b, size_t n, double* out) const {
   Run(
-      n, out, [=](size_t i) { return SumToOdd(a[i], -b[i]); }, [=](size_t i) { return a[i] - b[i]; },
+      n, out, [=](size_t i) { return SumToOdd(a[i], -b[i]); },
+      [=](size_t i) { return a[i] - b[i]; },
       [=, this](size_t i) { return RoundedSum(spec_, a[i], -b[i]); });
 }
 
@@ -149,6 +166,11 @@ void FormatRowOps::FusedDifference(const double* a, const double* b, const doubl
 
 void FormatRowOps::TwoProducts(const double* a, const double* b, const double* c, const double* d,
                                size_t n, double* out) const {
+  if (way_ == Way::kOdd) {
+    for (size_t i = 0; i < n; ++i) out[i] = TwoProductsToOdd(a[i], b[i], c[i], d[i]);
+    RoundRow(spec_, out, n, out, 0, 0, &kernels_);
+    return;
+  }
   ExactSum sum;
   for (size_t i = 0; i < n; ++i) {
     sum.Clear();

@@ -85,17 +85,19 @@ void Rotate(const FormatRowsArgs<T>& args, const Shared& shared, size_t r, Scrat
   const Pairs<T> pairs{args};
   const size_t n = pairs.Count(), angles = args.rope->pairs();
   const T* const x = args.a[r];
-  std::vector<double> cos(angles), sin(angles), minus(n);
-  RoundRow(shared.operands, args.rope->template Cos<double>(args.positions[r]), angles, cos.data());
-  RoundRow(shared.operands, args.rope->template Sin<double>(args.positions[r]), angles, sin.data());
+  std::vector<double> cosines(angles), sines(angles), minus(n);
+  RoundRow(shared.operands, args.rope->template Cos<double>(args.positions[r]), angles,
+           cosines.data());
+  RoundRow(shared.operands, args.rope->template Sin<double>(args.positions[r]), angles,
+           sines.data());
   for (auto* v : {&s->a, &s->b, &s->c, &s->d, &s->e}) v->resize(n);
   double *const a = s->a.data(), *const b = s->b.data(), *const c = s->c.data(),
                 *const d = s->d.data(), *const e = s->e.data();
   pairs.ForEach([&](size_t at, size_t i, size_t first, size_t second) {
     a[at] = x[first];
     b[at] = x[second];
-    c[at] = cos[i];
-    d[at] = sin[i];
+    c[at] = cosines[i];
+    d[at] = sines[i];
   });
   const FormatRowOps& ops = shared.ops;
   std::vector<double> turned(n);

@@ -82,7 +82,9 @@ TEST(BenchCli, Arithmetics) {
   EXPECT_EQ(json["subject"], "arithmetic");
   EXPECT_EQ(json["threads"], 1);
   EXPECT_EQ(json["size"], 32);
-  ASSERT_EQ(json["lines"].size(), 3u);
+  ASSERT_EQ(json["lines"].size(), 4u);
+  EXPECT_FALSE(json["lines"][2]["core"]);
+  EXPECT_TRUE(json["lines"][3]["core"]);
   EXPECT_EQ(json["lines"][0]["host"], "f64");
   EXPECT_EQ(json["lines"][1]["math"], "fused:bf16+acc=f32,chunk=8");
   for (const Json& line : json["lines"]) {

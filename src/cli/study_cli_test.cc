@@ -299,7 +299,7 @@ TEST_F(StudyVerb, Posit32) {
   };
   replace("context = 64", "context = 8");
   replace("chunks = 8", "chunks = 2");
-  replace("tokens = 16, limit = 4", "tokens = 2, limit = 1");
+  replace("tokens = 24, limit = 8", "tokens = 2, limit = 1");
   for (const char* path : {"models/tiny-qwen2", "models/tiny-llama", "data/shakespeare.txt",
                            "data/gsm8k.txt", "data/prompts.jsonl"})
     replace("\"" + std::string(path), "\"" + kSource + "/" + path);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "kernels/exact.h"
+#include "kernels/exact_fixed.h"
 #include "kernels/panels.h"
 #include "ops/format_product.h"
 
@@ -84,7 +86,33 @@ ArithmeticSpeed Measure(const NamedMath& named, const PackedMatrix& weights,
     best = std::min(best, product.Pass(rows, machine));
   } while (SecondsSince(start) < o.seconds);
   const double count = static_cast<double>(rows * o.size) * static_cast<double>(o.size);
-  return {named.text, sizeof(T) == sizeof(float) ? "f32" : "f64", rows, count / best};
+  return {named.text, sizeof(T) == sizeof(float) ? "f32" : "f64", false, rows, count / best};
+}
+
+// One panel of 16 outputs, on one thread.
+ArithmeticSpeed MeasureCore(const NamedMath& named, const ArithmeticBenchOptions& o,
+                            const Machine& machine) {
+  const ExactKernels& kernels = ExactKernelsOf(machine.kernels->isa);
+  const size_t k = o.size;
+  std::vector<float> x(o.size * k), w(k * kLanes);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = Element(i + 12345);
+  for (size_t i = 0; i < w.size(); ++i) w[i] = Element(i) / 32;
+  std::vector<const float*> rows_of_x;
+  for (size_t r = 0; r < o.size; ++r) rows_of_x.push_back(&x[r * k]);
+  FixedPanel<float> panel;
+  FixPanel(kernels, w.data(), k, &panel);
+  const FixedRows rows = FixRows<float>(kernels, rows_of_x, k, {}, false, nullptr, nullptr);
+  std::vector<int64_t> high(o.size * kLanes);
+  std::vector<uint64_t> low(o.size * kLanes);
+  double best = 1e30;
+  const auto start = Clock::now();
+  do {
+    const auto pass = Clock::now();
+    kernels.wide({k, panel.limbs[0].data.data(), panel.limbs[0].sums.data(), rows.x.data(),
+                  rows.sums.data(), o.size, high.data(), low.data()});
+    best = std::min(best, SecondsSince(pass));
+  } while (SecondsSince(start) < o.seconds / 4);
+  return {named.text, "f32", true, o.size, static_cast<double>(o.size * k * kLanes) / best};
 }
 
 }  // namespace
@@ -102,12 +130,16 @@ ArithmeticBench BenchArithmetic(const ArithmeticBenchOptions& o, const ProgressS
   const Machine machine{&BestKernels(), &workers, &buffers};
   const PackedMatrix weights = Weights(o.size, o.size);
   ArithmeticBench bench{workers.threads(), machine.kernels->name, {}};
+  double done = 0;
   for (const NamedMath& named : o.maths) {
     bench.lines.push_back(named.math.host == Arithmetic::kF32
                               ? Measure<float>(named, weights, o, machine)
                               : Measure<double>(named, weights, o, machine));
-    if (progress && !progress({"measuring", static_cast<double>(bench.lines.size()),
-                               static_cast<double>(o.maths.size()), "products"}))
+    if (named.math.kind == FormatMathKind::kQuire && o.threads == 1 &&
+        named.math.host == Arithmetic::kF32)
+      bench.lines.push_back(MeasureCore(named, o, machine));
+    if (progress &&
+        !progress({"measuring", ++done, static_cast<double>(o.maths.size()), "products"}))
       break;
   }
   return bench;

@@ -29,6 +29,9 @@ struct ArithmeticBenchOptions {
 
 struct ArithmeticSpeed {
   std::string math, host;  // host: f32 or f64, what holds the numbers
+  // Of exact sums there is also the inner loop alone: operands are fixed point already, sums are
+  // not rounded.
+  bool core = false;
   size_t rows = 0;  // M of what was measured: fewer where all of them would take much longer than
                     // `seconds`
   double rate = 0;  // multiply-adds a second, all threads together; the best pass

@@ -291,13 +291,15 @@ std::string ModelTable(const StudyPart& part, size_t width) {
     table.columns.push_back({"KL to truth"});
     table.columns.push_back({"|dlogit| to truth"});
   }
-  const bool free_running = !report.variants.empty() && !report.variants[0].agreement.empty();
+  const bool free_running =
+      std::any_of(report.variants.begin(), report.variants.end(),
+                  [](const VariantReport& v) { return !v.agreement.empty(); });
   if (free_running) table.columns.push_back({"free match"});
   table.columns.push_back({"", Align::kLeft});
   for (const VariantReport& v : report.variants) {
     if (IsLayerAlone(data, v.lane)) continue;
     const DivergenceSummary& d = v.divergence;
-    std::vector<std::string> row = {v.name, WithError(d.kld.value, d.kld.error),
+    std::vector<std::string> row = {v.name.substr(spec.prefix.size()), WithError(d.kld.value, d.kld.error),
                                     WithError(d.log_ratio.value, d.log_ratio.error),
                                     PercentText(d.same_top.value), NumberText(d.mae),
                                     NumberText(d.max_abs)};
@@ -305,7 +307,8 @@ std::string ModelTable(const StudyPart& part, size_t width) {
       row.push_back(NumberText(d.kld_truth.value));
       row.push_back(fmt::format("{}{}", NumberText(d.mae_truth.value), Nearer(d, report)));
     }
-    if (free_running) row.push_back(PercentText(v.agreement[0].second.match_rate));
+    if (free_running)
+      row.push_back(v.agreement.empty() ? "" : PercentText(v.agreement[0].second.match_rate));
     row.push_back(Remarks(v, report.noise));
     table.rows.push_back(std::move(row));
   }

@@ -67,7 +67,7 @@ VariantReport MakeVariant(const StudySpec& spec, const StudyData& data, size_t l
         Summarize(TokensOf(data, data.Baseline(), static_cast<int>(t)), text_tokens));
   }
   if (data.lanes[lane].alone.whole >= 0) return v;  // nothing is generated there
-  if (data.prompts.empty()) return v;
+  if (data.prompts.empty() || data.generated[lane].empty()) return v;
   std::vector<std::string> tags = {""};
   for (const StudyPrompt& prompt : data.prompts)
     if (std::find(tags.begin(), tags.end(), prompt.tag) == tags.end()) tags.push_back(prompt.tag);

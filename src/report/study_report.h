@@ -63,7 +63,7 @@ nlohmann::ordered_json StudyJson(std::span<const StudyPart> parts,
                                  const std::vector<JudgedClaim>& claims);
 std::string StudyCsv(std::span<const StudyPart> parts);  // a line a variant and text
 std::string StudyTables(std::span<const StudyPart> parts, const std::vector<JudgedClaim>& claims,
-                        size_t width = 160);
+                        size_t width = 180);
 
 // Keys that eval and study share.
 nlohmann::ordered_json PerplexityJson(const Perplexity& ppl);

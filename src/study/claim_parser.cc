@@ -271,6 +271,8 @@ class Parser {
                   e.text);
     if (IsFreeRunMeasure(e.text) && !spec_.generate)
       return Fail("{}: claim \"{}\": '{}' needs generate in the study", spec_.path, text_, e.text);
+    if (IsFreeRunMeasure(e.text) && !Generates(e.parts[0].text))
+      return Fail("{}: claim \"{}\": '{}' has generate = false", spec_.path, text_, e.parts[0].text);
     if (e.text == "depth_exponent" && e.parts[1].text.find('[') != std::string::npos)
       return Fail("{}: claim \"{}\": 'depth_exponent' goes over the layers of a site: its name alone",
                   spec_.path, text_);
@@ -295,6 +297,12 @@ class Parser {
     return {};
   }
 
+  bool Generates(const std::string& variant) const {
+    for (const StudySpec& part : parts_)
+      for (const StudyVariant& v : part.variants)
+        if (v.name == variant) return v.generate;
+    return true;
+  }
   bool Several() const { return parts_.size() > 1; }
 
   // What a claim may name.

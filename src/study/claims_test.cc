@@ -25,6 +25,7 @@ StudySpec Spec() {
     v.site = "ffn_norm";
     v.format = "bf16";
     v.layer = layer;
+    v.generate = false;
   }
   return spec;
 }
@@ -149,6 +150,7 @@ TEST(ClaimParser, Mistakes) {
   refused("format_max(posit32) > 1", "takes a quoted format");
   refused("format_max('posit3x') > 1", "unknown format");
   refused("increasing(match, layer)", "first argument");
+  refused("match('layer 0') > 1", "'layer 0' has generate = false");
   refused("abs('a') > 1", "stands where a number is expected");
   refused("abs(1, 2) > 1", "arguments");
   refused("max(1) > 1", "arguments");

@@ -367,8 +367,10 @@ Status Runner::GenerateAll() {
   if (!spec_.generate || !data_.complete) return {};
   std::vector<std::pair<size_t, size_t>> missing;  // lane, prompt
   const auto generates = [&](size_t lane) {
-    return data_.lanes[lane].kind == LaneKind::kBaseline ||
-           (data_.lanes[lane].kind == LaneKind::kVariant && data_.lanes[lane].alone.whole < 0);
+    const StudyLane& of = data_.lanes[lane];
+    return of.kind == LaneKind::kBaseline ||
+           (of.kind == LaneKind::kVariant && of.alone.whole < 0 &&
+            spec_.variants[static_cast<size_t>(of.variant)].generate);
   };
   for (size_t p = 0; p < data_.prompts.size(); ++p) {
     for (size_t l = 0; l < data_.lanes.size(); ++l) {

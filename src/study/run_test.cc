@@ -28,6 +28,7 @@ rules = ["ffn_norm=e8m7"]
 [[variant]]
 name = "idle"
 rules = ["ffn_norm.weight=bf16"]
+generate = false
 )";
 
 bool SameBits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
@@ -100,6 +101,8 @@ TEST_F(RunTest, LanesAndWhatTheyAreWorth) {
   EXPECT_FALSE(IsForetold(data->lanes[1]));
   EXPECT_FALSE(SameOutput(*data, 0, 5)) << "noise is not the baseline";
   EXPECT_GT(OwnEffects(*data, 1)[0].counts.changed, 0u);
+  EXPECT_EQ(data->generated[2].size(), 2u);
+  EXPECT_TRUE(data->generated[3].empty());
 }
 
 // A model's own rules are in force in all lanes, the truth's too.

@@ -290,13 +290,16 @@ Status ReadVariants(const std::string& study, const TableReader& top, StudySpec*
   ASSIGN_OR_RETURN(const auto variants, top.Tables("variant"));
   for (const toml::table* table : variants) {
     const TableReader reader(study, *table);
-    RETURN_IF_ERROR(reader.Allow({"name", "rules", "models", "by_layer", "correct"}));
+    RETURN_IF_ERROR(reader.Allow({"name", "rules", "models", "by_layer", "generate", "correct"}));
     StudyVariant variant;
     ASSIGN_OR_RETURN(variant.models, ReadModelNames(reader, *spec));
     ASSIGN_OR_RETURN(variant.name, reader.Text("name"));
     ASSIGN_OR_RETURN(variant.rules, reader.Texts("rules"));
     if (reader.Has("by_layer")) {
       ASSIGN_OR_RETURN(variant.by_layer, reader.Flag("by_layer"));
+    }
+    if (reader.Has("generate")) {
+      ASSIGN_OR_RETURN(variant.generate, reader.Flag("generate"));
     }
     if (reader.Has("correct")) {
       ASSIGN_OR_RETURN(variant.correct, ReadCorrection(study, reader));

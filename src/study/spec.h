@@ -51,6 +51,7 @@ struct StudyVariant {
   std::string sweep;                  // of which sweep (its name template); empty: none
   std::string site, format;           // of a sweep
   std::optional<int> layer;           // of a sweep with layer = "each", or of `of`
+  bool generate = true;               // texts go on from prompts in it, too, where the study has them
   bool by_layer = false;              // also measured in each layer alone
   std::string of{};                   // the variant that this one is in `layer` alone; empty: none
   std::optional<StudyCorrection> correct{};

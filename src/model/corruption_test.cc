@@ -18,13 +18,14 @@ size_t largest_allocation = 0;
 }  // namespace
 
 #ifdef VERNIER_WATCHES_ALLOCATIONS
-void* operator new(size_t size) {
+// Not inlined: GCC 12 would see free() of what it takes for another allocation.
+[[gnu::noinline]] void* operator new(size_t size) {
   if (size > largest_allocation) largest_allocation = size;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 #endif
 
 namespace vernier {

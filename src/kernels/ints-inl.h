@@ -221,7 +221,7 @@ inline constexpr size_t kRowsTogether = 96;  // rows of X over a panel: they sta
 
 // One row of X reads the weights once, from memory: lines are asked for this far ahead of their
 // use, panels being one after another.
-inline constexpr size_t kAhead = 8192;
+inline constexpr size_t kAhead = 16384;
 VERNIER_INLINE void Prefetch(const uint8_t* p) { __builtin_prefetch(p + kAhead); }
 
 // The part q of sixteen outputs from `first` on; those past the last are dropped.

@@ -1,6 +1,7 @@
 #include "ops/format_functions.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -73,16 +74,25 @@ double RoundHuge(const RoundSpec& spec) {
   return RoundExact(spec, false, {(uint64_t{1} << 63) | 1, 1800});
 }
 
+// 1 / i! for i up to 14.
+constexpr int kTaylor = 14;
+const std::array<Double2, kTaylor + 1>& InverseFactorials() {
+  static const auto table = [] {
+    std::array<Double2, kTaylor + 1> t = {{{1, 0}}};
+    for (size_t i = 1; i < t.size(); ++i) t[i] = Divide(t[i - 1], static_cast<double>(i));
+    return t;
+  }();
+  return table;
+}
+
 // e^x, |x| < 1000: x = n ln2 + 16 r, Taylor to r^14, |r| < 0.022, and four squarings. Within 2^-94.
 Wide ExpOf(double x) {
   const double n = std::nearbyint(x / kLn2.high);
   Double2 r = Add({x, 0}, Multiply(kLn2, -n));
   r = {r.high * 0x1p-4, r.low * 0x1p-4};
-  Double2 sum = {1, 0}, term = {1, 0};
-  for (int i = 1; i <= 14; ++i) {
-    term = Divide(Multiply(term, r), i);
-    sum = Add(sum, term);
-  }
+  const auto& terms = InverseFactorials();
+  Double2 sum = terms[kTaylor];
+  for (size_t i = kTaylor; i-- > 0;) sum = Add(Multiply(sum, r), terms[i]);
   for (int i = 0; i < 4; ++i) sum = Multiply(sum, sum);
   return {sum, static_cast<int>(n)};
 }

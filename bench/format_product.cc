@@ -1,11 +1,13 @@
 // Speed of matrix products in a number format: M rows, N outputs, K terms, on one thread.
 #include "ops/format_product.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/peak.h"
@@ -71,6 +73,19 @@ int main(int argc, char** argv) {
   const size_t m = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 256, n = 1024, k = 1024;
   const std::string only = argc > 2 ? argv[2] : "";
   const Isa isa = argc > 3 ? static_cast<Isa>(std::atoi(argv[3])) : BestKernels().isa;
+  const PeakKernels peak = PeakKernelsFor(isa);
+  for (const auto& [name, run] : {std::pair("f32", peak.fma_f32), std::pair("f64", peak.fma_f64)}) {
+    double most = 0;
+    for (int i = 0; i < 3; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      const double operations = run(2000000);
+      most = std::max(
+          most,
+          operations /
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    std::printf("peak of %s multiply-adds: %.0f M/s\n", name, most / 2 * 1e-6);
+  }
   constexpr auto kStep = FormatMathKind::kStep, kFused = FormatMathKind::kFused;
   const Case cases[] = {{kStep, "posit32", "posit32", "posit32"},
                         {kFused, "posit32", "posit32", "posit32"},

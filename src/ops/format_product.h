@@ -5,7 +5,7 @@
 // Each operation gives what the exact result rounded once is, in every format, mode and order, so
 // which loop computes it changes no bit; nor do the rows of a call, nor the threads. A result that
 // is NaN is the positive quiet one. Numbers of `values` are T where they lie in memory: a posit of
-// more than 55 bits is the double next to it there, while partial sums are true posits.
+// more than 57 bits is the double next to it there, while partial sums are true posits.
 #ifndef VERNIER_OPS_FORMAT_PRODUCT_H_
 #define VERNIER_OPS_FORMAT_PRODUCT_H_
 

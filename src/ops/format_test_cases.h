@@ -2,7 +2,9 @@
 #ifndef VERNIER_OPS_FORMAT_TEST_CASES_H_
 #define VERNIER_OPS_FORMAT_TEST_CASES_H_
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <string>
@@ -39,12 +41,26 @@ inline constexpr Operands kAllOperands[] = {Operands::kNormal,   Operands::kCanc
                                             Operands::kTies,     Operands::kExponents,
                                             Operands::kProducts, Operands::kSpecial};
 
+// SplitMix64.
+struct RandomWords {
+  using result_type = uint64_t;
+  uint64_t state;
+  static constexpr uint64_t min() { return 0; }
+  static constexpr uint64_t max() { return ~uint64_t{0}; }
+  uint64_t operator()() {
+    uint64_t z = state += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+  }
+};
+
 class OperandSource {
  public:
   OperandSource(const FormatRounding& values, uint64_t seed)
       : spec_(MakeRoundSpec(values.format, Rounding::kNearestEven, values.overflow, values.flush)),
         format_(values.format),
-        engine_(seed) {}
+        engine_{seed} {}
 
   DotOperands Make(Operands kind, size_t n) {
     DotOperands o;
@@ -122,7 +138,7 @@ class OperandSource {
 
   RoundSpec spec_;
   Format format_;
-  std::mt19937_64 engine_;
+  RandomWords engine_;
   std::normal_distribution<double> normal_;
 };
 

@@ -102,10 +102,11 @@ Result<std::vector<ModelStudy>> OpenParts(const StudyOptions& options) {
     auto found = known.find(part.spec.model);
     if (found == known.end()) {
       ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(part.spec.model, options.threads));
-      found = known.emplace(part.spec.model,
-                            std::pair(std::shared_ptr<Model>(std::move(opened.model)),
-                                      std::move(opened.recipe)))
-                  .first;
+      found =
+          known
+              .emplace(part.spec.model, std::pair(std::shared_ptr<Model>(std::move(opened.model)),
+                                                  std::move(opened.recipe)))
+              .first;
     }
     part.model = found->second.first;
     const Recipe& recipe = found->second.second;

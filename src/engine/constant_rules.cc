@@ -78,8 +78,9 @@ Status ApplyConstant(const Rule& rule, const Graph& graph, Plan* plan) {
 
 Status CheckConstants(const Graph& graph, const Plan& plan) {
   if (plan.ggml && (plan.rope_theta != 0 || plan.layers != graph.layers))
-    return Fail("{} does not go with llama.cpp's arithmetic, which takes the model as the file has it",
-                plan.rope_theta != 0 ? kTheta : kLayers);
+    return Fail(
+        "{} does not go with llama.cpp's arithmetic, which takes the model as the file has it",
+        plan.rope_theta != 0 ? kTheta : kLayers);
   return {};
 }
 

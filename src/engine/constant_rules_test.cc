@@ -143,7 +143,8 @@ TEST(ConstantRulesTest, Mistakes) {
     ASSERT_FALSE(plan) << rules[0];
     EXPECT_NE(plan.error().message.find(part), std::string::npos) << plan.error().message;
   };
-  for (const char* rule : {"model.layers=0", "model.layers=7", "model.layers=-6", "model.layers=2.5"})
+  for (const char* rule :
+       {"model.layers=0", "model.layers=7", "model.layers=-6", "model.layers=2.5"})
     refused({rule}, "expected 1 to 6, or -1 to -5");
   for (const char* rule : {"rope.theta=0", "rope.theta=-1", "rope.theta=1e999", "rope.theta=x"})
     refused({rule}, "expected a number above 0");

@@ -64,7 +64,8 @@ struct SiteTensor {
 };
 
 // Observes sites. `receive` is called from one thread, once for each site it wants and stream that
-// runs its layer, in order of computation; the rows live until the site's last stream has been received.
+// runs its layer, in order of computation; the rows live until the site's last stream has been
+// received.
 struct Tap {
   std::function<bool(const Site&)> wants;
   std::function<void(const SiteTensor&)> receive;

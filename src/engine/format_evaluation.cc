@@ -77,8 +77,15 @@ void NodeEvaluator::ComputeInFormat(const NodePlan& plan, const std::vector<size
     }
     return EvaluateFormatProduct(args, request_.model.machine());
   }
-  FormatRowsArgs<T> args{&*plan.format, node_.op,  node_.shape,           {}, a, b,
-                         out,           positions, &request_.model.rope(plan.rope_theta)};
+  FormatRowsArgs<T> args{&*plan.format,
+                         node_.op,
+                         node_.shape,
+                         {},
+                         a,
+                         b,
+                         out,
+                         positions,
+                         &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) args.vector = weight->vector_f64;
   EvaluateFormatRows(args, request_.model.machine());

@@ -15,9 +15,9 @@ size_t HeadsOf(const Graph& graph, size_t node) {
     if (attention.op != OpKind::kAttention) continue;
     for (size_t operand = 0; operand < attention.inputs.size(); ++operand) {
       size_t at = static_cast<size_t>(attention.inputs[operand]);
-      while (at > node && (graph.nodes[at].op == OpKind::kStore ||
-                           graph.nodes[at].op == OpKind::kRope ||
-                           graph.nodes[at].op == OpKind::kBias))
+      while (at > node &&
+             (graph.nodes[at].op == OpKind::kStore || graph.nodes[at].op == OpKind::kRope ||
+              graph.nodes[at].op == OpKind::kBias))
         at = static_cast<size_t>(graph.nodes[at].inputs[0]);
       if (at == node) return operand == 0 ? attention.shape.heads : attention.shape.kv_heads;
     }

@@ -38,7 +38,7 @@ class HeadRules : public testing::Test {
 TEST_F(HeadRules, TreatTheElementsOfTheHeads) {
   // 8 heads of 32 elements, 2 of K and V; scores of a head are those of its 8 tokens.
   const std::map<std::string, size_t> heads = {
-      {"Qcur", 8},  {"Qcur_rope", 8}, {"Kcur", 2}, {"Kcur_rope", 2},    {"Vcur", 2},
+      {"Qcur", 8},    {"Qcur_rope", 8}, {"Kcur", 2}, {"Kcur_rope", 2},   {"Vcur", 2},
       {"k_cache", 2}, {"v_cache", 2},   {"kq", 8},   {"kq_soft_max", 8}, {"kqv_out", 8}};
   for (const auto& [site, count] : heads) {
     SCOPED_TRACE(site);
@@ -59,8 +59,8 @@ TEST_F(HeadRules, TreatTheElementsOfTheHeads) {
   const size_t half = plain.size() / 2;
   std::vector<float> alone(plain.begin() + static_cast<std::ptrdiff_t>(half), plain.end());
   TreatRow(ParseTreatment("int8", TreatedThing::kActivation).value(), alone.data(), half, 0);
-  EXPECT_TRUE(std::equal(alone.begin(), alone.end(),
-                         scaled.begin() + static_cast<std::ptrdiff_t>(half)));
+  EXPECT_TRUE(
+      std::equal(alone.begin(), alone.end(), scaled.begin() + static_cast<std::ptrdiff_t>(half)));
 }
 
 TEST_F(HeadRules, ArePartOfTheIdentity) {

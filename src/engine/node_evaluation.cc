@@ -245,7 +245,8 @@ void NodeEvaluator::ComputeRows(const NodePlan& plan, const std::vector<size_t>&
     out.push_back(Mutable<T>(row.out));
     positions.push_back(job.context->start + row.token);
   }
-  RowsArgs<T> args{node_.op, node_.shape, {}, a, b, out, positions, &request_.model.rope(plan.rope_theta)};
+  RowsArgs<T> args{node_.op, node_.shape, {},        a,
+                   b,        out,         positions, &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) {
     if (weight->wide_matrix.outputs > 0) args.weight.wide_matrix = &weight->wide_matrix;

@@ -344,9 +344,7 @@ Error Compiler::NoSuchLayer(const Rule& rule, const std::set<int>& layers) const
 }
 
 // Whether rules of the part round, rather than say how or with what constants is computed.
-bool Rounds(Part part) {
-  return part == Part::kOut || part == Part::kIn || part == Part::kWeight;
-}
+bool Rounds(Part part) { return part == Part::kOut || part == Part::kIn || part == Part::kWeight; }
 
 Status Compiler::Apply(const Rule& rule, int index) {
   plan_.rules.push_back({rule.text, {}, {}, Rounds(rule.part), {}});
@@ -538,8 +536,7 @@ void Compiler::MakeIdentities() {
     for (const auto* place : {&node.in, &node.out})
       whole = Combine(whole, *place ? (*place)->identity : Hash128{});
   }
-  if (plan_.layers != graph_.layers)
-    whole = Combine(whole, static_cast<uint64_t>(plan_.layers));
+  if (plan_.layers != graph_.layers) whole = Combine(whole, static_cast<uint64_t>(plan_.layers));
   plan_.identity = whole;
 }
 

@@ -58,10 +58,10 @@ struct Plan {
   std::vector<RuleEffect>
       rules;  // in recipe order; counts of weights filled in, of activations zero
   Hash128 identity;
-  double rope_theta = 0;      // as its rotary nodes have it
-  int layers = 0;             // of the model's, how many run; the first
-  std::vector<int> source;    // by node, which one's value its readers get: itself, but where layers are
-                              // left out
+  double rope_theta = 0;    // as its rotary nodes have it
+  int layers = 0;           // of the model's, how many run; the first
+  std::vector<int> source;  // by node, which one's value its readers get: itself, but where layers
+                            // are left out
   bool ggml = false;          // some node computes in ggml's arithmetic
   bool weights_only = false;  // no rule touches an activation, arithmetic or constant
   bool Runs(const Node& node) const { return node.layer < layers; }

@@ -69,8 +69,7 @@ Work Collect(std::span<const TreatRequest> requests) {
       const Hash128 id = Combine(Combine(r.value->rows[i].id, r.place->identity), key);
       const auto [row, row_is_new] = known_rows.Emplace(id, work.tasks.size());
       if (row_is_new)
-        work.tasks.push_back(
-            {r.value->rows[i], r.value->type, r.width, r.place, key, {}, {}});
+        work.tasks.push_back({r.value->rows[i], r.value->type, r.width, r.place, key, {}, {}});
       work.rows.back().push_back(row);
     }
   }

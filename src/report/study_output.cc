@@ -137,7 +137,7 @@ Json ModelJson(const StudyPart& part) {
   Json json = {{"model",
                 {{"path", spec.model},
                  {"rules", spec.model_rules},
-                {"architecture", part.model->graph().architecture},
+                 {"architecture", part.model->graph().architecture},
                  {"hash", part.model->hash().Hex()}}}};
   json["baseline"] = {{"rules", spec.baseline}, {"ppl", PerplexityJson(report.baseline)}};
   if (part.data->Truth() >= 0) {
@@ -221,11 +221,10 @@ std::string StudyCsv(std::span<const StudyPart> parts) {
                         const DivergenceSummary& d) {
     csv +=
         fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
-                    Quoted(v.name), Quoted(text), d.tokens, ppl.mean, ppl.uncertainty, d.kld.value, d.kld.error,
-                    d.kld_quantiles[0], d.kld_quantiles[2], d.kld_quantiles[5], d.delta_p.value,
-                    d.rms_delta_p.value, d.same_top.value, d.max_abs, d.mae, d.kld_truth.value,
-                    d.mae_truth.value,
-                    v.vacuous, v.foretold, Quoted(v.same_as));
+                    Quoted(v.name), Quoted(text), d.tokens, ppl.mean, ppl.uncertainty, d.kld.value,
+                    d.kld.error, d.kld_quantiles[0], d.kld_quantiles[2], d.kld_quantiles[5],
+                    d.delta_p.value, d.rms_delta_p.value, d.same_top.value, d.max_abs, d.mae,
+                    d.kld_truth.value, d.mae_truth.value, v.vacuous, v.foretold, Quoted(v.same_as));
   };
   for (const StudyPart& part : parts) {
     for (const VariantReport& v : part.report.variants) {
@@ -268,14 +267,14 @@ std::string ModelTable(const StudyPart& part, size_t width) {
   std::string name = spec.model;
   if (!spec.model_rules.empty())
     name = fmt::format("{}{} with {}", spec.prefix, name, fmt::join(spec.model_rules, ", "));
-  std::string text = fmt::format("{}: {} tokens scored, baseline perplexity {}\n", name,
-                                 report.baseline.tokens,
-                                 WithError(report.baseline.mean, report.baseline.uncertainty));
+  std::string text =
+      fmt::format("{}: {} tokens scored, baseline perplexity {}\n", name, report.baseline.tokens,
+                  WithError(report.baseline.mean, report.baseline.uncertainty));
   if (data.Truth() >= 0)
-    text += fmt::format(
-        "baseline against truth (f64): KL {} nats a token, mean |dlogit| {}\n",
-        WithError(report.baseline_truth.value, report.baseline_truth.error),
-        WithError(report.baseline_mae_truth.value, report.baseline_mae_truth.error));
+    text +=
+        fmt::format("baseline against truth (f64): KL {} nats a token, mean |dlogit| {}\n",
+                    WithError(report.baseline_truth.value, report.baseline_truth.error),
+                    WithError(report.baseline_mae_truth.value, report.baseline_mae_truth.error));
   if (report.noise)
     text += fmt::format("noise floor ({} lanes rounded at random): KL {}, mean |dlogit| {}\n",
                         spec.noise, WithError(report.noise->kld.value, report.noise->kld.error),
@@ -299,9 +298,11 @@ std::string ModelTable(const StudyPart& part, size_t width) {
   for (const VariantReport& v : report.variants) {
     if (IsLayerAlone(data, v.lane)) continue;
     const DivergenceSummary& d = v.divergence;
-    std::vector<std::string> row = {v.name.substr(spec.prefix.size()), WithError(d.kld.value, d.kld.error),
+    std::vector<std::string> row = {v.name.substr(spec.prefix.size()),
+                                    WithError(d.kld.value, d.kld.error),
                                     WithError(d.log_ratio.value, d.log_ratio.error),
-                                    PercentText(d.same_top.value), NumberText(d.mae),
+                                    PercentText(d.same_top.value),
+                                    NumberText(d.mae),
                                     NumberText(d.max_abs)};
     if (data.Truth() >= 0) {
       row.push_back(NumberText(d.kld_truth.value));

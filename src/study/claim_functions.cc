@@ -9,6 +9,26 @@
 
 namespace vernier {
 
+ChunkSums SumsOf(const ChunkScore& score) {
+  ChunkSums s;
+  for (const TokenMeasure& t : score.tokens) {
+    s.tokens += 1;
+    s.nll += t.nll;
+    s.kld += t.kld;
+    s.delta_p += t.delta_p;
+    s.delta_p_squared += t.delta_p * t.delta_p;
+    s.same_top += t.same_top;
+    s.mae += double{t.mae};
+    s.mae_truth += double{t.mae_truth};
+    s.truth += t.kld_truth;
+    s.max_abs = std::max(s.max_abs, double{t.max_abs});
+    if (2 * s.tokens <= static_cast<double>(score.tokens.size())) continue;
+    s.late_tokens += 1;
+    s.late_mae += double{t.mae};
+  }
+  return s;
+}
+
 std::vector<FreeRun> FreeRunsOf(const StudyData& data, size_t lane) {
   std::vector<FreeRun> runs;
   for (size_t p = 0; p < data.generated[lane].size(); ++p) {
@@ -73,9 +93,10 @@ double DepthExponent(std::span<const LayerError> errors) {
 Result<double> FormatFact(const std::string& name, const std::string& format, double x) {
   ASSIGN_OR_RETURN(const Format of, FindFormat(format));
   if (name == "fraction_bits") {
-    const auto bits = x == 0 || !std::isfinite(x)
-                          ? std::nullopt
-                          : FractionBitsAt(of, static_cast<int>(std::floor(std::log2(std::abs(x)))));
+    const auto bits =
+        x == 0 || !std::isfinite(x)
+            ? std::nullopt
+            : FractionBitsAt(of, static_cast<int>(std::floor(std::log2(std::abs(x)))));
     if (!bits) return Fail("{} has no numbers about {}", of.name, x);
     return static_cast<double>(*bits);
   }

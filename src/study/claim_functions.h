@@ -1,4 +1,4 @@
-// What claims compute beside means over tokens: agreement of free-running texts, the law by which
+// What claims compute: sums of tokens' measures, agreement of free-running texts, the law by which
 // errors grow over depth, facts about formats. docs/studies.md and docs/measures.md define them.
 #ifndef VERNIER_STUDY_CLAIM_FUNCTIONS_H_
 #define VERNIER_STUDY_CLAIM_FUNCTIONS_H_
@@ -11,6 +11,15 @@
 #include "study/run.h"
 
 namespace vernier {
+
+// Sums over one chunk of one lane, from which every measure of any set of chunks follows.
+struct ChunkSums {
+  double tokens = 0, nll = 0, kld = 0, delta_p = 0, delta_p_squared = 0, same_top = 0, mae = 0,
+         mae_truth = 0, truth = 0;
+  double late_tokens = 0, late_mae = 0;  // of the second half of the scored tokens
+  double max_abs = 0;                    // the largest
+};
+ChunkSums SumsOf(const ChunkScore& score);
 
 // One prompt continued in a lane and in the baseline.
 struct FreeRun {

@@ -272,10 +272,12 @@ class Parser {
     if (IsFreeRunMeasure(e.text) && !spec_.generate)
       return Fail("{}: claim \"{}\": '{}' needs generate in the study", spec_.path, text_, e.text);
     if (IsFreeRunMeasure(e.text) && !Generates(e.parts[0].text))
-      return Fail("{}: claim \"{}\": '{}' has generate = false", spec_.path, text_, e.parts[0].text);
+      return Fail("{}: claim \"{}\": '{}' has generate = false", spec_.path, text_,
+                  e.parts[0].text);
     if (e.text == "depth_exponent" && e.parts[1].text.find('[') != std::string::npos)
-      return Fail("{}: claim \"{}\": 'depth_exponent' goes over the layers of a site: its name alone",
-                  spec_.path, text_);
+      return Fail(
+          "{}: claim \"{}\": 'depth_exponent' goes over the layers of a site: its name alone",
+          spec_.path, text_);
     if (NeedsLayersAlone(e.text)) RETURN_IF_ERROR(CheckLayersAlone(e));
     return e.text.starts_with("noise") ? CheckNoise(e) : Status{};
   }
@@ -442,8 +444,7 @@ void CollectNeeds(const Expression& e, const StudySpec& part, RunOptions* option
     if (!in_part(e.parts[0].text)) return;
     const std::string& site = e.parts[1].text;
     need_site(site);
-    const bool all_layers =
-        e.text == "growth" || e.text == "drift" || e.text == "depth_exponent";
+    const bool all_layers = e.text == "growth" || e.text == "drift" || e.text == "depth_exponent";
     if (!all_layers || site.find('[') != std::string::npos) options->error_labels.push_back(site);
     return;
   }

@@ -17,33 +17,7 @@ namespace {
 using Kind = Expression::Kind;
 constexpr size_t kResamples = 2000;
 
-// Sums over one chunk of one lane, from which every measure of any set of chunks follows.
-struct Sums {
-  double tokens = 0, nll = 0, kld = 0, delta_p = 0, delta_p_squared = 0, same_top = 0, mae = 0,
-         mae_truth = 0, truth = 0;
-  double late_tokens = 0, late_mae = 0;  // of the second half of the scored tokens
-  double max_abs = 0;                    // the largest
-};
-
-Sums SumsOf(const ChunkScore& score) {
-  Sums s;
-  for (const TokenMeasure& t : score.tokens) {
-    s.tokens += 1;
-    s.nll += t.nll;
-    s.kld += t.kld;
-    s.delta_p += t.delta_p;
-    s.delta_p_squared += t.delta_p * t.delta_p;
-    s.same_top += t.same_top;
-    s.mae += double{t.mae};
-    s.mae_truth += double{t.mae_truth};
-    s.truth += t.kld_truth;
-    s.max_abs = std::max(s.max_abs, double{t.max_abs});
-    if (2 * s.tokens <= static_cast<double>(score.tokens.size())) continue;
-    s.late_tokens += 1;
-    s.late_mae += double{t.mae};
-  }
-  return s;
-}
+using Sums = ChunkSums;
 
 // A number as a function of how often each group (chunk, or round of timing) counts.
 using Statistic = std::function<double(std::span<const uint32_t>)>;
@@ -142,7 +116,8 @@ class Judge {
         total += of_group[c] * (sums[c].*field);
     return total;
   }
-  double LargestOver(LaneOf of, int text, std::span<const uint32_t> times, double Sums::*field) const {
+  double LargestOver(LaneOf of, int text, std::span<const uint32_t> times,
+                     double Sums::*field) const {
     const StudyData& data = Data(of);
     const auto of_group = times.subspan(first_group_[of.model]);
     double most = 0;
@@ -158,8 +133,12 @@ class Judge {
 
   Statistic MeasureOf(const std::string& name, LaneOf lane, int text) const {
     static constexpr std::pair<const char*, double Sums::*> kMeans[] = {
-        {"kld", &Sums::kld},           {"nll", &Sums::nll}, {"delta_p", &Sums::delta_p},
-        {"same_top", &Sums::same_top}, {"mae", &Sums::mae}, {"truth", &Sums::truth},
+        {"kld", &Sums::kld},
+        {"nll", &Sums::nll},
+        {"delta_p", &Sums::delta_p},
+        {"same_top", &Sums::same_top},
+        {"mae", &Sums::mae},
+        {"truth", &Sums::truth},
         {"mae_truth", &Sums::mae_truth}};
     for (const auto& [mean, field] : kMeans)
       if (name == mean)
@@ -338,9 +317,9 @@ class Judge {
 
   // Whether the call is of a lane's site.
   static bool IsSiteMeasure(const Expression& e) {
-    static constexpr const char* kNames[] = {"error", "truth_error", "contributed", "inherited",
-                                             "rms",   "mean",        "growth",      "drift",
-                                             "depth_exponent"};
+    static constexpr const char* kNames[] = {"error",     "truth_error", "contributed",
+                                             "inherited", "rms",         "mean",
+                                             "growth",    "drift",       "depth_exponent"};
     return std::find(std::begin(kNames), std::end(kNames), e.text) != std::end(kNames);
   }
   // abs, max, min

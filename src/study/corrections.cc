@@ -71,7 +71,7 @@ class Fitter {
   Status Recompile(const Fit& fit) {
     StudyLane& lane = data_.lanes[fit.lane];
     const StudyVariant& v = spec_.variants[static_cast<size_t>(lane.variant)];
-    LaneRecipe recipe{LaneKind::kVariant, lane.name, BaselineRules(spec_),        v.rules,
+    LaneRecipe recipe{LaneKind::kVariant, lane.name, BaselineRules(spec_),   v.rules,
                       spec_.seed,         -1,        lane.plan.recipe.scales};
     recipe.own.insert(recipe.own.end(), fit.rules.begin(), fit.rules.end());
     ASSIGN_OR_RETURN(StudyLane made, MakeLane(model_, recipe));

@@ -546,8 +546,8 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
       if (lanes[l].name == variant.of) lanes.back().alone = {static_cast<int>(l), only};
   }
   if (spec.truth)
-    RETURN_IF_ERROR(add(LaneKind::kTruth, spec.prefix + "truth", spec.model_rules, {"*.math=f64"},
-                        spec.seed));
+    RETURN_IF_ERROR(
+        add(LaneKind::kTruth, spec.prefix + "truth", spec.model_rules, {"*.math=f64"}, spec.seed));
   // Each node evaluated in double from what it is given and rounded at random to a neighbouring
   // float: as legitimate as the baseline, and different. The baseline's own rules come last and
   // stay in force.

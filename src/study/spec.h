@@ -51,9 +51,9 @@ struct StudyVariant {
   std::string sweep;                  // of which sweep (its name template); empty: none
   std::string site, format;           // of a sweep
   std::optional<int> layer;           // of a sweep with layer = "each", or of `of`
-  bool generate = true;               // texts go on from prompts in it, too, where the study has them
-  bool by_layer = false;              // also measured in each layer alone
-  std::string of{};                   // the variant that this one is in `layer` alone; empty: none
+  bool generate = true;   // texts go on from prompts in it, too, where the study has them
+  bool by_layer = false;  // also measured in each layer alone
+  std::string of{};       // the variant that this one is in `layer` alone; empty: none
   std::optional<StudyCorrection> correct{};
 };
 
@@ -78,7 +78,7 @@ struct StudyClaim {
 struct StudySpec {
   std::string path, name;
   std::vector<StudyModel> models;
-  std::string model;   // the one model; of a study of several, set by SplitByModel
+  std::string model;  // the one model; of a study of several, set by SplitByModel
   std::vector<std::string> model_rules{};  // as StudyModel's; set by SplitByModel
   std::string prefix;  // of lanes' names: "mamba: " in a study of several models, else empty
   std::vector<StudyText> texts;

@@ -102,9 +102,9 @@ TEST_F(SpecTest, SeveralModels) {
 }
 
 TEST_F(SpecTest, ModelsWithOtherConstants) {
-  const std::string derived = Replace(
-      kTwoModels, "path = \"a.txt\" }",
-      "path = \"a.txt\" }, { name = \"short\", of = \"y\", rules = [\"model.layers=2\"] }");
+  const std::string derived =
+      Replace(kTwoModels, "path = \"a.txt\" }",
+              "path = \"a.txt\" }, { name = \"short\", of = \"y\", rules = [\"model.layers=2\"] }");
   const auto spec = Read(derived, {"y=other"});
   ASSERT_TRUE(spec) << spec.error().message;
   const std::vector<StudySpec> parts = SplitByModel(*spec);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One measurement of llama.cpp's library, in a process of its own: what bench/peers/llama.cpp runs.
 
-    libllama.py FOLDER MODEL.gguf [--threads N] [--prompt N] [--tokens N] [--ids FILE] [--touch BYTES] [--cold]
+    libllama.py FOLDER MODEL.gguf [--threads N] [--prompt N] [--tokens N] [--ids FILE] [--cold]
 
 FOLDER has libllama.so and its libggml-*.so, as the npm package node-llama-cpp brings them. The prompt is one llama_decode, each
 further token another. Everything else is left at the library's defaults (memory-mapped file, repacked weights, KV cache in F16, flash
@@ -141,13 +141,6 @@ def prompt_ids(count, vocabulary):
     return [low + (i * 7919 + 13) % (high - low) for i in range(count)]
 
 
-def touch(size):
-    """Has the system find `size` bytes of memory once. In a virtual machine, memory that nobody has used for a while is the host's,
-    and whoever is the first to ask for it again pays for that: one of two programs that take turns."""
-    memory = b"\1" * size
-    del memory
-
-
 def measure(library, options):
     start = time.monotonic()
     session = Session(library, options.model, options.threads, options.prompt + options.tokens + 8)
@@ -188,15 +181,10 @@ def main():
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--ids", help="a JSON array of ids instead of the usual prompt")
-    parser.add_argument("--touch", type=int, default=0, help="bytes of memory to touch before the time begins")
     parser.add_argument("--cold", action="store_true", help="the prompt once")
     parser.add_argument("--tokenize", metavar="TEXT", help="only print the ids of this text")
     parser.add_argument("--verbose", action="store_true", help="with the library's own log")
     options = parser.parse_args()
-    if options.touch:
-        global BEGUN
-        touch(options.touch)
-        BEGUN = time.monotonic()
     try:
         library = Library(os.path.abspath(options.folder), options.verbose)
         if options.tokenize is not None:

@@ -32,13 +32,11 @@ PARTS = ("speed", "first-token", "memory", "busy")
 OWN = "own"
 
 
-# Touches memory (libllama.touch says why), runs a program and prints when the first byte of its output came.
+# Runs a program and prints when the first byte of its output came.
 STOPWATCH = """
 import subprocess, sys, time
-memory = b"\\1" * int(sys.argv[1])
-del memory
 start = time.monotonic()
-child = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE, bufsize=0)
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, bufsize=0)
 child.stdout.read(1)
 print(time.monotonic() - start)
 child.stdout.read()
@@ -237,13 +235,12 @@ class Bench:
     def measure_first_token(self, shape, file_type, model, lane):
         """From the start of the process until the token is written, the file in the page cache; llama.cpp's without Python's own start."""
         result = {"shape": shape, "type": file_type, "lane": lane, "ours": [], "llama.cpp": []}
-        size = str(os.path.getsize(model) * 3 // 2)
         with tempfile.NamedTemporaryFile("w", suffix=".json") as ids:
             json.dump(libllama.prompt_ids(16, 1000), ids)
             ids.flush()
             for _ in range(self.options.rounds):
-                result["llama.cpp"].append(self.llama(model, "--ids", ids.name, "--touch", size, "--cold", "--tokens", "0")["first_token"])
-                out, _ = run([sys.executable, "-c", STOPWATCH, size, self.options.vernier, "run", model, "--tokens", ids.name, "-n", "1",
+                result["llama.cpp"].append(self.llama(model, "--ids", ids.name, "--cold", "--tokens", "0")["first_token"])
+                out, _ = run([sys.executable, "-c", STOPWATCH, self.options.vernier, "run", model, "--tokens", ids.name, "-n", "1",
                               "-t", str(self.options.threads), "--quiet", *self.rules(lane)], self.options)
                 result["ours"].append(float(out))
         return result

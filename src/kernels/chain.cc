@@ -4,7 +4,7 @@ namespace vernier {
 
 const ChainTables& ChainTablesOf(Isa isa) {
   switch (isa) {
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
     case Isa::kAvx512:
       return kAvx512Chains;
     case Isa::kAvx2:

@@ -8,7 +8,7 @@ const ExactKernels* ExactKernelsFor(ExactIsa isa) {
   switch (isa) {
     case ExactIsa::kPortable:
       return &kPortableExact;
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
     case ExactIsa::kAvx2:
       return KernelsFor(Isa::kAvx2) != nullptr ? &kAvx2Exact : nullptr;
     case ExactIsa::kAvx512Ifma:

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 #include "formats/exact_sum.h"
-#include "kernels/exact_decode.h"
+#include "kernels/decode_panel.h"
 #include "kernels/exact_fixed.h"
 
 namespace vernier {

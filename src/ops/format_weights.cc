@@ -4,21 +4,9 @@
 #include <bit>
 
 #include "base/result.h"
-#include "kernels/packed_kernels.h"
+#include "kernels/decode_panel.h"
 
 namespace vernier {
-namespace {
-
-const PackedTypeKernels& DecoderOf(TensorType type, Isa isa) {
-  const size_t i = static_cast<size_t>(&LayoutOf(type) - kPackedLayouts);
-#if defined(__x86_64__)
-  if (isa == Isa::kAvx512) return kAvx512Packed[i];
-  if (isa == Isa::kAvx2) return kAvx2Packed[i];
-#endif
-  return kPortablePacked[i];
-}
-
-}  // namespace
 
 template <class T>
 FormatWeights<T>::FormatWeights(const PackedMatrix* matrix, const Panels<double>* wide,
@@ -69,8 +57,7 @@ void FormatWeights<T>::Load(size_t panel, size_t k0, size_t count, T* out) {
     const size_t columns = std::min(kBlock, count - i), n = columns * kLanes;
     T* const to = out + i * kLanes;
     if (packed != nullptr) {
-      DecoderOf(matrix_->type, kernels_.isa)
-          .decode(packed, matrix_->k, k0 + i, columns, floats_.data());
+      DecodePanel(kernels_.isa, matrix_->type, packed, matrix_->k, k0 + i, columns, floats_.data());
       RoundFloats(n, to);
       continue;
     }

@@ -1,6 +1,6 @@
 // A panel of packed weights as floats, for products that convert weights before they multiply.
-#ifndef VERNIER_KERNELS_EXACT_DECODE_H_
-#define VERNIER_KERNELS_EXACT_DECODE_H_
+#ifndef VERNIER_KERNELS_DECODE_PANEL_H_
+#define VERNIER_KERNELS_DECODE_PANEL_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -17,4 +17,4 @@ void DecodePanel(Isa isa, TensorType type, const uint8_t* panel, size_t k, size_
 
 }  // namespace vernier
 
-#endif  // VERNIER_KERNELS_EXACT_DECODE_H_
+#endif  // VERNIER_KERNELS_DECODE_PANEL_H_

@@ -1,4 +1,4 @@
-#include "kernels/exact_decode.h"
+#include "kernels/decode_panel.h"
 
 #include "base/result.h"
 #include "kernels/packed_kernels.h"
@@ -10,7 +10,7 @@ void DecodePanel(Isa isa, TensorType type, const uint8_t* panel, size_t k, size_
   const PackedLayout* layout = FindPackedLayout(type);
   CHECK(layout != nullptr);
   const PackedTypeKernels* table = kPortablePacked;
-#if defined(__x86_64__)
+#if defined(VERNIER_X86)
   if (isa == Isa::kAvx512) table = kAvx512Packed;
   if (isa == Isa::kAvx2) table = kAvx2Packed;
 #endif

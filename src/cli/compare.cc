@@ -144,6 +144,9 @@ Result<std::vector<int32_t>> ReadBoth(const CompareOptions& o, const TwoModels& 
 Result<Compared> CompareModels(const CompareOptions& o) {
   ASSIGN_OR_RETURN(const TwoModels models, OpenBoth(o));
   ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, ReadBoth(o, models));
+  RemarkScalesOfOther(models.recipe_a, *models.a, o.output);
+  if (models.a != models.b || !ReadsScales(models.recipe_a))
+    RemarkScalesOfOther(models.recipe_b, *models.b, o.output);
   ASSIGN_OR_RETURN(const Plan plan_a, MakePlan(*models.a, models.recipe_a));
   ASSIGN_OR_RETURN(const Plan plan_b, MakePlan(*models.b, models.recipe_b, o.rules.seed));
   ASSIGN_OR_RETURN(const Recipe f64, ParseRecipe({"*.math=f64"}));
@@ -205,6 +208,7 @@ Status RunModel(const CompareOptions& o, bool rules, const std::string& like,
   RuleOptions options;  // without `rules` the model's own, whose scales are those of --scales too
   options.scales_file = o.rules.scales_file;
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(rules ? o.rules : options, opened.recipe));
+  RemarkScalesOfOther(recipe, model, o.output);
   ASSIGN_OR_RETURN(side->plan, MakePlan(model, recipe, rules ? o.rules.seed : 0));
   side->capture.rope = RopeOrderOf(model.graph());
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
@@ -420,6 +424,7 @@ Result<Compared> CompareWithBase(const CompareOptions& o) {
   RuleOptions options;
   options.scales_file = o.rules.scales_file;
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(a_is_base ? o.rules : options, opened.recipe));
+  RemarkScalesOfOther(recipe, *opened.model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, a_is_base ? o.rules.seed : 0));
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, opened.model->tokenizer());
   const int32_t bos = tokenizer->adds_bos() && !o.input.no_bos ? tokenizer->bos() : -1;

@@ -157,12 +157,14 @@ Result<int> RunEval(const Arguments& arguments) {
     ASSIGN_OR_RETURN(base, OpenModel(options.against, options.threads, options.mapped));
   }
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(options.rules, opened.recipe, base.recipe));
+  RemarkScalesOfOther(recipe, *opened.model, options.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, options.rules.seed));
   ASSIGN_OR_RETURN(const std::vector<Chunk> chunks, ReadChunks(*opened.model, options));
   PairRequest request{{opened.model.get(), &plan}, {opened.model.get(), &plan}, chunks, {}};
   Plan base_plan;
   if (!options.against.empty()) {
     base.recipe.scales = recipe.scales;
+    RemarkScalesOfOther(base.recipe, *base.model, options.output);
     ASSIGN_OR_RETURN(base_plan, MakePlan(*base.model, base.recipe, options.rules.seed));
     if (base.model->graph().vocabulary != opened.model->graph().vocabulary)
       return Fail("--against {}: {} tokens in its vocabulary, expected {}", options.against,

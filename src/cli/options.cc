@@ -127,6 +127,15 @@ Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base, const R
   return recipe;
 }
 
+void RemarkScalesOfOther(const Recipe& recipe, Model& model, const OutputOptions& output) {
+  if (recipe.scales == nullptr || recipe.scales->hash.empty() || !ReadsScales(recipe)) return;
+  if (recipe.scales->hash == model.hash().Hex()) return;
+  PrintRemark(
+      output,
+      fmt::format("the scales of {} are of another model, {}, than {}", recipe.scales->path,
+                  recipe.scales->model.empty() ? "unnamed" : recipe.scales->model, model.path()));
+}
+
 std::string RecipeText(const Recipe& recipe) {
   std::string text;
   for (const Rule& rule : recipe.rules) text += rule.text + "\n";

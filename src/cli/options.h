@@ -62,6 +62,8 @@ Result<OpenedModel> OpenModel(const std::string& text, int threads, bool mapped 
 // `base`, then the recipe file, then the rules; with the scales that scale=static reads. Scales
 // that neither these rules nor those of `other` (the model compared with) read are an error.
 Result<Recipe> ReadRules(const RuleOptions& options, const Recipe& base, const Recipe& other = {});
+// A remark where the scales were made with another model than this; files by hand need not say.
+void RemarkScalesOfOther(const Recipe& recipe, Model& model, const OutputOptions& output);
 std::string RecipeText(const Recipe& recipe);  // a rule a line
 
 // The tokens of a text as `tokenize` gives them, or of --tokens, each checked against the model's

@@ -89,6 +89,7 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   Model& model = *opened.model;
   ASSIGN_OR_RETURN(std::vector<int32_t> read, ReadTokens(model, o.input));
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(o.rules, opened.recipe));
+  RemarkScalesOfOther(recipe, model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
   Probed out{o.model, model.hash().Hex(), CutTokens(std::move(read), o.input, o.output), {}, {}};

@@ -179,6 +179,7 @@ Result<int> RunRun(const Arguments& arguments) {
   Model& model = *opened.model;
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadTokens(model, o.input));
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(o.rules, opened.recipe));
+  RemarkScalesOfOther(recipe, model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const Outcome outcome, Continue(o, model, plan, ids));
   const std::vector<RuleEffect> effects = WithEffects(plan, outcome.made.effects);

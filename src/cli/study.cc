@@ -136,6 +136,11 @@ Result<std::vector<Expression>> Prepare(const StudyOptions& options,
     ASSIGN_OR_RETURN(std::vector<StudyLane> lanes, MakeLanes(part.spec, *part.model));
     ASSIGN_OR_RETURN(part.data, ReadInputs(part.spec, *part.model, std::move(lanes), part.run));
     Foretell(options, part.data.lanes);
+    const auto reader =
+        std::find_if(part.data.lanes.begin(), part.data.lanes.end(),
+                     [](const StudyLane& lane) { return ReadsScales(lane.plan.recipe); });
+    if (reader != part.data.lanes.end())
+      RemarkScalesOfOther(reader->plan.recipe, *part.model, options.output);
   }
   const auto reads_scales = [](const ModelStudy& part) {
     return std::any_of(part.data.lanes.begin(), part.data.lanes.end(),

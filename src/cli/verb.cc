@@ -21,6 +21,8 @@ constexpr Verb kVerbs[] = {
     {"probe", "MODEL|CAPTURE -p TEXT", "statistics of the values at every site", RunProbe},
     {"compare", "A [B] -p TEXT", "logits, tokens and sites of two runs or captures", RunCompare},
     {"eval", "MODEL -f TEXT", "perplexity, and KL divergence against another model", RunEval},
+    {"calibrate", "MODEL -f TEXT -o FILE", "scales of sites from texts, for scale=static",
+     RunCalibrate},
     {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb},
     {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize},
     {"bench", "SUBJECT", "speed of this machine", RunBench},

@@ -28,6 +28,7 @@ std::span<const Verb> Verbs();
 const Verb* FindVerb(const std::string& name);  // null when there is none
 
 Result<int> RunBench(const Arguments& arguments);
+Result<int> RunCalibrate(const Arguments& arguments);
 Result<int> RunCompare(const Arguments& arguments);
 Result<int> RunEval(const Arguments& arguments);
 Result<int> RunFormats(const Arguments& arguments);

@@ -1,5 +1,6 @@
 #include "formats/static_scales.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,11 @@ using Json = nlohmann::json;
 
 constexpr uint64_t kMostBytes = 64 << 20;
 
+template <size_t N>
+bool Contains(const char* const (&keys)[N], const std::string& key) {
+  return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
+}
+
 // Reads the entry of one site; `at` leads errors: "FILE: site 'X'".
 class EntryReader {
  public:
@@ -25,10 +31,12 @@ class EntryReader {
     for (const auto& [key, value] : json_.items()) RETURN_IF_ERROR(ReadKey(key, value));
     if (entry_.absmax.has_value() == entry_.scale.has_value())
       return Fail("{}: expected either 'absmax' or 'scale'", at_);
-    if (entry_.scale && (entry_.min || entry_.max || !entry_.percentiles.empty()))
+    if (entry_.scale &&
+        (entry_.min || entry_.max || !entry_.percentiles.empty() || !entry_.ema.empty()))
       return Fail("{}: 'scale' stands alone", at_);
     if (entry_.min.has_value() != entry_.max.has_value())
       return Fail("{}: 'min' and 'max' stand together", at_);
+    if (entry_.min && *entry_.min > *entry_.max) return Fail("{}: 'min' is above 'max'", at_);
     return entry_;
   }
 
@@ -40,25 +48,31 @@ class EntryReader {
       double least, most;
     } numbers[] = {{"absmax", &entry_.absmax, 0, kMaxScale},
                    {"scale", &entry_.scale, kMinScale, kMaxScale},
-                   {"min", &entry_.min, -kMaxScale, 0},
-                   {"max", &entry_.max, 0, kMaxScale}};
+                   {"min", &entry_.min, -kMaxScale, kMaxScale},
+                   {"max", &entry_.max, -kMaxScale, kMaxScale}};
     for (const auto& n : numbers) {
       if (key != n.name) continue;
       ASSIGN_OR_RETURN(*n.out, Number(key, value, n.least, n.most));
       return {};
     }
-    if (key != "percentiles")
-      return Fail("{}: unknown key '{}'{}", at_, key,
-                  DidYouMean(key, {"absmax", "scale", "min", "max", "percentiles"}));
-    if (!value.is_object()) return Fail("{}: 'percentiles': expected an object", at_);
+    if (key == "percentiles") return ReadPercentiles(key, value, &entry_.percentiles);
+    if (key == "ema") return ReadPercentiles(key, value, &entry_.ema);
+    if (Contains(kStatisticKeys, key)) return {};
+    return Fail("{}: unknown key '{}'{}", at_, key,
+                DidYouMean(key, {"absmax", "scale", "min", "max", "percentiles", "ema"}));
+  }
+
+  Status ReadPercentiles(const std::string& key, const Json& value,
+                         std::map<double, double>* out) const {
+    if (!value.is_object()) return Fail("{}: '{}': expected an object", at_, key);
     for (const auto& [name, number] : value.items()) {
       double p = 0;
       const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), p);
       if (error != std::errc() || end != name.data() + name.size() || !(p > 0 && p <= 100))
-        return Fail("{}: 'percentiles': '{}': expected a number above 0 and up to 100", at_, name);
+        return Fail("{}: '{}': '{}': expected a number above 0 and up to 100", at_, key, name);
       ASSIGN_OR_RETURN(const double magnitude, Number(name, number, 0, kMaxScale));
-      if (!entry_.percentiles.emplace(p, magnitude).second)
-        return Fail("{}: 'percentiles': {} is given twice", at_, p);
+      if (!out->emplace(p, magnitude).second)
+        return Fail("{}: '{}': {} is given twice", at_, key, p);
     }
     return {};
   }
@@ -111,14 +125,20 @@ Result<StaticScales> ParseStaticScales(std::string_view text, const std::string&
   StaticScales scales;
   scales.path = path;
   for (const auto& [key, value] : json.items()) {
-    if (key != "version" && key != "model" && key != "hash" && key != "tokens" && key != "sites")
-      return Fail("{}: unknown key {}{}", path, Quoted(key),
-                  DidYouMean(key, {"version", "model", "hash", "tokens", "sites"}));
+    if (key == "version" || key == "sites" || Contains(kOriginKeys, key)) continue;
+    std::vector<std::string> known(std::begin(kOriginKeys), std::end(kOriginKeys));
+    known.insert(known.end(), {"version", "sites"});
+    return Fail("{}: unknown key {}{}", path, Quoted(key), DidYouMean(key, known));
   }
   if (!json.contains("version") || json["version"] != 1)
     return Fail("{}: expected a file of scales, with \"version\": 1", path);
   if (!json.contains("sites") || !json["sites"].is_object())
     return Fail("{}: expected \"sites\", an object", path);
+  for (const char* key : {"model", "hash"})
+    if (json.contains(key) && !json[key].is_string())
+      return Fail("{}: '{}': expected a text", path, key);
+  scales.model = json.value("model", "");
+  scales.hash = json.value("hash", "");
   for (const auto& [label, entry] : json["sites"].items()) {
     ASSIGN_OR_RETURN(StaticScale scale,
                      EntryReader(entry, fmt::format("{}: site {}", path, Quoted(label))).Read());
@@ -144,13 +164,15 @@ Result<Treatment> ResolveStatic(const Treatment& treatment, const std::string& l
   Treatment t = treatment;
   t.static_site.clear();
   t.static_percentile = 0;
+  t.static_ema = false;
   t.scale_value = 0;
   double a = entry->absmax.value_or(0);
   if (treatment.static_percentile > 0) {
-    const auto p = entry->percentiles.find(treatment.static_percentile);
-    if (p == entry->percentiles.end())
-      return Fail("scale=static: {} has no percentile {} of '{}'", scales->path,
-                  treatment.static_percentile, of);
+    const auto& percentiles = treatment.static_ema ? entry->ema : entry->percentiles;
+    const auto p = percentiles.find(treatment.static_percentile);
+    if (p == percentiles.end())
+      return Fail("scale=static: {} has no percentile {}{} of '{}'", scales->path,
+                  treatment.static_ema ? "ema:" : "", treatment.static_percentile, of);
     a = p->second;
   } else if (entry->scale) {
     if (!t.symmetric)
@@ -169,8 +191,8 @@ Result<Treatment> ResolveStatic(const Treatment& treatment, const std::string& l
     return Fail("scale=static: {} has no 'min' and 'max' of '{}', which symmetric=false needs",
                 scales->path, of);
   t.scale = ScaleRule::kGivenRange;
-  t.scale_value = std::max(*entry->min, -a) + 0.0;
-  t.scale_high = std::min(*entry->max, a);
+  t.scale_value = std::min(std::max(*entry->min, -a), 0.0) + 0.0;
+  t.scale_high = std::max(std::min(*entry->max, a), 0.0);
   return t;
 }
 

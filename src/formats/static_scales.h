@@ -1,16 +1,19 @@
 // Scales of sites from a calibration, for treatments with scale=static. The file is JSON:
 //
 //   {"version": 1,
-//    "model": "...", "hash": "...", "tokens": 65536,          (what made it; optional, not used)
+//    "model": "...", "hash": "...", "tokens": 65536,          (what made it; optional)
 //    "sites": {"ffn_norm[3]":      {"absmax": 12.5, "percentiles": {"99.9": 8.25, "99.99": 11}},
-//              "ffn_down[0].in":   {"absmax": 3, "min": -0.28, "max": 3},
+//              "ffn_down[0].in":   {"absmax": 3, "min": -0.28, "max": 3, "ema": {"99.9": 2.5}},
 //              "blk.0.attn_q.weight": {"scale": 0.0078125}}}
 //
 // Keys of `sites` are labels as `vernier sites` prints them, with `.in` for what a node reads, or
 // names of weights. An entry has `absmax` (the largest magnitude) or `scale` (the step of the grid
 // itself, for symmetric treatments); beside `absmax` there may be `percentiles` of the magnitudes,
-// by P, and the range `min` <= 0 <= `max` for symmetric=false. All are finite, none but `min` is
-// negative, and `scale` is a number that a treatment takes. What else stands there is an error.
+// by P, others by P that were smoothed over chunks (`ema`), the range `min` <= `max` for
+// symmetric=false, and kStatisticKeys, which are not read. All are finite, `absmax` and percentiles
+// are not negative, and `scale` is a number that a treatment takes. Beside `version` and `sites`
+// there may be kOriginKeys, of which `model` and `hash` are read. What else stands there is an
+// error.
 #ifndef VERNIER_FORMATS_STATIC_SCALES_H_
 #define VERNIER_FORMATS_STATIC_SCALES_H_
 
@@ -24,13 +27,20 @@
 
 namespace vernier {
 
+// What `vernier calibrate` writes beside the scales.
+inline constexpr const char* kOriginKeys[] = {"made_by", "model",  "hash",   "recipe", "seed",
+                                              "texts",   "chunks", "tokens", "factor"};
+inline constexpr const char* kStatisticKeys[] = {"count", "nan", "inf",       "zeros",
+                                                 "mean",  "rms", "exponents", "approximate"};
+
 struct StaticScale {
   std::optional<double> absmax, scale, min, max;
-  std::map<double, double> percentiles;
+  std::map<double, double> percentiles, ema;
 };
 
 struct StaticScales {
   std::string path;
+  std::string model, hash;  // what they were made with; empty: not stated
   std::map<std::string, StaticScale> sites;
 };
 

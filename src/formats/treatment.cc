@@ -238,9 +238,10 @@ Status ParseSymmetric(std::string_view value, Treatment* t) {
 }
 
 Status ParseStaticPercentile(std::string_view value, Treatment* t) {
-  const auto p = ParseNumber<double>(value);
+  t->static_ema = value.starts_with("ema:");
+  const auto p = ParseNumber<double>(t->static_ema ? value.substr(4) : value);
   if (!p || !(*p > 0 && *p <= 100))
-    return Fail("percentile={}: expected a number above 0 and up to 100", value);
+    return Fail("percentile={}: expected P or ema:P with P above 0 and up to 100", value);
   t->static_percentile = *p;
   return {};
 }
@@ -471,7 +472,8 @@ std::string TreatmentText(const Treatment& t) {
     text += fmt::format(",overflow={}", NameOf(t.overflow, kOverflows));
   if (t.flush_subnormals) text += ",subnormals=flush";
   if (t.scale != DefaultScale(t)) text += ",scale=" + ScaleText(t);
-  if (t.static_percentile > 0) text += fmt::format(",percentile={}", t.static_percentile);
+  if (t.static_percentile > 0)
+    text += fmt::format(",percentile={}{}", t.static_ema ? "ema:" : "", t.static_percentile);
   text += PerText(t);
   if (!t.symmetric) text += ",symmetric=false";
   if (!t.segments.empty()) text += ",segments=" + SegmentsText(t.segments);

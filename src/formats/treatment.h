@@ -16,7 +16,8 @@
 //              MX:    floor (default) | ceil | even | rceil
 //              nvfp4: the scale of the tensor: absmax (default) | absmax:A | NUMBER | none |
 //                     static[:SITE]
-//   percentile=P  with scale=static: that percentile of the file instead of its absmax
+//   percentile=P | ema:P  with scale=static: that percentile of the file instead of its absmax, of
+//              all elements or smoothed over chunks
 //   per=       tensor | token | channel | group:N: which elements share a scale. token, a row of an
 //              activation, and channel, a row (output channel) of a weight, are the defaults
 //              (either is also `row`);
@@ -79,6 +80,7 @@ struct Treatment {
   double scale_value = 0, scale_high = 0;
   std::string static_site;              // kStatic: of scale=static:SITE
   double static_percentile = 0;         // kStatic: of percentile=P; 0: absmax
+  bool static_ema = false;              // kStatic: of percentile=ema:P
   Granularity per = Granularity::kRow;  // kRow where the scale does not come from the data
   int group = 0;  // kGroup: elements a group; the last group of a row may be shorter
   bool symmetric = true;

@@ -108,18 +108,18 @@ SiteStatistics MeasureSite(const RowsView& view, Workers* workers) {
     s.mean = s.std = s.rms = s.min = s.max = s.absmax = kNan;
     return s;
   }
-  double sum = 0, squares = 0, deviations = 0;
+  double deviations = 0;
   s.min = std::numeric_limits<double>::infinity();
   s.max = -s.min;
   for (const RowMoments& row : measured.rows) {
-    sum += row.sum;
-    squares += row.squares;
+    s.sum += row.sum;
+    s.squares += row.squares;
     s.min = std::min(s.min, row.low);
     s.max = std::max(s.max, row.high);
   }
   const double n = static_cast<double>(finite);
-  s.mean = sum / n;
-  s.rms = std::sqrt(squares / n);
+  s.mean = s.sum / n;
+  s.rms = std::sqrt(s.squares / n);
   s.absmax = std::max(std::abs(s.min), std::abs(s.max));
   for (size_t r = 0; r < measured.rows.size(); ++r) {
     if (measured.finite[r] == 0) continue;

@@ -22,6 +22,7 @@ struct SiteStatistics {
   double std = 0;  // of the population: sqrt(mean((x - mean)^2))
   double rms = 0;  // sqrt(mean(x^2))
   double min = 0, max = 0, absmax = 0;
+  double sum = 0, squares = 0;        // of x and x^2, which those of other rows can be added to
   std::map<int, uint64_t> exponents;  // floor(log2 |x|) of the elements that are not zero
 };
 

@@ -54,22 +54,13 @@ template <class T>
 void NodeEvaluator::ComputeInFormat(const NodePlan& plan, const std::vector<size_t>& rows,
                                     const LoadedWeight* weight) {
   if (node_.op == OpKind::kEmbed) return EmbedInFormat<T>(plan, rows, *weight);
-  std::vector<std::unique_ptr<T[]>> converted;
-  std::vector<const T*> a, b;
-  std::vector<T*> out;
-  std::vector<size_t> positions;
-  for (const size_t i : rows) {
-    const NewRow& row = new_rows_[i];
-    const Job& job = jobs_[row.job];
-    a.push_back(Operand<T>(plan, row.a, job.inputs[0]->type, node_.shape.in_width, &converted));
-    if (job.inputs.size() == 2)
-      b.push_back(Operand<T>(plan, row.b, job.inputs[1]->type, node_.shape.in_width, &converted));
-    out.push_back(Mutable<T>(row.out));
-    positions.push_back(job.context->start + row.token);
-  }
+  const GatheredRows<T> g =
+      Gather<T>(rows, [&](const RowRef& row, Arithmetic type, auto* converted) {
+        return Operand<T>(plan, row, type, node_.shape.in_width, converted);
+      });
   if (node_.op == OpKind::kMatMul) {
     FormatProductArgs<T> args{
-        &*plan.format, node_.shape.in_width, node_.shape.width, nullptr, nullptr, a, out};
+        &*plan.format, node_.shape.in_width, node_.shape.width, nullptr, nullptr, g.a, g.out};
     if (weight->wide_matrix.outputs > 0) {
       args.wide_matrix = &weight->wide_matrix;
     } else {
@@ -81,10 +72,10 @@ void NodeEvaluator::ComputeInFormat(const NodePlan& plan, const std::vector<size
                          node_.op,
                          node_.shape,
                          {},
-                         a,
-                         b,
-                         out,
-                         positions,
+                         g.a,
+                         g.b,
+                         g.out,
+                         g.positions,
                          &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) args.vector = weight->vector_f64;

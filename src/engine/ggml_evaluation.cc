@@ -46,20 +46,9 @@ void NodeEvaluator::ComputeGgmlProduct(const std::vector<size_t>& rows) {
 
 void NodeEvaluator::ComputeGgmlRows(const NodePlan& plan, const std::vector<size_t>& rows,
                                     const LoadedWeight* weight) {
-  std::vector<std::unique_ptr<float[]>> converted;
-  std::vector<const float*> a, b;
-  std::vector<float*> out;
-  std::vector<size_t> positions;
-  for (const size_t i : rows) {
-    const NewRow& row = new_rows_[i];
-    const Job& job = jobs_[row.job];
-    a.push_back(As<float>(row.a, job.inputs[0]->type, node_.shape.in_width, &converted));
-    if (job.inputs.size() == 2)
-      b.push_back(As<float>(row.b, job.inputs[1]->type, node_.shape.in_width, &converted));
-    out.push_back(Mutable<float>(row.out));
-    positions.push_back(job.context->start + row.token);
-  }
-  RowsArgs<float> args{node_.op, node_.shape, {}, a, b, out, positions, &request_.model.rope()};
+  const GatheredRows<float> g = Gather<float>(rows);
+  RowsArgs<float> args{node_.op, node_.shape, {},          g.a,
+                       g.b,      g.out,       g.positions, &request_.model.rope()};
   args.shape.eps = plan.eps;
   if (weight != nullptr) args.weight.vector = weight->vector.data();
   EvaluateGgmlRows(args, request_.model.ggml_rope(), request_.model.machine());

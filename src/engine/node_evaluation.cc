@@ -232,21 +232,9 @@ void NodeEvaluator::ComputeEmbedding(const std::vector<size_t>& rows, const Load
 template <class T>
 void NodeEvaluator::ComputeRows(const NodePlan& plan, const std::vector<size_t>& rows,
                                 const LoadedWeight* weight) {
-  std::vector<std::unique_ptr<T[]>> converted;
-  std::vector<const T*> a, b;
-  std::vector<T*> out;
-  std::vector<size_t> positions;
-  for (const size_t i : rows) {
-    const NewRow& row = new_rows_[i];
-    const Job& job = jobs_[row.job];
-    a.push_back(As<T>(row.a, job.inputs[0]->type, node_.shape.in_width, &converted));
-    if (job.inputs.size() == 2)
-      b.push_back(As<T>(row.b, job.inputs[1]->type, node_.shape.in_width, &converted));
-    out.push_back(Mutable<T>(row.out));
-    positions.push_back(job.context->start + row.token);
-  }
-  RowsArgs<T> args{node_.op, node_.shape, {},        a,
-                   b,        out,         positions, &request_.model.rope(plan.rope_theta)};
+  const GatheredRows<T> g = Gather<T>(rows);
+  RowsArgs<T> args{node_.op, node_.shape, {},          g.a,
+                   g.b,      g.out,       g.positions, &request_.model.rope(plan.rope_theta)};
   args.shape.eps = plan.eps;
   if (weight != nullptr) {
     if (weight->wide_matrix.outputs > 0) args.weight.wide_matrix = &weight->wide_matrix;

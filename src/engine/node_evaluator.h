@@ -58,6 +58,15 @@ struct ScanState {
 template <class T>
 struct AttentionRows;
 
+// Operands of rows as an op on T reads them, and where its results go.
+template <class T>
+struct GatheredRows {
+  std::vector<std::unique_ptr<T[]>> converted;
+  std::vector<const T*> a, b;
+  std::vector<T*> out;
+  std::vector<size_t> positions;
+};
+
 class NodeEvaluator {
  public:
   NodeEvaluator(const NodeRequest& request, const std::vector<StreamRows>& rows);
@@ -75,6 +84,11 @@ class NodeEvaluator {
   GgmlOrder OrderOf(const Job& job, uint32_t token) const;
   template <class T>
   void Compute(Arithmetic type);
+  // read(ref, type, &converted) gives a row of the first operand's width as T.
+  template <class T, class Read>
+  GatheredRows<T> Gather(const std::vector<size_t>& rows, const Read& read) const;
+  template <class T>
+  GatheredRows<T> Gather(const std::vector<size_t>& rows) const;
   template <class T>
   void ComputeEmbedding(const std::vector<size_t>& rows, const LoadedWeight& weight);
   template <class T>
@@ -178,6 +192,28 @@ const T* NodeEvaluator::Operand(const NodePlan& plan, const RowRef& row, Arithme
 template <class T>
 T* Mutable(const RowRef& row) {  // rows under construction
   return static_cast<T*>(const_cast<void*>(row.data));
+}
+
+template <class T, class Read>
+GatheredRows<T> NodeEvaluator::Gather(const std::vector<size_t>& rows, const Read& read) const {
+  GatheredRows<T> gathered;
+  for (const size_t i : rows) {
+    const NewRow& row = new_rows_[i];
+    const Job& job = jobs_[row.job];
+    gathered.a.push_back(read(row.a, job.inputs[0]->type, &gathered.converted));
+    if (job.inputs.size() == 2)
+      gathered.b.push_back(read(row.b, job.inputs[1]->type, &gathered.converted));
+    gathered.out.push_back(Mutable<T>(row.out));
+    gathered.positions.push_back(job.context->start + row.token);
+  }
+  return gathered;
+}
+
+template <class T>
+GatheredRows<T> NodeEvaluator::Gather(const std::vector<size_t>& rows) const {
+  return Gather<T>(rows, [&](const RowRef& row, Arithmetic type, auto* converted) {
+    return As<T>(row, type, node_.shape.in_width, converted);
+  });
 }
 
 // The weight of a convolution or scan in the type it runs in.

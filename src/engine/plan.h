@@ -62,7 +62,7 @@ struct Plan {
   int layers = 0;           // of the model's, how many run; the first
   std::vector<int> source;  // by node, which one's value its readers get: itself, but where layers
                             // are left out
-  bool ggml = false;          // some node computes in ggml's arithmetic
+  bool ggml = false;        // some node computes in ggml's arithmetic
   bool weights_only = false;  // no rule touches an activation, arithmetic or constant
   bool Runs(const Node& node) const { return node.layer < layers; }
   // Whether it is known, without running, that this recipe computes what the model as it is does:

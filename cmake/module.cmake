@@ -34,9 +34,8 @@ function(vernier_module name)
     add_executable(vernier_${name}_test ${tests})
     target_link_libraries(vernier_${name}_test PRIVATE vernier_${name} ${ARG_TEST_LIBS} GTest::gtest_main vernier_options)
     target_compile_definitions(vernier_${name}_test PRIVATE VERNIER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    # Most tests have no long loops of their own, and compile in three quarters of the time. (GCC 12 warns of the standard
-    # library's own strings in those of model at -O1.)
-    if(name MATCHES "^(kernels|formats|ops)$" OR (name STREQUAL "model" AND NOT VERNIER_SANITIZE))
+    # Most tests have no long loops of their own, and compile in three quarters of the time.
+    if(name MATCHES "^(kernels|formats|ops)$")
       vernier_use_precompiled(vernier_${name}_test test)
     else()
       target_compile_options(vernier_${name}_test PRIVATE ${light_test})

@@ -81,8 +81,8 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers, std::span<const M
       is_matrix_(graph.weights.size()),
       is_small_matrix_(graph.weights.size()),
       is_vector_(graph.weights.size()),
-      row_width_(graph.weights.size()),
       is_embedding_(graph.weights.size()),
+      row_width_(graph.weights.size()),
       originals_(graph.weights.size()) {
   for (const Node& node : graph.nodes) {
     if (node.weight < 0) continue;

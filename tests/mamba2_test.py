@@ -284,6 +284,16 @@ def main():
             expect(run["ids"] == prompt["ids"] and run["generated"] == tokens == prompt["greedy"][:8],
                    f"{prompt['prompt']!r}: the same tokens: {tokens}")
 
+        print("sites")
+        sites = {s["label"]: s for s in json.loads(vernier("sites", trained, "--json", "--quiet"))["sites"]}
+        for label, width, llama_name, module in (("ssm_in[1]", 518, "", "backbone.layers.1.mixer.in_proj"),
+                                                 ("ssm_in_dt[1]", 6, "", ""), ("ssm_conv_b[1]", 64, "", ""),
+                                                 ("ssm_state[1]", 192 * 32, "", ""), ("ssm_y[1]", 192, "mamba2_y_add_d-1", ""),
+                                                 ("ssm_norm[1]", 192, "", "backbone.layers.1.mixer.norm"),
+                                                 ("ssm_out[1]", 96, "mamba_out-1", "backbone.layers.1.mixer.out_proj")):
+            site = sites[label]
+            expect((site["width"], site["llama_name"] or "", site["module"] or "") == (width, llama_name, module), label)
+
         # GGUF keeps A itself, by NumPy's exponential, and eps in float32: in float32 nothing else differs.
         print("files")
         file = os.path.join(folder, "model.gguf")

@@ -201,6 +201,8 @@ SiteCandidates ModuleSites(std::string_view name) {
   if (!layer) return {};
   const std::string_view module = dot == name.size() ? std::string_view() : name.substr(dot + 1);
   const char* site = input ? Find(kModuleInputs, module) : Find(kModules, module);
+  if (input && module == "mixer.out_proj")  // behind Mamba 2's norm
+    return {{Label("ssm_norm", *layer), Label(site, *layer)}, false};
   return site == nullptr ? SiteCandidates{} : SiteCandidates{{Label(site, *layer)}, false};
 }
 

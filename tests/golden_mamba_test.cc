@@ -3,7 +3,7 @@
 // what they are computed from: a weight, or a tensor that is known.
 //
 // Of all sites only ssm_dt_softplus has no tensor, for ggml's SSM_SCAN takes the softplus itself, and
-// ssm_u, which is what ssm_conv_silu is. What
+// ssm_conv_x, which is what ssm_conv_silu is. What
 // is not compared: reshapes and transpositions of what is; the caches before the text, which are
 // zero; and copies of no elements.
 #include <regex>
@@ -177,7 +177,7 @@ TEST(GoldenMamba, SumsAgree) {
   }
   for (const auto& [label, captured] : sites)
     EXPECT_EQ(matcher.seen.contains(label),
-              captured.site.name != "ssm_dt_softplus" && captured.site.name != "ssm_u")
+              captured.site.name != "ssm_dt_softplus" && captured.site.name != "ssm_conv_x")
         << label;
   // In each layer 20 tensors that are computed and eight views of them; the embedding, the last
   // layer's rows that the logits need, the norm and the head.

@@ -313,7 +313,7 @@ def main():
         expect(groups == sorted([["0", "2-0", "5-0"], ["2-1", "2-2"]]) or groups == [["0", "2-0", "2-1", "2-2", "5-0"]],
                f"no other modes are equal: {groups}")
         broken = capture(f"{model}@{recipes}/2-0.recipe", *text, "--rule",
-                         "ssm_u[3]=int8,scale=static:ssm_x,round=nearest-away")
+                         "ssm_conv_x[3]=int8,scale=static:ssm_x,round=nearest-away")
         expect(broken["result_output"] != modes["0"]["result_output"], "a broken 2-0 is not 0")
     sys.exit(1 if failed else 0)
 

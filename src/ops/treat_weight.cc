@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -10,6 +12,8 @@
 
 namespace vernier {
 namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();  // has no part in a scale
 
 template <class T>
 TreatmentCounts Treat(const Treatment& treatment, T* data, size_t rows, size_t columns,
@@ -31,7 +35,7 @@ TreatmentCounts Treat(const Treatment& treatment, T* data, size_t rows, size_t c
   };
   each([&](size_t i) {
     const double size = std::abs(static_cast<double>(data[i]));
-    logs[i] = size > 0 ? static_cast<double>(static_cast<float>(Logarithm(size))) : size;
+    logs[i] = size > 0 ? static_cast<double>(static_cast<float>(Logarithm(size))) : kNaN;
   });
   TreatmentCounts counts = TreatTensor(plain, logs.data(), rows, columns, key, workers);
   std::vector<double> powers(n);
@@ -40,11 +44,10 @@ TreatmentCounts Treat(const Treatment& treatment, T* data, size_t rows, size_t c
     if (data[i] != 0 && !std::isnan(data[i]))
       data[i] = std::copysign(static_cast<T>(powers[i]), data[i]);
   });
+  using Bits = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
   counts.changed = counts.flushed = 0;
   for (size_t i = 0; i < n; ++i) {
-    counts.changed +=
-        std::bit_cast<std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>(before[i]) !=
-        std::bit_cast<std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>(data[i]);
+    counts.changed += std::bit_cast<Bits>(before[i]) != std::bit_cast<Bits>(data[i]);
     counts.flushed += before[i] != 0 && data[i] == 0;
   }
   return counts;

@@ -17,7 +17,7 @@ class Builder : public SsmBuilder {
   Result<int> Mixer(int layer, int normed) override;
   int Part(int layer, int parts, size_t offset, size_t width, const char* slice, const char* norm);
   Result<int> TimeStep(int layer, int parts);
-  Result<int> Scan(int layer, int x);
+  Result<int> Scan(int layer, int x, int u);
 };
 
 // A part of x_proj's result, normalised where the model does so.
@@ -46,8 +46,9 @@ Result<int> Builder::TimeStep(int layer, int parts) {
   return Activation(OpKind::kSoftplus, layer, step, "ssm_dt_softplus");
 }
 
-// Sites ssm_x (its parts ssm_x_dt, ssm_x_b, ssm_x_c), ssm_dt, ssm_state, ssm_scan.
-Result<int> Builder::Scan(int layer, int x) {
+// From x as the scan reads it, `u`: sites ssm_x (its parts ssm_x_dt, ssm_x_b, ssm_x_c), ssm_dt,
+// ssm_state, ssm_scan.
+Result<int> Builder::Scan(int layer, int x, int u) {
   const int64_t inner = static_cast<int64_t>(h_.inner), states = static_cast<int64_t>(h_.states);
   const size_t parts_width = h_.dt_rank + 2 * h_.states;
   ASSIGN_OR_RETURN(const int weight, LayerSlot(layer, {"ssm_x.weight", "mixer.x_proj.weight"},
@@ -62,7 +63,7 @@ Result<int> Builder::Scan(int layer, int x) {
   return Append({.op = OpKind::kScan,
                  .site = "ssm_scan",
                  .layer = layer,
-                 .inputs = {dt, x, b, c},
+                 .inputs = {dt, u, b, c},
                  .weight = rates,
                  .shape = {.width = h_.inner, .in_width = h_.inner, .states = h_.states}});
 }
@@ -75,10 +76,11 @@ Result<int> Builder::Mixer(int layer, int normed) {
       MatMul(layer, normed, in, 2 * h_.inner, "ssm_in", "", Module(layer, "mixer.in_proj"));
   const int x = Slice(layer, both, 0, h_.inner, "ssm_in_x");
   ASSIGN_OR_RETURN(const int convolved, Convolution(layer, x));
-  ASSIGN_OR_RETURN(const int scanned, Scan(layer, convolved));
+  const int u = Slice(layer, convolved, 0, h_.inner, "ssm_conv_x");
+  ASSIGN_OR_RETURN(const int scanned, Scan(layer, convolved, u));
   ASSIGN_OR_RETURN(const int skip, LayerSlot(layer, {"ssm_d", "mixer.D"}, {inner}));
   const int z = Slice(layer, both, h_.inner, h_.inner, "ssm_in_z");
-  return SkipAndGate(layer, scanned, convolved, z, skip, "");
+  return SkipAndGate(layer, scanned, u, z, skip, "");
 }
 
 }  // namespace

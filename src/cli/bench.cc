@@ -119,7 +119,7 @@ Result<int> RunFormats(const Arguments& arguments) {
   if (output.json) {
     RETURN_IF_ERROR(EmitJson(output, FormatsJson(bench, options)));
   } else {
-    RETURN_IF_ERROR(Emit(output, FormatsText(bench, options, ScreenOf(output))));
+    RETURN_IF_ERROR(EmitText(output, FormatsText(bench, options, ScreenOf(output))));
   }
   return kDone;
 }

@@ -119,7 +119,7 @@ Result<int> RunBenchArithmetic(const Arguments& arguments) {
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, bench, bounds)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, Text(o, bench, bounds)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, bench, bounds)));
   }
   return kDone;
 }

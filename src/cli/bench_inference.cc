@@ -122,11 +122,11 @@ Result<int> WriteOnly(const Options& o) {
   std::string types;
   for (const auto& [name, bytes] : report.type_bytes)
     types += fmt::format("{}{} in {}", types.empty() ? "" : ", ", ByteText(bytes), name);
-  RETURN_IF_ERROR(
-      Emit(o.output,
-           fmt::format("{}: the shape of {} with random weights, {}: {} parameters in {} "
-                       "tensors ({}); {:.1f} s\n",
-                       o.write, o.shape, type, report.parameters, report.tensors, types, seconds)));
+  RETURN_IF_ERROR(EmitText(
+      o.output,
+      fmt::format("{}: the shape of {} with random weights, {}: {} parameters in {} "
+                  "tensors ({}); {:.1f} s\n",
+                  o.write, o.shape, type, report.parameters, report.tensors, types, seconds)));
   return kDone;
 }
 
@@ -361,7 +361,7 @@ Result<int> Measure(const Options& o, const std::string& path) {
   if (o.output.json)
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, m)));
   else
-    RETURN_IF_ERROR(Emit(o.output, Text(o, m)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, m)));
   return kDone;
 }
 

@@ -92,7 +92,7 @@ Result<int> RunBenchOverhead(const Arguments& arguments) {
   if (output.json) {
     RETURN_IF_ERROR(EmitJson(output, ToJson(bench, rule, options.tokens, options.pairs)));
   } else {
-    RETURN_IF_ERROR(Emit(output, ToText(bench, rule, options.tokens, ScreenOf(output))));
+    RETURN_IF_ERROR(EmitText(output, ToText(bench, rule, options.tokens, ScreenOf(output))));
   }
   return kDone;
 }

@@ -336,7 +336,8 @@ Status Finish(const CalibrateOptions& o, const Calibrated& c) {
     if (const std::string why = WhyLeftOut(point); !why.empty())
       PrintRemark(o.output, fmt::format("{}: left out of {}: {}", point.label, o.file, why));
   RETURN_IF_ERROR(WriteFileAtomically(o.file, FileText(o, c)));
-  return o.output.json ? EmitJson(o.output, ReportJson(o, c)) : Emit(o.output, ReportText(o, c));
+  return o.output.json ? EmitJson(o.output, ReportJson(o, c))
+                       : EmitText(o.output, ReportText(o, c));
 }
 
 }  // namespace

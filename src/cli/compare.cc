@@ -456,7 +456,7 @@ Result<int> RunCompare(const Arguments& arguments) {
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, CompareJson(compared)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, CompareText(compared, ScreenOf(o.output))));
+    RETURN_IF_ERROR(EmitText(o.output, CompareText(compared, ScreenOf(o.output))));
   }
   if (o.strict && AnyVacuous(compared.effects)) return kAnswerIsNo;
   // Not `>`: a NaN is outside of every tolerance.

@@ -58,8 +58,10 @@ std::string BashAction(const ValueDoc& value) {
 constexpr const char* kBashHead =
     R"(# Completion of vernier for bash. Written by: vernier help --completion bash
 # The word under the cursor is $cur, as it was typed; each function sets COMPREPLY to what may stand there.
+# Words; types are known in small letters, too.
 _vernier_words() {
   mapfile -t COMPREPLY < <(compgen -W "$*" -- "$cur")
+  if ((${#COMPREPLY[@]} == 0)); then mapfile -t COMPREPLY < <(compgen -W "${*,,}" -- "$cur"); fi
 }
 # Some words, separated by commas.
 _vernier_list() {
@@ -220,7 +222,7 @@ std::string ZshAction(const ValueDoc& value) {
     case Kind::kList:
       return "_sequence compadd - " + Joined(value.words);
     case Kind::kRule:
-      return "_vernier_rule " + Joined(value.words);
+      return " _vernier_rule " + Joined(value.words);  // the space: called with these alone
     case Kind::kVerb:
       return "(" + VerbNames() + ")";
   }
@@ -280,9 +282,8 @@ std::string BashCompletion() {
   text += "_vernier_argument() {\n  case \"$command $arguments\" in\n";
   for (const Verb& verb : Verbs())
     if (verb.subjects != nullptr)
-      text +=
-          fmt::format("    {} | {}) _vernier_words {} ;;\n", Quoted(std::string(verb.name) + " 0"),
-                      Quoted("help " + std::string(verb.name) + " 0"), SubjectNames(verb));
+      text += fmt::format("    {}) _vernier_words {} ;;\n", Quoted(std::string(verb.name) + " 0"),
+                          SubjectNames(verb));
   text += BashCases(commands, true) + "  esac\n}\n";
   return text + kBashTail;
 }

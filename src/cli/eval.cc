@@ -186,8 +186,8 @@ Result<int> RunEval(const Arguments& arguments) {
   }
   const Screen screen = ScreenOf(options.output);
   const std::string rules = EffectsTable(effects, screen);
-  RETURN_IF_ERROR(Emit(options.output, Report(options, score, ppl, ppl_base, screen) +
-                                           (rules.empty() ? "" : "\n" + rules)));
+  RETURN_IF_ERROR(EmitText(options.output, Report(options, score, ppl, ppl_base, screen) +
+                                               (rules.empty() ? "" : "\n" + rules)));
   return kDone;
 }
 

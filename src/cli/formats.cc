@@ -484,7 +484,7 @@ Result<int> RunFormats(const Arguments& arguments) {
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, ToJson(request)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, ToText(request, ScreenOf(o.output))));
+    RETURN_IF_ERROR(EmitText(o.output, ToText(request, ScreenOf(o.output))));
   }
   return kDone;
 }

@@ -81,7 +81,7 @@ Result<int> RunInspect(const Arguments& arguments) {
     RETURN_IF_ERROR(EmitJson(o.output, json));
   } else {
     ASSIGN_OR_RETURN(const std::string text, InspectText(inspected, ScreenOf(o.output)));
-    RETURN_IF_ERROR(Emit(o.output, text));
+    RETURN_IF_ERROR(EmitText(o.output, text));
   }
   return kDone;
 }

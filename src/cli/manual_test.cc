@@ -67,8 +67,7 @@ TEST(Manual, ExamplesRun) {
       EXPECT_EQ(status, 0) << example.command << "\n" << ReadAll(err);
       const std::string command = example.command;
       const bool writes = command.find(" -o ") != std::string::npos ||
-                          command.find("> ") != std::string::npos ||
-                          command.starts_with("source ");
+                          command.find("> ") != std::string::npos || command.starts_with("source ");
       EXPECT_TRUE(writes || !ReadAll(out).empty()) << example.command << " prints nothing";
     }
 }

@@ -22,8 +22,11 @@ Screen ScreenOf(const OutputOptions& options, size_t file_width) {
 }
 
 Status Emit(const OutputOptions& options, std::string_view text) {
-  return options.path.empty() ? PrintText(FitLines(text, ScreenOf(options)))
-                              : WriteFileAtomically(options.path, text);
+  return options.path.empty() ? PrintText(text) : WriteFileAtomically(options.path, text);
+}
+
+Status EmitText(const OutputOptions& options, std::string_view text) {
+  return Emit(options, FitLines(text, ScreenOf(options)));
 }
 
 Status EmitJson(const OutputOptions& options, const OrderedJson& json) {

@@ -27,9 +27,10 @@ Screen ScreenOf(const OutputOptions& options, size_t file_width = kFileWidth);
 // To standard output. Error when it cannot be written.
 Status PrintText(std::string_view text);
 
-// To the file of `options` (whole or not at all), or to standard output; on a terminal no line is
-// longer than it is wide.
+// To the file of `options` (whole or not at all), or to standard output, as it is.
 Status Emit(const OutputOptions& options, std::string_view text);
+// The same of text for people: on a terminal no line is longer than it is wide.
+Status EmitText(const OutputOptions& options, std::string_view text);
 
 // One line. Numbers have all their digits (they read back as the same double); NaN and infinities
 // are null; bytes that are not UTF-8 become U+FFFD.

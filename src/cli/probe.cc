@@ -199,7 +199,7 @@ Result<int> RunProbe(const Arguments& arguments) {
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, ToJson(probed)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, ToText(probed, ScreenOf(o.output))));
+    RETURN_IF_ERROR(EmitText(o.output, ToText(probed, ScreenOf(o.output))));
   }
   return kDone;
 }

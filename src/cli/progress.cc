@@ -43,10 +43,10 @@ void Leave(int signal) {
 
 }  // namespace
 
-std::string ProgressText(const Progress& progress, double seconds, size_t width) {
+std::string ProgressText(const Progress& progress, double reported, double since, size_t width) {
   std::string line(progress.what);
   if (!(progress.total > 0))
-    return CutText(fmt::format("{}, {}", line, TimeText(seconds)), width, true);
+    return CutText(fmt::format("{}, {}", line, TimeText(reported + since)), width, true);
   const double share = std::clamp(progress.done / progress.total, 0.0, 1.0);
   if (width >= kNarrowestWithBar) {
     const auto full = static_cast<size_t>(share * kBar);
@@ -55,10 +55,10 @@ std::string ProgressText(const Progress& progress, double seconds, size_t width)
   line += fmt::format(" {:3.0f} %  {}/{} {}", std::floor(100 * share),
                       CountText(static_cast<uint64_t>(std::max(0.0, progress.done))),
                       CountText(static_cast<uint64_t>(progress.total)), progress.unit);
-  const double rate = seconds > 0 ? progress.done / seconds : 0;
+  const double rate = reported > 0 ? progress.done / reported : 0;
   if (rate > 0)
     line += fmt::format(", {}/s, {} left", NumberText(rate),
-                        TimeText((progress.total - progress.done) / rate));
+                        TimeText(std::max(0.0, (progress.total - progress.done) / rate - since)));
   return CutText(line, width, true);
 }
 
@@ -69,14 +69,14 @@ struct ProgressLine::State {
   bool active = false, drawn = false, over = false;
   std::string what, unit;
   double done = 0, total = 0;
-  Clock::time_point start;
+  Clock::time_point start, last;  // the last report
   std::thread drawer;
 
   void Begin(std::string_view name, Clock::time_point now) {
     what = name;
     unit.clear();
     done = total = 0;
-    start = now;
+    start = last = now;
     active = true;
   }
   void Erase() {
@@ -89,8 +89,9 @@ struct ProgressLine::State {
       const auto elapsed = Clock::now() - start;
       if (!active || elapsed < kFirst) continue;
       const size_t width = ScreenOf(STDERR_FILENO, ColourWhen::kNever, 0).width - 1;
-      const std::string line = ProgressText({what, done, total, unit},
-                                            std::chrono::duration<double>(elapsed).count(), width);
+      const std::chrono::duration<double> reported = last - start, all = elapsed;
+      const std::string line = ProgressText({what, done, total, unit}, reported.count(),
+                                            (all - reported).count(), width);
       std::fprintf(stderr, "%s%s", kErase, line.c_str());
       std::fflush(stderr);
       drawn = true;
@@ -129,6 +130,7 @@ ProgressSink ProgressLine::Sink() {
     // What is new began when the last work ended, not with its first report.
     if (!state->active || state->what != progress.what || progress.done < state->done)
       state->Begin(progress.what, state->active && state->total == 0 ? state->start : Clock::now());
+    state->last = Clock::now();
     state->unit = progress.unit;
     state->done = progress.done;
     state->total = progress.total;

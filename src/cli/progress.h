@@ -28,9 +28,10 @@ class ProgressLine {
   std::unique_ptr<State> state_;
 };
 
-// The line for work whose total is known: "scoring [####----]  50 %  2/4 chunks, 1.5/s, 2 s left";
-// with a total of 0: "scoring, 3 s". Never wider than `width`.
-std::string ProgressText(const Progress& progress, double seconds, size_t width);
+// The line: "scoring [####----]  50 %  2/4 chunks, 1.5/s, 2 s left"; with a total of 0 "scoring,
+// 3 s". The last report came after `reported` seconds, `since` seconds ago. Never wider than
+// `width`.
+std::string ProgressText(const Progress& progress, double reported, double since, size_t width);
 
 }  // namespace vernier
 

@@ -247,7 +247,7 @@ Result<int> RunQuantize(const Arguments& arguments) {
   if (o.output.json)
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, options, *report)));
   else
-    RETURN_IF_ERROR(Emit(o.output, Text(o, *report)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, *report)));
   return o.strict && AnyVacuous(report->rules) ? kAnswerIsNo : kDone;
 }
 

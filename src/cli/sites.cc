@@ -89,7 +89,7 @@ Result<int> RunSites(const Arguments& arguments) {
                                       {"layers", graph.layers},
                                       {"sites", ToJson(graph)}}));
   } else {
-    RETURN_IF_ERROR(Emit(output, ToText(graph, ScreenOf(output))));
+    RETURN_IF_ERROR(EmitText(output, ToText(graph, ScreenOf(output))));
   }
   return kDone;
 }

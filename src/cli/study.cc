@@ -80,10 +80,10 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
     RETURN_IF_ERROR(EmitJson(to_terminal, json));
   } else {
     const Screen screen = ScreenOf(to_terminal);
-    RETURN_IF_ERROR(
-        Emit(to_terminal,
-             (screen.fit || screen.colour ? StudyTables(reports, judged, screen) : tables) +
-                 fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
+    RETURN_IF_ERROR(EmitText(
+        to_terminal,
+        (screen.fit || screen.colour ? StudyTables(reports, judged, screen) : tables) +
+            fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
   }
   for (const JudgedClaim& claim : judged)
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;

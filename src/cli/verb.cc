@@ -124,7 +124,7 @@ std::string Command::Name() const {
 Command Describe(const Verb& verb, const Verb* subject) {
   Command command{&verb, subject, {}};
   if (subject == nullptr && verb.subjects != nullptr) {
-    command.doc.program = fmt::format("vernier {} SUBJECT", verb.name);
+    command.doc.program = fmt::format("vernier {} SUBJECT [OPTIONS]", verb.name);
     command.doc.doc = verb.doc;
     return command;
   }

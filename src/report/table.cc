@@ -132,20 +132,18 @@ std::string LayoutText(const Table& table, const Screen& screen, const Layout& l
   return out;
 }
 
-// Leaves columns out until the rest fits; names them.
-std::vector<std::string> DropColumns(const Table& table, const Screen& screen,
-                                     const std::vector<size_t>& natural, Indices* columns) {
-  std::vector<std::string> dropped;
+// Leaves columns out until the rest fits, or none may go.
+void DropColumns(const Table& table, const Screen& screen, const std::vector<size_t>& natural,
+                 Indices* columns) {
   for (;;) {
     Layout layout = Natural(natural, *columns);
-    if (Narrow(table, screen, natural, false, &layout)) return dropped;
+    if (Narrow(table, screen, natural, false, &layout)) return;
     auto most = columns->end();
     for (auto c = columns->begin(); c != columns->end(); ++c)
       if (table.columns[*c].drop > 0 &&
           (most == columns->end() || table.columns[*c].drop >= table.columns[*most].drop))
         most = c;
-    if (most == columns->end()) return dropped;
-    dropped.insert(dropped.begin(), table.columns[*most].title);
+    if (most == columns->end()) return;
     columns->erase(most);
   }
 }
@@ -181,18 +179,19 @@ std::string FormatTable(const Table& given, const Screen& screen) {
   Indices columns(table.columns.size());
   std::iota(columns.begin(), columns.end(), size_t{0});
   const std::vector<size_t> natural = NaturalWidths(table);
-  std::vector<std::string> dropped;
+  if (screen.fit) std::erase_if(columns, [&](size_t c) { return natural[c] == 0; });
+  if (columns.empty()) return "";
   const Indices all = columns;
-  if (screen.fit) {
-    std::erase_if(columns, [&](size_t c) { return natural[c] == 0; });
-    if (columns.empty()) return "";
-    dropped = DropColumns(table, screen, natural, &columns);
-  }
+  if (screen.fit) DropColumns(table, screen, natural, &columns);
   Layout layout = Natural(natural, columns);
   const bool fits = Narrow(table, screen, natural, false, &layout);
   if (screen.fit && !fits && columns.size() > 1) return Blocks(table, screen, natural, all);
   if (screen.fit && !fits) Narrow(table, screen, natural, true, &layout);
   std::string out = LayoutText(table, screen, layout);
+  std::vector<std::string> dropped;
+  for (const size_t c : all)
+    if (std::find(columns.begin(), columns.end(), c) == columns.end())
+      dropped.push_back(table.columns[c].title);
   if (dropped.empty()) return out;
   for (const std::string& line :
        WrapText(fmt::format("not shown in {} columns: {}", screen.width, fmt::join(dropped, ", ")),

@@ -449,7 +449,7 @@ std::string ToText(const Request& request, const Screen& screen) {
   std::vector<std::string> parts;
   if (request.points.empty() && request.pair.empty()) {
     if (!request.named)
-      return TableOfFormats(request.formats) + "\n" + TableOfBlocks(const Screen& screen);
+      return TableOfFormats(request.formats, screen) + "\n" + TableOfBlocks(screen);
     for (const Format& format : request.formats) parts.push_back(FactsText(format, screen));
   }
   for (const Point& point : request.points) {

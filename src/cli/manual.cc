@@ -111,7 +111,16 @@ const std::vector<Manual>& Table() {
         {"The same study again takes what is kept:",
          "vernier study studies/quantisation-types.toml -o out/types --json"}},
        "a required claim is not supported, or with --strict a variant is vacuous",
-       "compare, eval; docs/studies.md"},
+       "query, compare, eval; docs/studies.md"},
+      {"query",
+       "A study's store, asked in SQL: every score of every token, the sites' statistics, the "
+       "claims "
+       "and costs. Nothing is written to it. Without SQL its tables and views are listed.",
+       {{"What can be asked:", "vernier query out/types"},
+        {"The costliest variants:",
+         "vernier query out/types \"SELECT variant, kld FROM variant ORDER BY kld DESC LIMIT 5\""}},
+       "",
+       "study; docs/store.md"},
       {"calibrate",
        "What texts make of every site, and of what every node reads: magnitudes, percentiles and "
        "their smoothed form, as a file of scales that rules with scale=static read.",

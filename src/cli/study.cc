@@ -12,6 +12,7 @@
 #include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
+#include "study/describe.h"
 
 namespace vernier {
 namespace {
@@ -57,7 +58,7 @@ void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) 
 }
 
 Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& parts,
-                   const std::vector<Expression>& claims) {
+                   const std::vector<Expression>& claims, Store& store) {
   std::vector<StudiedModel> models;
   std::vector<StudyPart> reports;
   for (const ModelStudy& part : parts) {
@@ -66,6 +67,10 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
         {&part.spec, part.model.get(), &part.data, MakeStudyReport(part.spec, part.data)});
   }
   const std::vector<JudgedClaim> judged = JudgeClaims(parts[0].spec.claims, claims, models);
+  std::vector<ModelRecord> records;
+  for (const ModelStudy& part : parts)
+    records.push_back(DescribeModel(part.spec, *part.model, part.data));
+  RETURN_IF_ERROR(store.Describe(DescribeStudy(parts[0].spec, judged), records));
   const OrderedJson json = StudyJson(reports, judged);
   const std::string folder = OutputFolder(options);
   RETURN_IF_ERROR(
@@ -79,9 +84,11 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
   if (options.output.json) {
     RETURN_IF_ERROR(EmitJson(to_terminal, json));
   } else {
-    RETURN_IF_ERROR(Emit(
+    const Screen screen = ScreenOf(to_terminal);
+    RETURN_IF_ERROR(EmitText(
         to_terminal,
-        tables + fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
+        (screen.fit || screen.colour ? StudyTables(reports, judged, screen) : tables) +
+            fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
   }
   for (const JudgedClaim& claim : judged)
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;
@@ -163,16 +170,18 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
                "Run it on this model instead; NAME=MODEL where the study has several");
   parser.Number("--memory", &options.memory_mb, "MB", "Megabytes that evaluation may take, about");
   parser.Flag("--strict", &options.strict, "Vacuous variants give exit status 1");
+  parser.Takes("FILE.toml", FilesNamed({"toml"}));
   AddThreadsOption(&parser, &options.threads);
   AddOutputOptions(&parser, &options.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
 
+  ProgressLine progress(options.output.quiet, "reading models and texts");
   ASSIGN_OR_RETURN(std::vector<ModelStudy> parts, OpenParts(options));
   ASSIGN_OR_RETURN(const std::vector<Expression> claims, Prepare(options, &parts));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
+  RETURN_IF_ERROR(store->BeginRun(DescribeRun(*parts[0].model)));
   const InterruptGuard guard;
-  ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
   for (ModelStudy& part : parts) {
     part.run.progress = [&](const Progress& p) {
@@ -182,12 +191,15 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
                      RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
     progress.Clear();
     if (part.data.complete) continue;
+    RETURN_IF_ERROR(store->EndRun(false));
     PrintErrorLine(fmt::format(
         "interrupted; what is done is kept in {}, and the same command goes on from there",
         OutputFolder(options)));
     return kInterrupted;
   }
-  return Finish(options, parts, claims);
+  ASSIGN_OR_RETURN(const int status, Finish(options, parts, claims, *store));
+  RETURN_IF_ERROR(store->EndRun(true));
+  return status;
 }
 
 }  // namespace vernier

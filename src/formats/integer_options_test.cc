@@ -9,10 +9,22 @@ namespace {
 // The second grid may be given: its largest number, beyond which all is clipped.
 TEST(Integers, SecondScaleGiven) {
   const auto t = ParseOrFail("int8,scale=0.125,outliers=second:254", TreatedThing::kActivation);
-  std::vector<float> x = {1.06f, 15.9f, 16, 17.1f, -100.9f, 255, 300};
+  std::vector<float> x = {1.06f, 15.9f, 16, 17.1f, -100.9f, 254.9f, 300};
   const TreatmentCounts counts = TreatRow(t, x.data(), x.size(), 0);
   EXPECT_EQ(x, (std::vector<float>{1, 15.875f, 16, 18, -100, 254, 254}));
-  EXPECT_EQ(counts.saturated, 1u) << "300: 255 rounds to the last point";
+  EXPECT_EQ(counts.saturated, 1u) << "300 alone";
+}
+
+TEST(Integers, OptionsRoundTrip) {
+  for (const char* text :
+       {"int8,scale=static,outliers=second:static", "int8,scale=0.5,outliers=second:254",
+        "int8,scale=0.5,full=true", "int4,scale=static,percentile=ema:99.95,full=true",
+        "int8,per=tensor,of=log", "int8,scale=percentile:99,full=true,rotate=hadamard"}) {
+    const Treatment t = ParseOrFail(text, TreatedThing::kWeight);
+    EXPECT_EQ(TreatmentText(t), text);
+    EXPECT_NE(t, ParseOrFail(std::string(text).substr(0, std::string(text).rfind(',')),
+                             TreatedThing::kWeight));
+  }
 }
 
 TEST(Integers, OptionsThatAreRefused) {

@@ -114,9 +114,8 @@ TEST(TreatmentText, EveryCombinationRoundTrips) {
       {"", ",per=tensor", ",per=row", ",per=group:32", ",per=group:7"},
       {"", ",symmetric=false"},
       {"", ",segments=0.25:32/1:127"},
-      {"", ",outliers=keep", ",outliers=second", ",outliers=second:static"},
-      {"", ",full=true"},
-      {"", ",rotate=hadamard", ",of=log"}};
+      {"", ",outliers=keep", ",outliers=second"},
+      {"", ",rotate=hadamard"}};
   size_t parsed = 0;
   for (const TreatedThing thing : {kActivation, kWeight}) {
     std::vector<std::string> texts = formats;

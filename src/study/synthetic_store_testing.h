@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "study/store.h"
+#include "study/store_columns.h"
 
 namespace vernier {
 
@@ -102,8 +103,11 @@ class SyntheticMaker {
     score.effects.assign(model_.lanes[lane].rules.size(), {100000, 90000, 0, 3});
     for (size_t s = 0; s < model_.sites.size(); ++s) {
       const double n = 64 * 896;
-      score.sites.push_back(
-          {size * Draw(), n * Draw(), size * Draw(), n * Draw(), n, n * Draw(), n * Draw(), 0});
+      SiteSums sums;
+      SiteColumns(sums, [&](const char*, double& value) { value = n * Draw(); });
+      sums.count = n;
+      sums.inherited = sums.beside = sums.beside_max = 0;
+      score.sites.push_back(sums);
     }
     return score;
   }

@@ -104,9 +104,10 @@ class SyntheticMaker {
     for (size_t s = 0; s < model_.sites.size(); ++s) {
       const double n = 64 * 896;
       SiteSums sums;
-      SiteColumns(sums, [&](const char*, double& value) { value = n * Draw(); });
+      SiteColumns(sums, [&](const std::string& name, double& value) {
+        value = name == "inherited" || name.starts_with("beside") ? 0 : n * Draw();
+      });
       sums.count = n;
-      sums.inherited = sums.beside = sums.beside_max = 0;
       score.sites.push_back(sums);
     }
     return score;

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
@@ -298,6 +299,74 @@ TEST_F(StoreTest, FullDisk) {
   for (int i = 1; i < last; ++i)
     ExpectSame(*store->GetScore("a", std::to_string(i)).value(), Example(i));
   EXPECT_TRUE(store->PutScores({"a"}, Where(std::to_string(last)), {Example(last)}));
+}
+
+// A folder that cannot be written to, by whom it cannot be: root can always.
+class Unprivileged {
+ public:
+  explicit Unprivileged(const std::string& folder) : folder_(folder) {
+    std::filesystem::permissions(folder_, std::filesystem::perms(0555));
+    if (was_ == 0) {
+      EXPECT_EQ(seteuid(65534), 0);
+    }
+  }
+  ~Unprivileged() {
+    if (was_ == 0) {
+      EXPECT_EQ(seteuid(0), 0);
+    }
+    std::filesystem::permissions(folder_, std::filesystem::perms(0755));
+  }
+
+ private:
+  uid_t was_ = geteuid();
+  std::string folder_;
+};
+
+TEST_F(StoreTest, FolderThatCannotBeWritten) {
+  const auto scores = [&]() -> int64_t {
+    const auto reader = StoreReader::Open(folder_ / ".");
+    if (!reader) {
+      EXPECT_NE(reader.error().message.find("study.sqlite: "), std::string::npos);
+      return -1;
+    }
+    int64_t count = -1;
+    const Status done = (*reader)->Query(
+        "SELECT count(*) FROM score", [](const auto&) { return Status{}; },
+        [&](const std::vector<SqlValue>& values) -> Status {
+          count = values[0].integer;
+          return {};
+        });
+    EXPECT_TRUE(done) << (done ? "" : done.error().message);
+    return count;
+  };
+  {
+    const Unprivileged guard(folder_ / ".");
+    ExpectError(Store::Open(folder_ / "."), "study.sqlite: unable to open");
+    ExpectError(Store::Open(folder_ / "below"), "below: cannot make the folder");
+  }
+  ASSERT_TRUE(Store::Open(folder_ / ".").value()->PutScores({"a"}, Where("0"), {Example(1)}));
+  {
+    const Unprivileged guard(folder_ / ".");
+    EXPECT_EQ(scores(), 1);
+    ExpectError(Store::Open(folder_ / "."), "study.sqlite: ");
+  }
+  Sql("study.sqlite", "PRAGMA journal_mode=WAL");  // as a killed process leaves it, its log empty
+  {
+    const Unprivileged guard(folder_ / ".");
+    EXPECT_EQ(scores(), 1);
+  }
+  // Its log full: what is in it cannot be left out, and cannot be read without writing.
+  auto store = Store::Open(folder_ / ".").value();
+  ASSERT_TRUE(store->PutScores({"a"}, Where("1"), {Example(1)}));
+  const std::string file = ReadAll("study.sqlite"), log = ReadAll("study.sqlite-wal");
+  store.reset();
+  folder_.Write("study.sqlite", file);
+  folder_.Write("study.sqlite-wal", log);
+  {
+    const Unprivileged guard(folder_ / ".");
+    EXPECT_EQ(scores(), -1);
+  }
+  EXPECT_EQ(scores(), 2);
 }
 
 TEST_F(StoreTest, ManyUseOneFileAtOnce) {

@@ -8,10 +8,13 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "report/page.h"
+#include "report/page_data.h"
 #include "report/rule_effects.h"
 #include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
+#include "study/sample.h"
 
 namespace vernier {
 namespace {
@@ -56,8 +59,27 @@ void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) 
   }
 }
 
+// What the page needs beside the results.
+struct PageParts {
+  Store& store;
+  std::vector<OrderedJson> samples;
+  std::string command;
+};
+
+// The page, and its document in the store, for `vernier report`.
+Status WritePage(const StudyOptions& options, const std::vector<StudyPart>& parts,
+                 const std::vector<JudgedClaim>& claims, const OrderedJson& results,
+                 PageParts* page) {
+  ASSIGN_OR_RETURN(const std::string file, ReadText(options.path));
+  const OrderedJson document = PageDocument(
+      {parts, &claims, &results, std::move(page->samples), std::move(page->command), file});
+  const std::string text = document.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  RETURN_IF_ERROR(page->store.PutValue(kPageKey, text));
+  return WriteFileAtomically(OutputFolder(options) + "/report.html", PageHtml({text}));
+}
+
 Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& parts,
-                   const std::vector<Expression>& claims) {
+                   const std::vector<Expression>& claims, PageParts page) {
   std::vector<StudiedModel> models;
   std::vector<StudyPart> reports;
   for (const ModelStudy& part : parts) {
@@ -72,6 +94,7 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
       WriteFileAtomically(folder + "/results.json",
                           json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n"));
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.csv", StudyCsv(reports)));
+  RETURN_IF_ERROR(WritePage(options, reports, judged, json, &page));
   const std::string tables = StudyTables(reports, judged);
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.txt", tables));
   OutputOptions to_terminal = options.output;
@@ -81,7 +104,8 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
   } else {
     RETURN_IF_ERROR(Emit(
         to_terminal,
-        tables + fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
+        tables + fmt::format("\nreport.html, results.json, results.csv and results.txt are in {}\n",
+                             folder)));
   }
   for (const JudgedClaim& claim : judged)
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;
@@ -171,6 +195,8 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ASSIGN_OR_RETURN(std::vector<ModelStudy> parts, OpenParts(options));
   ASSIGN_OR_RETURN(const std::vector<Expression> claims, Prepare(options, &parts));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
+  RETURN_IF_ERROR(store->PutValue(kPageKey, ""));  // not finished
+  PageParts page{*store, {}, fmt::format("vernier study {}", fmt::join(arguments, " "))};
   const InterruptGuard guard;
   ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
@@ -180,6 +206,11 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
     };
     ASSIGN_OR_RETURN(part.data,
                      RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
+    if (part.data.complete) {
+      ASSIGN_OR_RETURN(auto sample, SampleStudy(*part.model, part.data, *store, part.run));
+      part.data.complete = sample.has_value();
+      page.samples.push_back(std::move(sample).value_or(OrderedJson()));
+    }
     progress.Clear();
     if (part.data.complete) continue;
     PrintErrorLine(fmt::format(
@@ -187,7 +218,7 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
         OutputFolder(options)));
     return kInterrupted;
   }
-  return Finish(options, parts, claims);
+  return Finish(options, parts, claims, std::move(page));
 }
 
 }  // namespace vernier

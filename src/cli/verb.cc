@@ -24,6 +24,7 @@ constexpr Verb kVerbs[] = {
     {"calibrate", "MODEL -f TEXT -o FILE", "scales of sites from texts, for scale=static",
      RunCalibrate},
     {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb},
+    {"report", "DIR... -o FILE.html", "the page of studies that are done, side by side", RunReport},
     {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize},
     {"bench", "SUBJECT", "speed of this machine", RunBench},
 };

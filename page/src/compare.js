@@ -71,7 +71,8 @@ export function compare(studies, parts) {
   const claims = [];
   if (studies.length > 1)
     for (const st of studies) for (const c of st.claims) if (!claims.includes(c.says)) claims.push(c.says);
-  const label = (st) => parts.find((p) => studies[p.s] === st)?.label ?? st.name;
+  const label = (st) =>
+    studies.filter((o) => o.name === st.name).length > 1 ? `${st.name} – ${parts.filter((p) => studies[p.s] === st).map((p) => p.modelName).join(', ')}` : st.name;
   return section(
     'side',
     'Side by side',

@@ -117,7 +117,7 @@ export function formats(part) {
         s('line', { x1: m.left, x2: width - m.right, y1: bottom, y2: bottom, class: 'rail' }),
         runs.map((r) => s('path', { d: stepped([...r, [r[r.length - 1][0] + 1, r[r.length - 1][1]]], bottom, (b) => scale(b)), fill: series(i), 'fill-opacity': 0.35, stroke: series(i), 'stroke-width': 1.5 })),
         text(m.left - 10, bottom - 8, f.name, { class: 'rowlabel', 'text-anchor': 'end' }),
-        bitsHere !== null && text(x(median + 0.5), Math.max(bottom - row + 18, scale(Math.min(bitsHere, 24)) - 4), bitsText(bitsHere), { class: 'bits', 'text-anchor': 'middle' }),
+        bitsHere !== null && text(x(median + 0.5), scale(Math.min(bitsHere, 24)) + (bitsHere >= 0.6 * tallest ? 15 : -4), bitsText(bitsHere), { class: 'bits', 'text-anchor': 'middle' }),
         first && text(m.left + 3, bottom - 5, '‹', { class: 'more' }),
         last && text(width - m.right - 8, bottom - 5, '›', { class: 'more' }),
       );

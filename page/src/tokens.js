@@ -39,7 +39,7 @@ export function tokens(part) {
   const legend = h('div', {});
   const card = h('div', { class: 'detail tokencard', id: 'token', 'aria-live': 'polite' });
 
-  const piece = (id) => data.pieces[id] ?? `#${id}`;
+  const piece = (id) => data.pieces[id] ?? sample?.pieces?.[id] ?? `#${id}`;
   const chunkName = (i) => `${study.texts[data.chunks[i].text].name}, chunk ${data.chunks[i].number + 1}`;
 
   function drawControls() {

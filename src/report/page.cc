@@ -7,7 +7,8 @@ asm(".pushsection .rodata\n"
     ".global vernier_page_begin\n"
     ".global vernier_page_end\n"
     "vernier_page_begin:\n"
-    ".incbin \"" VERNIER_PAGE "\"\n"
+    ".incbin \"" VERNIER_PAGE
+    "\"\n"
     "vernier_page_end:\n"
     ".byte 0\n"
     ".popsection\n");

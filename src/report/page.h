@@ -14,8 +14,8 @@ std::string_view PageTemplate();
 // The page of these documents (PageDocument's, as JSON text).
 std::string PageHtml(const std::vector<std::string>& documents);
 
-// JSON text that may stand in an HTML script element: "<" only occurs inside strings, and is written
-// \u003c there.
+// JSON text that may stand in an HTML script element: "<" only occurs inside strings, and is
+// written \u003c there.
 std::string EscapedForScript(std::string_view json);
 
 }  // namespace vernier

@@ -65,8 +65,7 @@ Json PageVariant(const Json& variant, const std::string& prefix) {
   Json json = variant;
   json["name"] = variant.at("name").get<std::string>().substr(prefix.size());
   if (json.contains("alone")) {
-    json["alone"]["of"] =
-        json["alone"].at("of").get<std::string>().substr(prefix.size());
+    json["alone"]["of"] = json["alone"].at("of").get<std::string>().substr(prefix.size());
     Keep(&json, {"name", "vacuous", "alone", "kld"});
     Thin(&json);
     return json;
@@ -89,7 +88,7 @@ Json PageVariant(const Json& variant, const std::string& prefix) {
 }
 
 // The sample, its bins as text: a page holds tens of thousands of them.
-Json PageSample(Json sample, const std::string& prefix) {
+Json PageSample(Json sample, const std::string& prefix, Model& model) {
   const auto shorten = [](Json* histogram) {
     if (!histogram->is_object()) return;
     std::string text;
@@ -98,11 +97,15 @@ Json PageSample(Json sample, const std::string& prefix) {
     (*histogram)["bins"] = text;
   };
   for (Json& site : sample["sites"]) shorten(&site);
+  std::set<int32_t> ids;
   for (Json& lane : sample["lanes"]) {
+    for (const Json& top : lane["top"])
+      for (const Json& entry : top) ids.insert(entry[0].get<int32_t>());
     lane["name"] = lane["name"].get<std::string>().substr(prefix.size());
     for (Json& errors : lane["errors"]) shorten(&errors);
     ShortenNumbers(&lane["top"], 4);
   }
+  sample["pieces"] = PiecesJson(model, ids);
   return sample;
 }
 
@@ -137,7 +140,8 @@ Json PageModel(const PageInputs& inputs, size_t m) {
   ShortenNumbers(&json);
   json["tokens"] = TokensJson(part);
   json["free"] = FreeTextsJson(part);
-  json["sample"] = m < inputs.samples.size() ? PageSample(inputs.samples[m], prefix) : Json();
+  json["sample"] =
+      m < inputs.samples.size() ? PageSample(inputs.samples[m], prefix, *part.model) : Json();
   ShortenNumbers(&json["sample"], 4);
   return json;
 }
@@ -150,13 +154,12 @@ Json ClaimsJson(const std::vector<JudgedClaim>& claims) {
                   {"required", c.required},
                   {"verdict", VerdictName(c.verdict)},
                   {"detail", c.detail}};
-    claim["estimate"] =
-        !c.estimate || std::isnan(c.estimate->value)
-            ? Json()
-            : Json({{"value", c.estimate->value},
-                    {"low", c.estimate->known ? Json(c.estimate->low) : Json()},
-                    {"high", c.estimate->known ? Json(c.estimate->high) : Json()},
-                    {"confidence", c.estimate->confidence}});
+    claim["estimate"] = !c.estimate || std::isnan(c.estimate->value)
+                            ? Json()
+                            : Json({{"value", c.estimate->value},
+                                    {"low", c.estimate->known ? Json(c.estimate->low) : Json()},
+                                    {"high", c.estimate->known ? Json(c.estimate->high) : Json()},
+                                    {"confidence", c.estimate->confidence}});
     json.push_back(std::move(claim));
   }
   ShortenNumbers(&json, 6);
@@ -229,8 +232,7 @@ Json PageDocument(const PageInputs& inputs) {
   Json json = {{"vernier", kPageVersion}};
   for (const auto& [key, value] : results.items())
     if (key != "models" && key != "variants" && key != "claims" && key != "baseline" &&
-        key != "noise" && key != "model" && key != "first_prompts" &&
-        key != "recommendation")
+        key != "noise" && key != "model" && key != "first_prompts" && key != "recommendation")
       json[key] = value;
   ShortenNumbers(&json);
   json["texts"] = Json::array();

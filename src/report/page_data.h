@@ -1,9 +1,11 @@
-// What a study's page shows (docs/report.md), as one JSON document: results.json's figures with five
-// digits and those the page alone has, thinned so that a browser opens it at once.
+// What a study's page shows (docs/report.md), as one JSON document: results.json's figures with
+// five digits and those the page alone has, thinned so that a browser opens it at once.
 #ifndef VERNIER_REPORT_PAGE_DATA_H_
 #define VERNIER_REPORT_PAGE_DATA_H_
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,13 +31,17 @@ struct PageInputs {
 nlohmann::ordered_json PageDocument(const PageInputs& inputs);
 
 // Parts of it, of one model.
-// The scored text, and of every variant KL and change of probability by token: {chunks, lanes, note,
-// pieces}. At most `most` measures (tokens times variants): those of each text's first chunks.
+// The scored text, and of every variant KL and change of probability by token: {chunks, lanes,
+// note, pieces}. At most `most` measures (tokens times variants): those of each text's first
+// chunks.
 inline constexpr size_t kMostTokenMeasures = 300000;
 nlohmann::ordered_json TokensJson(const StudyPart& part, size_t most = kMostTokenMeasures);
 // Texts that went on freely: {prompts, lanes, pieces, note}; null where there are none.
 nlohmann::ordered_json FreeTextsJson(const StudyPart& part);
-// Formats by what they can hold: [{name, bits, kind, doc, largest, smallest, precision}]; precision:
+// {id: text}
+nlohmann::ordered_json PiecesJson(Model& model, const std::set<int32_t>& ids);
+// Formats by what they can hold: [{name, bits, kind, doc, largest, smallest, precision}];
+// precision:
 // [[first, last, fraction bits]] of binades. `names` beside the usual ones.
 nlohmann::ordered_json FormatsJson(const std::vector<std::string>& names);
 

@@ -48,7 +48,7 @@ std::vector<double> Read(const std::string& base64) {
 TEST(HalvesText, RoundsToNearest) {
   EXPECT_EQ(HalvesText::Bits(1.0), 0x3f80);
   EXPECT_EQ(HalvesText::Bits(-2.0), 0xc000);
-  EXPECT_EQ(HalvesText::Bits(1 + 0x1p-8), 0x3f80);           // a tie, to even
+  EXPECT_EQ(HalvesText::Bits(1 + 0x1p-8), 0x3f80);  // a tie, to even
   EXPECT_EQ(HalvesText::Bits(1 + 0x1p-8 + 0x1p-16), 0x3f81);
   EXPECT_EQ(HalvesText::Bits(1 + 3 * 0x1p-8), 0x3f82);
   for (size_t n = 0; n < 7; ++n) {
@@ -61,8 +61,7 @@ TEST(HalvesText, RoundsToNearest) {
 }
 
 TEST(Page, NoTextEndsTheScript) {
-  EXPECT_EQ(EscapedForScript(R"({"a":"</script><!--"})"),
-            R"({"a":"\u003c/script>\u003c!--"})");
+  EXPECT_EQ(EscapedForScript(R"({"a":"</script><!--"})"), R"({"a":"\u003c/script>\u003c!--"})");
   const Json document = {{"name", "</script><b>&amp;"}};
   const std::string html = PageHtml({document.dump(), "{}"});
   const size_t from = html.find("{\"studies\":["), to = html.find("</script>", from);
@@ -84,14 +83,15 @@ TEST(FormatsJson, FractionBits) {
   const Json formats = FormatsJson({"posit32", "e3m2", "unheard of"});
   EXPECT_EQ(bits(formats, "f16", 15), 10);
   EXPECT_EQ(bits(formats, "f16", 16), -100);
-  EXPECT_EQ(bits(formats, "f16", -24), 0);   // the smallest subnormal
+  EXPECT_EQ(bits(formats, "f16", -24), 0);  // the smallest subnormal
   EXPECT_EQ(bits(formats, "f16", -20), 4);
   EXPECT_EQ(bits(formats, "bf16", 127), 7);
   EXPECT_EQ(bits(formats, "posit32", 0), 27);  // 32 - sign - 2 of regime - 2 of exponent
   EXPECT_EQ(bits(formats, "posit32", 4), 26);
   EXPECT_EQ(bits(formats, "int8", 6), 6);
   EXPECT_EQ(bits(formats, "e3m2", 4), 2);
-  for (const Json& f : formats) EXPECT_EQ(f["named"], f["name"] == "posit32" || f["name"] == "e3m2");
+  for (const Json& f : formats)
+    EXPECT_EQ(f["named"], f["name"] == "posit32" || f["name"] == "e3m2");
 }
 
 constexpr const char* kStudy = R"toml(name = "small </script>"
@@ -141,8 +141,7 @@ class PageTest : public testing::Test {
           ReadInputs(specs_[m], *model_, MakeLanes(specs_[m], *model_).value(), {}).value();
       data_[m] = RunStudy(specs_[m], *model_, std::move(inputs), *store, {}).value();
       samples_.push_back(SampleStudy(*model_, data_[m], *store, {}).value().value());
-      parts_.push_back(
-          {&specs_[m], model_.get(), &data_[m], MakeStudyReport(specs_[m], data_[m])});
+      parts_.push_back({&specs_[m], model_.get(), &data_[m], MakeStudyReport(specs_[m], data_[m])});
       models.push_back({&specs_[m], &data_[m], &model_->graph()});
     }
     std::vector<Expression> claims;
@@ -185,8 +184,11 @@ TEST_F(PageTest, HasWhatTheStudyMeasured) {
     if (!v.contains("alone")) names.push_back(v["name"]);
   EXPECT_EQ(names, (std::vector<std::string>{"rough", "idle", "broken"}));
   EXPECT_EQ(json["models"][0]["variants"].size(), 2u + static_cast<size_t>(model_->graph().layers));
-  for (const Json& v : json["models"][0]["variants"])
-    if (v.contains("alone")) EXPECT_EQ(v["alone"]["of"], "rough");
+  for (const Json& v : json["models"][0]["variants"]) {
+    if (v.contains("alone")) {
+      EXPECT_EQ(v["alone"]["of"], "rough");
+    }
+  }
   const Json& rough = two["variants"][0];
   const DivergenceSummary& d = parts_[1].report.variants[0].divergence;
   EXPECT_EQ(rough["kld"]["mean"].get<double>(), ShortNumber(d.kld.value));

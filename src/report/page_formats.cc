@@ -9,8 +9,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kUsual[] = {"f32",  "f16",     "bf16",    "e5m2",   "e4m3", "e2m1",
-                                  "int8", "int4",    "posit32", "posit16", "posit8"};
+constexpr const char* kUsual[] = {"f32",  "f16",  "bf16",    "e5m2",    "e4m3",  "e2m1",
+                                  "int8", "int4", "posit32", "posit16", "posit8"};
 
 const char* KindName(FormatKind kind) {
   return kind == FormatKind::kFloat ? "float" : kind == FormatKind::kFixed ? "integer" : "posit";

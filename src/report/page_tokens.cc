@@ -1,5 +1,5 @@
-// The texts of a page: scored ones with what each token says of each variant, and those that went on
-// freely.
+// The texts of a page: scored ones with what each token says of each variant, and those that went
+// on freely.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -13,29 +13,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostFreeTokens = 60000;
-constexpr uint16_t kOtherTop = 0x8000;  // KL is not negative: its sign says that the likeliest differ
-
-// Texts of the tokens that a part of the page speaks of.
-class Pieces {
- public:
-  explicit Pieces(Model& model) {
-    const auto tokenizer = model.tokenizer();
-    tokenizer_ = tokenizer ? *tokenizer : nullptr;
-  }
-  void Add(int32_t id) { ids_.insert(id); }
-  void Add(const std::vector<int32_t>& ids) { ids_.insert(ids.begin(), ids.end()); }
-  Json ToJson() const {
-    Json json = Json::object();
-    for (const int32_t id : ids_)
-      json[std::to_string(id)] =
-          tokenizer_ == nullptr ? std::to_string(id) : tokenizer_->Piece(id);
-    return json;
-  }
-
- private:
-  const Tokenizer* tokenizer_ = nullptr;
-  std::set<int32_t> ids_;
-};
+constexpr uint16_t kOtherTop =
+    0x8000;  // KL is not negative: its sign says that the likeliest differ
 
 std::vector<size_t> WholeVariants(const StudyData& data) {
   std::vector<size_t> lanes;
@@ -80,11 +59,19 @@ std::vector<size_t> ShownChunks(const StudyData& data, size_t lanes, size_t most
 
 }  // namespace
 
+Json PiecesJson(Model& model, const std::set<int32_t>& ids) {
+  const auto tokenizer = model.tokenizer();
+  Json json = Json::object();
+  for (const int32_t id : ids)
+    json[std::to_string(id)] = tokenizer ? (*tokenizer)->Piece(id) : std::to_string(id);
+  return json;
+}
+
 Json TokensJson(const StudyPart& part, size_t most) {
   const StudyData& data = *part.data;
   const std::vector<size_t> lanes = WholeVariants(data);
   const std::vector<size_t> shown = ShownChunks(data, lanes.size(), most);
-  Pieces pieces(*part.model);
+  std::set<int32_t> ids;
   Json json = {{"chunks", Json::array()}};
   std::map<size_t, size_t> first_of_text;
   for (size_t c = 0; c < data.chunks.size(); ++c)
@@ -93,7 +80,7 @@ Json TokensJson(const StudyPart& part, size_t most) {
     const Chunk& chunk = data.chunks[c];
     HalvesText margins;
     for (const TokenMeasure& t : data.scores[data.Baseline()][c].tokens) margins.Add(t.margin);
-    pieces.Add(chunk.tokens);
+    ids.insert(chunk.tokens.begin(), chunk.tokens.end());
     json["chunks"].push_back({{"chunk", c},
                               {"text", data.text_of_chunk[c]},
                               {"number", c - first_of_text[data.text_of_chunk[c]]},
@@ -104,9 +91,10 @@ Json TokensJson(const StudyPart& part, size_t most) {
   json["lanes"] = Json::object();
   for (const size_t lane : lanes) {
     const std::string name = data.lanes[lane].name.substr(part.spec->prefix.size());
-    json["lanes"][name] = SameOutput(data, lane, data.Baseline()) ? Json() : Json(LaneText(data, lane, shown));
+    json["lanes"][name] =
+        SameOutput(data, lane, data.Baseline()) ? Json() : Json(LaneText(data, lane, shown));
   }
-  json["pieces"] = pieces.ToJson();
+  json["pieces"] = PiecesJson(*part.model, ids);
   json["note"] = shown.size() == data.chunks.size()
                      ? Json()
                      : Json(fmt::format("The page holds {} of {} chunks (the first of each text); "
@@ -127,7 +115,7 @@ Json FreeTextsJson(const StudyPart& part) {
     if (tokens > kMostFreeTokens && shown > 0) break;
     ++shown;
   }
-  Pieces pieces(*part.model);
+  std::set<int32_t> ids;
   Json json = {{"prompts", Json::array()}, {"lanes", Json::object()}};
   for (size_t p = 0; p < shown; ++p) {
     HalvesText margins;
@@ -139,19 +127,19 @@ Json FreeTextsJson(const StudyPart& part) {
   for (const size_t lane : lanes) {
     Json texts = Json::array();
     for (size_t p = 0; p < shown; ++p) {
-      const auto& ids = data.generated[lane][p].tokens;
+      const auto& text = data.generated[lane][p].tokens;
       const bool same =
-          lane != data.Baseline() && ids == data.generated[data.Baseline()][p].tokens;
-      pieces.Add(ids);
-      texts.push_back(same ? Json() : Json(ids));
+          lane != data.Baseline() && text == data.generated[data.Baseline()][p].tokens;
+      ids.insert(text.begin(), text.end());
+      texts.push_back(same ? Json() : Json(text));
     }
     json["lanes"][data.lanes[lane].name.substr(part.spec->prefix.size())] = std::move(texts);
   }
-  json["pieces"] = pieces.ToJson();
-  json["note"] = shown == data.prompts.size()
-                     ? Json()
-                     : Json(fmt::format("The page holds {} of {} prompts.", shown,
-                                        data.prompts.size()));
+  json["pieces"] = PiecesJson(*part.model, ids);
+  json["note"] =
+      shown == data.prompts.size()
+          ? Json()
+          : Json(fmt::format("The page holds {} of {} prompts.", shown, data.prompts.size()));
   return json;
 }
 

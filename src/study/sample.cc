@@ -74,8 +74,8 @@ double Element(const SiteTensor& t, size_t row, size_t i) {
                                     : static_cast<const double*>(t.rows[row])[i];
 }
 
-// Lanes of a study on its sampled chunks. The first lane is the baseline, the second the truth where
-// there is one.
+// Lanes of a study on its sampled chunks. The first lane is the baseline, the second the truth
+// where there is one.
 class Sampler {
  public:
   Sampler(Model& model, const StudyData& data, const RunOptions& options)
@@ -144,23 +144,24 @@ class Sampler {
       json["notes"].push_back(
           "Distributions of errors are kept for the sites that the study measures.");
     if (lanes_.size() > error_lanes_)
-      json["notes"].push_back(fmt::format(
-          "Distributions of errors are kept for the first {} lanes.", error_lanes_));
+      json["notes"].push_back(
+          fmt::format("Distributions of errors are kept for the first {} lanes.", error_lanes_));
     const size_t rows = data_.chunks[chunks_[0]].scored.size() * chunks_.size();
     if (rows > top_rows_)
-      json["notes"].push_back(fmt::format("Likeliest tokens are kept for {} of {} sampled tokens.",
-                                          top_rows_, rows));
+      json["notes"].push_back(
+          fmt::format("Likeliest tokens are kept for {} of {} sampled tokens.", top_rows_, rows));
     return json;
   }
 
   Hash128 Key() const {
     Hash128 key = Combine(HashText(kSampleVersion), HashText(kNumericsVersion));
     for (const size_t lane : lanes_)
-      key = Combine(Combine(key, HashText(data_.lanes[lane].name)),
-                    HashText(data_.lanes[lane].key));
+      key =
+          Combine(Combine(key, HashText(data_.lanes[lane].name)), HashText(data_.lanes[lane].key));
     for (const size_t chunk : chunks_) {
       const auto& tokens = data_.chunks[chunk].tokens;
-      key = Combine(Combine(key, chunk), HashBytes(tokens.data(), tokens.size() * sizeof tokens[0]));
+      key =
+          Combine(Combine(key, chunk), HashBytes(tokens.data(), tokens.size() * sizeof tokens[0]));
     }
     return key;
   }
@@ -207,8 +208,8 @@ class Sampler {
                     pending_.assign(streams.size(), {});
                   }};
     Evaluate(
-        model_, streams,
-        [&](std::span<const LogitsRow> rows) { SeeLogits(rows, first_group); }, &tap);
+        model_, streams, [&](std::span<const LogitsRow> rows) { SeeLogits(rows, first_group); },
+        &tap);
   }
 
   // The first lanes are in every group and count in the first alone.

@@ -1,5 +1,6 @@
-// A closer look at a few chunks of a study that is done, for its page (docs/report.md): the error of
-// every site in every lane, where magnitudes of values and of errors lie, and the likeliest tokens.
+// A closer look at a few chunks of a study that is done, for its page (docs/report.md): the error
+// of every site in every lane, where magnitudes of values and of errors lie, and the likeliest
+// tokens.
 #ifndef VERNIER_STUDY_SAMPLE_H_
 #define VERNIER_STUDY_SAMPLE_H_
 
@@ -11,11 +12,12 @@
 
 namespace vernier {
 
-// The first chunk of each of the first texts; in all at most a tenth of the study's chunks, but one.
+// The first chunk of each of the first texts; in all at most a tenth of the study's chunks, but
+// one.
 std::vector<size_t> SampledChunks(const StudyData& data);
 
-// Baseline, truth, the first noise lane, and variants (but those of one layer alone), over the scored
-// tokens of SampledChunks:
+// Baseline, truth, the first noise lane, and variants (but those of one layer alone), over the
+// scored tokens of SampledChunks:
 //   chunks    their indices
 //   sites     [{name, layer, count, zeros, first, bins}] of all sites: how many of the baseline's
 //             elements have floor(log2 |x|) = first, first + 1, ...

@@ -107,7 +107,9 @@ TEST_F(SampleTest, HistogramsCountEveryElement) {
       ASSERT_EQ(total(errors, "equal"), site["count"].get<uint64_t>()) << name << s;
       const bool differs = lane["l2_rel"][s].get<double>() > 0;
       EXPECT_EQ(errors["bins"].empty(), !differs);
-      if (site["layer"] < 2 && site["layer"] >= 0) EXPECT_FALSE(differs);
+      if (site["layer"] < 2 && site["layer"] >= 0) {
+        EXPECT_FALSE(differs);
+      }
     }
     EXPECT_EQ(Lane(sample, "idle")["l2_rel"][s], 0.0);
     EXPECT_TRUE(Lane(sample, "baseline")["errors"][s].is_null());
@@ -137,9 +139,13 @@ TEST_F(SampleTest, LikeliestTokens) {
     for (size_t i = 0; i < 5; ++i) {
       const double p = base[k][i][1].get<double>();
       sum += p;
-      if (i > 0) EXPECT_LE(p, base[k][i - 1][1].get<double>());
+      if (i > 0) {
+        EXPECT_LE(p, base[k][i - 1][1].get<double>());
+      }
       // The study's own measure of the text's token.
-      if (base[k][i][0] == id) EXPECT_NEAR(-std::log(p), data_.scores[0][0].tokens[k].nll, 1e-9);
+      if (base[k][i][0] == id) {
+        EXPECT_NEAR(-std::log(p), data_.scores[0][0].tokens[k].nll, 1e-9);
+      }
     }
     EXPECT_LE(sum, 1 + 1e-12);
     const bool same = data_.scores[1][0].tokens[k].same_top != 0;

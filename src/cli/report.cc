@@ -1,5 +1,4 @@
 // vernier report: the page of one or several studies that are done.
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -9,26 +8,30 @@
 #include "cli/verb.h"
 #include "report/page.h"
 #include "report/page_data.h"
-#include "study/store.h"
+#include "study/store_reader.h"
 
 namespace vernier {
 namespace {
 
 // What the store of a study's folder keeps for its page.
 Result<std::string> ReadDocument(const std::string& folder) {
-  const std::string file = folder + "/study.sqlite";
-  if (!std::filesystem::exists(file))
-    return Fail("{}: no study's folder: it has no study.sqlite", folder);
-  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(folder));
-  ASSIGN_OR_RETURN(std::optional<std::string> document, store->GetValue(kPageKey));
-  if (!document || document->empty())
+  ASSIGN_OR_RETURN(const std::unique_ptr<StoreReader> store, StoreReader::Open(folder));
+  std::string document;
+  RETURN_IF_ERROR(store->Query(
+      fmt::format("SELECT text FROM document WHERE name='{}'", kPageKey),
+      [](const std::vector<std::string>&) { return Status(); },
+      [&](const std::vector<SqlValue>& row) {
+        document = row[0].bytes;
+        return Status();
+      }));
+  if (document.empty())
     return Fail("{}: the study is not finished; vernier study goes on with it", folder);
-  const auto json = nlohmann::json::parse(*document, nullptr, false);
+  const auto json = nlohmann::json::parse(document, nullptr, false);
   if (!json.is_object() || !json.contains("vernier"))
-    return Fail("{}: what the store keeps for the page is damaged", file);
+    return Fail("{}: what the store keeps for the page is damaged", folder);
   if (json["vernier"] != kPageVersion)
-    return Fail("{}: made by another version; vernier study makes its page anew", file);
-  return *std::move(document);
+    return Fail("{}: made by another version; vernier study makes its page anew", folder);
+  return document;
 }
 
 }  // namespace

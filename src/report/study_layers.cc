@@ -88,7 +88,7 @@ std::vector<Column> Columns(const StudyPart& part, const std::string& first,
 // One table: a row a layer of the site, a column a lane. cell(lane, site) is its text.
 using Cell = std::function<std::string(size_t lane, size_t site)>;
 std::string SiteTable(const StudyPart& part, const std::string& title, const std::string& name,
-                      const std::vector<size_t>& lanes, const Cell& cell, size_t width) {
+                      const std::vector<size_t>& lanes, const Cell& cell, const Screen& screen) {
   const Sites sites(part);
   Table table{Columns(part, "layer", lanes), {}};
   for (size_t i = 0; i < sites.count(); ++i) {
@@ -98,11 +98,13 @@ std::string SiteTable(const StudyPart& part, const std::string& title, const std
     for (const size_t lane : lanes) row.push_back(cell(lane, i));
     table.rows.push_back(std::move(row));
   }
-  return table.rows.empty() ? "" : "\n" + title + "\n" + FormatTable(table, width);
+  return table.rows.empty()
+             ? ""
+             : "\n" + Styled(screen, Style::kHeading, title) + "\n" + FormatTable(table, screen);
 }
 
 std::string RmsTable(const StudyPart& part, const std::string& name,
-                     const std::vector<size_t>& lanes, size_t width) {
+                     const std::vector<size_t>& lanes, const Screen& screen) {
   const Sites sites(part);
   return SiteTable(
       part, name + ": rms, and growth from the layer before", name, lanes,
@@ -113,16 +115,16 @@ std::string RmsTable(const StudyPart& part, const std::string& name,
         return fmt::format("{} x{:.3f}", NumberText(rms),
                            rms / Rms(sites.Sums(lane, static_cast<size_t>(before))));
       },
-      width);
+      screen);
 }
 
 std::string ObservedTables(const StudyPart& part, const std::string& name,
-                           const std::vector<size_t>& variants, size_t width) {
+                           const std::vector<size_t>& variants, const Screen& screen) {
   const Sites sites(part);
   const size_t base = part.data->Baseline();
   std::vector<size_t> lanes = {base};
   lanes.insert(lanes.end(), variants.begin(), variants.end());
-  std::string text = RmsTable(part, name, lanes, width);
+  std::string text = RmsTable(part, name, lanes, screen);
   text += SiteTable(
       part, name + ": mean, and its drift from the baseline's in units of the rms", name, lanes,
       [&](size_t lane, size_t i) {
@@ -130,7 +132,7 @@ std::string ObservedTables(const StudyPart& part, const std::string& name,
         if (lane == base) return NumberText(Mean(sums));
         return fmt::format("{} {:+.1e}", NumberText(Mean(sums)), Drift(sums, sites.Sums(base, i)));
       },
-      width);
+      screen);
   const bool truth = part.data->Truth() >= 0;
   text += SiteTable(
       part,
@@ -140,12 +142,13 @@ std::string ObservedTables(const StudyPart& part, const std::string& name,
         const SiteSums sums = sites.Sums(lane, i);
         return NumberText(truth ? TruthError(sums) : RelativeError(sums));
       },
-      width);
+      screen);
   return text;
 }
 
 // Of variants measured in each layer alone.
-std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes, size_t width) {
+std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes,
+                        const Screen& screen) {
   const Sites sites(part);
   if (lanes.empty() || sites.Alone(lanes[0], 0) < 0) return "";
   std::string text = SiteTable(
@@ -160,7 +163,7 @@ std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes,
         return fmt::format("{} + {}", NumberText(std::sqrt(sums.inherited / sums.reference)),
                            NumberText(RelativeError(sums)));
       },
-      width);
+      screen);
   text += SiteTable(
       part, "KL to the baseline of each layer alone", "l_out", lanes,
       [&](size_t lane, size_t i) {
@@ -171,7 +174,7 @@ std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes,
                                NumberText(v.divergence.kld.error));
         return std::string();
       },
-      width);
+      screen);
   return text;
 }
 
@@ -241,15 +244,15 @@ Json FirstTokensJson(const StudyPart& part, size_t lane) {
   return json;
 }
 
-std::string LayerTables(const StudyPart& part, size_t width) {
+std::string LayerTables(const StudyPart& part, const Screen& screen) {
   const std::vector<size_t> lanes = ColumnLanes(part);
   std::string text;
   for (const std::string& name : part.spec->observe)
-    text += ObservedTables(part, name, lanes, width);
-  return text + AloneTables(part, lanes, width);
+    text += ObservedTables(part, name, lanes, screen);
+  return text + AloneTables(part, lanes, screen);
 }
 
-std::string FirstTokenTable(const StudyPart& part, size_t width) {
+std::string FirstTokenTable(const StudyPart& part, const Screen& screen) {
   const StudyData& data = *part.data;
   if (data.first_prompts.empty()) return "";
   std::vector<size_t> lanes = {data.Baseline()};
@@ -279,7 +282,7 @@ std::string FirstTokenTable(const StudyPart& part, size_t width) {
       "\nFirst token after each prompt, #rank there of the baseline's token (0: the same), margin";
   if (shown < data.first_prompts.size())
     text += fmt::format("; {} more prompts are in results.json", data.first_prompts.size() - shown);
-  return text + "\n" + FormatTable(table, width);
+  return text + "\n" + FormatTable(table, screen);
 }
 
 }  // namespace vernier

@@ -6,6 +6,7 @@ import { growth } from './growth.js';
 import { head } from './head.js';
 import { heatmap } from './heatmap.js';
 import { how } from './how.js';
+import { printing } from './plot.js';
 import { recommend } from './recommend.js';
 import { setPart, state } from './state.js';
 import { tokens } from './tokens.js';
@@ -98,6 +99,7 @@ fill(
 );
 show(parts[0]);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => theme === 'auto' && show(state.part, state.variant));
+printing.addEventListener('change', () => show(state.part, state.variant));
 // Print shows what details hold back.
 let closed = [];
 addEventListener('beforeprint', () => {

@@ -6,7 +6,10 @@ import { select } from 'd3-selection';
 import { s } from './dom.js';
 import { power10 } from './numbers.js';
 
+// On paper everything is light.
+export const printing = matchMedia('print');
 export const dark = () => {
+  if (printing.matches) return false;
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
 };

@@ -310,6 +310,11 @@ await check('print: no controls, everything fits the sheet', async () => {
   assert.ok(pdf.length > 20000);
   assert.equal(await page.locator('.controls:visible').count(), 0);
   assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), 'rgb(255, 255, 255)');
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 794, `${wide} wide`);
+  // The system is dark; paper is not.
+  const shades = await page.$$eval('.token[style], .badge, .tag', (all) => all.map((x) => getComputedStyle(x).backgroundColor));
+  for (const colour of shades) assert.ok(luminance(colour) > 120, colour);
   await done();
 });
 await check('keyboard: the first key goes to the skip link, then to what the bar has', async () => {

@@ -144,6 +144,7 @@ Result<Recipe> ReadRecipe(const std::string& path) {
     if (line.empty() || line.front() == '#') continue;
     auto rule = ParseRule(line);
     if (!rule) return Fail("{}:{}: {}", path, number, rule.error().message);
+    rule->place = fmt::format("{}:{}", path, number);
     recipe.rules.push_back(std::move(*rule));
   }
   return recipe;

@@ -70,12 +70,14 @@ void Fields(P& p, M& m) {
     }
   };
   if constexpr (requires { m.nll; }) {
-    each(m.nll, m.kld, m.delta_p, m.kld_truth, m.max_abs, m.mae, m.mae_truth, m.margin, m.same_top);
+    each(m.nll, m.kld, m.delta_p, m.kld_truth, m.max_abs, m.mae, m.mae_truth, m.margin, m.same_top,
+         m.correct);
   } else if constexpr (requires { m.touched; }) {
     each(m.touched, m.changed, m.saturated, m.flushed);
   } else {
     each(m.count, m.sum, m.squares, m.error, m.reference, m.truth_error, m.truth_reference,
-         m.inherited);
+         m.inherited, m.low, m.high, m.max_error, m.beside, m.beside_max);
+    for (auto& value : m.first) each(value);
   }
 }
 

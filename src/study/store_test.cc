@@ -24,11 +24,27 @@ ChunkScore Example(double start) {
     m.mae = 0.2f;
     m.margin = 3;
     m.same_top = static_cast<uint8_t>(i == 1);
+    m.correct = static_cast<uint8_t>(i == 2);
     score.tokens.push_back(m);
   }
   score.fingerprint = HashText(std::to_string(start));
   score.effects = {TreatmentCounts{4, 3, 2, 1}};
-  score.sites = {{1.5, 2.5}, {3.5, 4.5, 5.5, 6.5, 7.5, -8.5, 9.5, 10.5}};
+  score.sites.resize(2);
+  score.sites[0].error = 1.5;
+  score.sites[1] = {.error = 3.5,
+                    .reference = 4.5,
+                    .truth_error = 5.5,
+                    .truth_reference = 6.5,
+                    .count = 7.5,
+                    .sum = -8.5,
+                    .squares = 9.5,
+                    .low = -1.5,
+                    .high = 11.5,
+                    .max_error = 12.5,
+                    .first = {1, 2, 3, 4, 5},
+                    .beside = 13.5,
+                    .beside_max = 14.5,
+                    .inherited = 10.5};
   return score;
 }
 
@@ -44,6 +60,7 @@ void ExpectSame(const ChunkScore& a, const ChunkScore& b) {
     EXPECT_EQ(a.tokens[i].mae, b.tokens[i].mae);
     EXPECT_EQ(a.tokens[i].margin, b.tokens[i].margin);
     EXPECT_EQ(a.tokens[i].same_top, b.tokens[i].same_top);
+    EXPECT_EQ(a.tokens[i].correct, b.tokens[i].correct);
   }
   ASSERT_EQ(a.effects.size(), b.effects.size());
   EXPECT_EQ(a.effects[0].touched, b.effects[0].touched);
@@ -59,6 +76,12 @@ void ExpectSame(const ChunkScore& a, const ChunkScore& b) {
   EXPECT_EQ(a.sites[1].sum, b.sites[1].sum);
   EXPECT_EQ(a.sites[1].squares, b.sites[1].squares);
   EXPECT_EQ(a.sites[1].inherited, b.sites[1].inherited);
+  EXPECT_EQ(a.sites[1].low, b.sites[1].low);
+  EXPECT_EQ(a.sites[1].high, b.sites[1].high);
+  EXPECT_EQ(a.sites[1].max_error, b.sites[1].max_error);
+  EXPECT_EQ(a.sites[1].first, b.sites[1].first);
+  EXPECT_EQ(a.sites[1].beside, b.sites[1].beside);
+  EXPECT_EQ(a.sites[1].beside_max, b.sites[1].beside_max);
 }
 
 class StoreTest : public testing::Test {

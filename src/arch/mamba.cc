@@ -74,7 +74,8 @@ Result<int> Builder::TimeStep(int layer, int parts) {
   return Activation(OpKind::kSoftplus, layer, step, "ssm_dt_softplus");
 }
 
-// Sites ssm_x (its parts ssm_x_dt, ssm_x_b, ssm_x_c), ssm_dt, ssm_state, ssm_scan, ssm_skip, ssm_y.
+// Sites ssm_x (its parts ssm_x_dt, ssm_x_b, ssm_x_c), ssm_conv_x, ssm_dt, ssm_state, ssm_scan,
+// ssm_skip, ssm_y.
 Result<int> Builder::StateSpace(int layer, int x) {
   const int64_t inner = static_cast<int64_t>(h_.inner), states = static_cast<int64_t>(h_.states);
   const size_t parts_width = h_.dt_rank + 2 * h_.states;
@@ -88,17 +89,18 @@ Result<int> Builder::StateSpace(int layer, int x) {
   ASSIGN_OR_RETURN(const int rates, LayerSlot(layer, {"ssm_a", "mixer.A_log"}, {inner, states},
                                               {.transform = WeightTransform::kNegativeExp}));
   ASSIGN_OR_RETURN(const int skip, LayerSlot(layer, {"ssm_d", "mixer.D"}, {inner}));
+  const int u = Slice(layer, x, 0, h_.inner, "ssm_conv_x");  // x as the scan reads it
   const int scanned =
       Append({.op = OpKind::kScan,
               .site = "ssm_scan",
               .layer = layer,
-              .inputs = {dt, x, b, c},
+              .inputs = {dt, u, b, c},
               .weight = rates,
               .shape = {.width = h_.inner, .in_width = h_.inner, .states = h_.states}});
   const int skipped = Append({.op = OpKind::kMultiply,
                               .site = "ssm_skip",
                               .layer = layer,
-                              .inputs = {x},
+                              .inputs = {u},
                               .weight = skip,
                               .shape = {.width = h_.inner, .in_width = h_.inner}});
   return Append({.op = OpKind::kAdd,

@@ -59,8 +59,11 @@ struct Recipe {
 // Errors name the rule: "rule 'ffn_norm': expected SELECTOR=VALUE".
 Result<Rule> ParseRule(std::string_view text);
 Result<Recipe> ParseRecipe(const std::vector<std::string>& rules);
-// A recipe file: one rule a line, empty lines and lines that start with # apart.
+// A recipe file: one rule a line, empty lines and lines that start with # apart. `include FILE`
+// stands for the rules of that file, whose path begins at the folder of this one.
 Result<Recipe> ReadRecipe(const std::string& path);
+// Its rules as texts, as ParseRecipe takes them.
+Result<std::vector<std::string>> ReadRecipeTexts(const std::string& path);
 
 // Whether a rule has scale=static: scales that no rule reads are a mistake.
 bool ReadsScales(const Recipe& recipe);

@@ -57,10 +57,9 @@ class Counter {
       CountReads(i);
       if (graph_.nodes[i].op == OpKind::kSlice) continue;  // part of another value
       if (InRegisters(i)) continue;
-      std::set<std::pair<size_t, Form>>
-          forms;  // of the value or a part of it, which may be several
-      CollectForms(i, &forms);
-      for (const auto& [node, form] : forms) cost_.activation_bytes += form.RowBytes(Width(node));
+      std::set<Written> written;
+      CollectForms(i, 0, &written);
+      for (const Written& w : written) cost_.activation_bytes += w.form.RowBytes(w.width);
     }
     return cost_;
   }
@@ -106,20 +105,26 @@ class Counter {
                        [&](int input) { return Whole(Source(input)) <= i; });
   }
 
-  void CollectForms(size_t i, std::set<std::pair<size_t, Form>>* forms) const {
-    if (readers_[i].empty()) forms->insert({i, OwnForm(i)});
+  // A value, or a slice of it, in one form.
+  struct Written {
+    size_t offset, width;
+    Form form;
+    auto operator<=>(const Written&) const = default;
+  };
+  void CollectForms(size_t i, size_t offset, std::set<Written>* written) const {
+    if (readers_[i].empty()) written->insert({offset, Width(i), OwnForm(i)});
     for (const size_t reader : readers_[i]) {
       if (At(reader).op == OpKind::kSlice) {
-        CollectForms(reader, forms);
+        CollectForms(reader, offset + At(reader).shape.offset, written);
       } else {
-        forms->insert({i, FormRead(i, reader)});
+        written->insert({offset, Width(i), FormRead(i, reader)});
       }
     }
   }
 
   void CountWeight(size_t i) {
     const Node& node = At(i);
-    if (node.weight < 0) return;
+    if (node.weight < 0 || PlanAt(i).ones) return;  // folded into the matrices after it
     const TensorView& tensor = graph_.weights[static_cast<size_t>(node.weight)].tensor;
     const double rows = node.op == OpKind::kEmbed ? 1 : static_cast<double>(tensor.Rows());
     const auto& place = PlanAt(i).weight;
@@ -177,6 +182,12 @@ class Counter {
       }
       default:  // kMultiply, kBias, kAdd and their like: one for each element
         operations = n;
+    }
+    if (PlanAt(i).ones) operations = 0;
+    for (const auto* place : {&PlanAt(i).in, &PlanAt(i).out}) {
+      if (!*place || !(*place)->treatment.hadamard) continue;  // sums and differences, log2 n times
+      const double m = place == &PlanAt(i).out ? n : static_cast<double>(s.in_width);
+      operations += m * std::ceil(std::log2(m));
     }
     (PlanAt(i).integer ? cost_.integer_macs : cost_.float_macs) += macs;
     cost_.float_operations += operations;

@@ -12,6 +12,7 @@
 #include "base/names.h"
 #include "engine/generate.h"
 #include "model/utf8.h"
+#include "study/calibration.h"
 #include "study/corrections.h"
 #include "study/first_token.h"
 #include "study/last_word.h"
@@ -550,6 +551,8 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   if (!spec.scales.empty()) {
     ASSIGN_OR_RETURN(StaticScales read, ReadStaticScales(spec.scales));
     scales = std::make_shared<const StaticScales>(std::move(read));
+  } else if (spec.calibrate_chunks > 0) {
+    ASSIGN_OR_RETURN(scales, CalibrateStudy(spec, model));
   }
   const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
                        const std::vector<std::string>& own, uint64_t seed, int only = -1,

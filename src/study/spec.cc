@@ -387,6 +387,7 @@ Status ReadNumbers(const TableReader& top, StudySpec* spec) {
   RETURN_IF_ERROR(number("seed", 0, INT64_MAX, &spec->seed));
   RETURN_IF_ERROR(number("noise", 0, 1000, &spec->noise));
   RETURN_IF_ERROR(number("timings", 0, 1000, &spec->timings));
+  RETURN_IF_ERROR(number("calibrate_chunks", 1, 1 << 20, &spec->calibrate_chunks));
   RETURN_IF_ERROR(number("fit_chunks", 1, 1 << 20, &spec->fit_chunks));
   if (top.Has("observe")) {
     ASSIGN_OR_RETURN(spec->observe, top.Texts("observe"));
@@ -514,10 +515,11 @@ std::string PlaceOfError(const StudyVariant& variant, const std::string& message
 Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::string>& overrides) {
   ASSIGN_OR_RETURN(const toml::table table, ParseToml(path));
   const TableReader top(path, table);
-  RETURN_IF_ERROR(
-      top.Allow({"name",  "model",   "models",     "texts",       "context",    "chunks",  "seed",
-                 "noise", "truth",   "baseline",   "scales",      "generate",   "variant", "sweep",
-                 "claim", "observe", "fit_chunks", "first_token", "last_words", "timings"}));
+  RETURN_IF_ERROR(top.Allow(
+      {"name",        "model",      "models", "texts",    "context",    "chunks",
+       "seed",        "noise",      "truth",  "baseline", "scales",     "generate",
+       "variant",     "sweep",      "claim",  "observe",  "fit_chunks", "calibrate_chunks",
+       "first_token", "last_words", "timings"}));
   StudySpec spec;
   spec.path = path;
   ASSIGN_OR_RETURN(spec.name, top.Text("name"));
@@ -526,6 +528,8 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::stri
   RETURN_IF_ERROR(ReadNumbers(top, &spec));
   if (top.Has("scales")) {
     ASSIGN_OR_RETURN(const std::string scales, top.Text("scales"));
+    if (spec.calibrate_chunks > 0)
+      return top.Wrong("scales", "not both 'scales' and 'calibrate_chunks'");
     ASSIGN_OR_RETURN(spec.scales, Locate(path, scales, top.Node("scales")->source().begin.line));
   }
   RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
@@ -534,6 +538,8 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::stri
   ASSIGN_OR_RETURN(spec.last_words, ReadPromptsTable(path, top, "last_words", "passages"));
   RETURN_IF_ERROR(ReadClaims(path, top, &spec));
   RETURN_IF_ERROR(CheckFitting(top, spec));
+  if (spec.calibrate_chunks > 0 && spec.chunks == 0)
+    return top.Wrong("calibrate_chunks", "a number of chunks: others than the scored ones");
   if (spec.variants.empty() && spec.sweeps.empty())
     return Fail("{}: no [[variant]] and no [[sweep]]", path);
   return spec;

@@ -94,6 +94,8 @@ struct StudySpec {
   uint64_t seed = 0;
   std::vector<std::string> baseline;
   std::string scales;  // a file of scales for scale=static; empty: none
+  size_t calibrate_chunks =
+      0;  // of each text, after those scored and fitted: what scale=static is measured on
   bool truth = false;  // also evaluate in f64
   size_t noise = 0;    // lanes of the baseline with random rounding, for the noise floor
   std::vector<std::string> observe;  // names of sites whose values are measured in every layer

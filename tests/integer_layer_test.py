@@ -291,7 +291,7 @@ def main():
         for layer in (0, 5):
             grids = {"in_in": Grid(absmax=scales[f"attn_normed[{layer}]"]["absmax"], full=True),
                      "in_out": Grid(absmax=scales[f"ssm_in[{layer}]"]["absmax"], full=True),
-                     "u": Grid(absmax=scales[f"ssm_conv_silu[{layer}]"]["ema"]["99.99"], full=True, away=True),
+                     "u": Grid(absmax=scales[f"ssm_conv_silu[{layer}]"]["ema"]["99.95"], full=True, away=True),
                      "x_out": Grid(absmax=scales[f"ssm_x[{layer}]"]["absmax"], full=True),
                      "dt_out": Grid(absmax=scales[f"ssm_dt_nobias[{layer}]"]["absmax"], full=True),
                      "out_in": Grid(absmax=scales[f"ssm_out[{layer}].in,rotate=hadamard"]["absmax"], full=True)}

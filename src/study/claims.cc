@@ -10,6 +10,7 @@
 #include "measure/statistics.h"
 #include "ops/elementary.h"
 #include "study/claim_functions.h"
+#include "study/last_word.h"
 
 namespace vernier {
 namespace {

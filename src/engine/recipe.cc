@@ -15,9 +15,9 @@ struct PartName {
   const char* name;
   Part part;
 };
-constexpr PartName kParts[] = {{"out", Part::kOut},       {"in", Part::kIn},
-                               {"weight", Part::kWeight}, {"math", Part::kMath},
-                               {"acc", Part::kAcc},       {"eps", Part::kEps}};
+constexpr PartName kParts[] = {
+    {"out", Part::kOut}, {"in", Part::kIn},   {"weight", Part::kWeight}, {"math", Part::kMath},
+    {"acc", Part::kAcc}, {"eps", Part::kEps}, {"order", Part::kOrder}};
 
 std::optional<int> Integer(std::string_view text) {
   int value = 0;

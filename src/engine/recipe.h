@@ -25,7 +25,7 @@
 
 namespace vernier {
 
-enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kProfile, kConstant };
+enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kOrder, kProfile, kConstant };
 
 struct LayerRange {
   std::optional<int> first,

@@ -24,6 +24,7 @@ constexpr Verb kVerbs[] = {
     {"calibrate", "MODEL -f TEXT -o FILE", "scales of sites from texts, for scale=static",
      RunCalibrate},
     {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb},
+    {"query", "DIR [SQL]", "asks a study's store in SQL, reading only", RunQuery},
     {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize},
     {"bench", "SUBJECT", "speed of this machine", RunBench},
 };

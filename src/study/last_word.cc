@@ -9,6 +9,7 @@
 #include "engine/generate.h"
 #include "measure/divergence.h"
 #include "ops/elementary.h"
+#include "study/describe.h"
 
 namespace vernier {
 namespace {
@@ -17,23 +18,6 @@ using Json = nlohmann::json;
 
 bool IsMeasured(const StudyLane& lane) {
   return lane.kind != LaneKind::kNoise && lane.alone.whole < 0;
-}
-
-std::string KeyOf(const StudyLane& lane, const StudyPassage& passage) {
-  Hash128 key = Combine(HashText(lane.key),
-                        HashBytes(passage.ids.data(), passage.ids.size() * sizeof(int32_t)));
-  return "last word " + Combine(key, passage.word).Hex();
-}
-
-// Nothing where the store has none, or a damaged one.
-Result<std::optional<LastWord>> Stored(Store& store, const std::string& key) {
-  ASSIGN_OR_RETURN(const auto text, store.GetValue(key));
-  const Json json = Json::parse(text.value_or(""), nullptr, false);
-  try {
-    return LastWord{json.at("right"), json.at("nll")};
-  } catch (const Json::exception&) {
-    return std::optional<LastWord>();
-  }
 }
 
 // Reads one line of a file of passages.
@@ -50,6 +34,7 @@ Result<StudyPassage> ReadPassage(const std::string& line, const Tokenizer& token
     return Fail("expected a passage of two words or more");
   const std::string before = text.substr(0, text.find_last_not_of(kBlanks, blank) + 1);
   StudyPassage passage;
+  passage.text = text;
   passage.tag = json.contains("tag") ? json["tag"].get<std::string>() : "";
   const auto encode = [&](const std::string& of) -> Result<std::vector<int32_t>> {
     ASSIGN_OR_RETURN(std::vector<int32_t> ids, tokenizer.Encode(of, {.add_special = false}));
@@ -133,9 +118,10 @@ Result<bool> MeasureLastWords(Model& model, Store& store, const ProgressSink& pr
     if (progress && !progress({"last words", static_cast<double>(p),
                                static_cast<double>(data->passages.size()), "passages"}))
       return false;
+    const std::string key = PassageKey(passage);
     std::vector<size_t> missing;
     for (const size_t l : measured) {
-      ASSIGN_OR_RETURN(const auto stored, Stored(store, KeyOf(data->lanes[l], passage)));
+      ASSIGN_OR_RETURN(const auto stored, store.GetLastWord(data->lanes[l].key, key));
       if (stored)
         data->last_words[l][p] = *stored;
       else
@@ -143,12 +129,12 @@ Result<bool> MeasureLastWords(Model& model, Store& store, const ProgressSink& pr
     }
     if (missing.empty()) continue;
     const std::vector<LastWord> words = Measure(model, *data, missing, passage);
+    std::vector<std::string> lanes;
     for (size_t i = 0; i < missing.size(); ++i) {
       data->last_words[missing[i]][p] = words[i];
-      RETURN_IF_ERROR(
-          store.PutValue(KeyOf(data->lanes[missing[i]], passage),
-                         Json{{"right", words[i].right}, {"nll", words[i].nll}}.dump()));
+      lanes.push_back(data->lanes[missing[i]].key);
     }
+    RETURN_IF_ERROR(store.PutLastWords(lanes, key, words));
   }
   return true;
 }

@@ -36,41 +36,16 @@ struct StudyLane {
   std::string key;     // of the store
 };
 
-// One prompt continued freely in one lane.
-struct Continuation {
-  std::vector<int32_t> tokens;
-  std::vector<double> margins;
-};
-
 struct StudyPrompt {
   std::string tag, text;
   std::vector<int32_t> ids;
 };
 
-// The first token of a prompt in one lane.
-struct FirstToken {
-  int32_t token = 0;
-  double logit = 0, margin = 0;  // the largest logit; minus the second
-  uint64_t rank = 0;             // of the baseline's token here; 0: the same token
-  double kld = 0;                // KL(baseline || this)
-};
-
 // A passage whose last word is guessed.
 struct StudyPassage {
-  std::string tag;
+  std::string tag, text;
   std::vector<int32_t> ids;
   size_t word = 0;  // the first token of the last word
-};
-
-// What one lane makes of it.
-struct LastWord {
-  bool right = false;  // each token of the word is the likeliest
-  double nll = 0;      // of the word: the sum over its tokens
-};
-
-// Wall times of the same work alone, taken alternately.
-struct Timing {
-  std::vector<double> baseline, variant;  // seconds
 };
 
 struct StudyData {

@@ -200,7 +200,9 @@ class Counter {
         cost_.conversions += static_cast<double>(Width(Source(input)));
     if (of.out) cost_.conversions += static_cast<double>(Width(i));
     if (of.integer) cost_.conversions += static_cast<double>(Width(i));
-    if (of.state) cost_.conversions += static_cast<double>(Width(i) * At(i).shape.states);
+    if (of.state)
+      cost_.conversions +=
+          static_cast<double>(Width(i) * At(i).shape.states) / static_cast<double>(of.state->every);
     const double scores = static_cast<double>(At(i).shape.heads) * seen_;
     if (of.scores) cost_.conversions += scores;
     if (of.softmax) cost_.conversions += scores;
@@ -219,7 +221,9 @@ class Counter {
     }
     if (node.op != OpKind::kScan) return;
     const auto& state = PlanAt(i).state;
-    const Form form = state ? FormOf(state->treatment, HostBits(i)) : Form{HostBits(i), 0, 0};
+    // Between the tokens after which it is treated a state has the host's numbers.
+    const Form form = state && state->every == 1 ? FormOf(state->treatment, HostBits(i))
+                                                 : Form{HostBits(i), 0, 0};
     cost_.activation_bytes += 2 * form.RowBytes(Width(i) * node.shape.states);
   }
 

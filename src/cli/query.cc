@@ -57,7 +57,9 @@ Status List(StoreReader& store, RowFormat format, RowWriter& writer, Output& out
   }
   ASSIGN_OR_RETURN(const std::string head, writer.Begin({"kind", "table", "column", "type"}));
   RETURN_IF_ERROR(output.Add(head));
-  const auto text = [](const std::string& of) { return SqlValue{SqlValue::Kind::kText, 0, 0, of}; };
+  const auto text = [](const std::string& of) {
+    return SqlValue{SqlValue::Kind::kString, 0, 0, of};
+  };
   for (const TableInfo& table : tables)
     for (const TableInfo::Column& column : table.columns)
       RETURN_IF_ERROR(output.Add(writer.Row({text(table.view ? "view" : "table"), text(table.name),

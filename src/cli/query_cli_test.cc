@@ -121,7 +121,7 @@ TEST_F(QueryVerb, Formats) {
             "{\"columns\":[\"t\",\"n\",\"inf\",\"x\",\"e\",\"b\",\"i\"],\"rows\":[\n"
             "[\"a,\\\"b\",null,null,0.1,\"\",\"00ff\",3]]}\n");
   EXPECT_EQ(Query("SELECT 'a' || char(10) || char(27) AS t, 1.0 AS x", "").out,
-            "t         x\na\\n\\x1b  1\n");
+            "t        x\na\\n\\x1b  1\n");
   EXPECT_EQ(Query("SELECT 1 AS x WHERE 0", "").out, "x\n(no rows)\n");
   EXPECT_EQ(Query("SELECT 1 AS a WHERE 0", "--jsonl").out, "");
   const std::string file = folder_ + "/rows.csv";

@@ -84,9 +84,11 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
   if (options.output.json) {
     RETURN_IF_ERROR(EmitJson(to_terminal, json));
   } else {
-    RETURN_IF_ERROR(Emit(
+    const Screen screen = ScreenOf(to_terminal);
+    RETURN_IF_ERROR(EmitText(
         to_terminal,
-        tables + fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
+        (screen.fit || screen.colour ? StudyTables(reports, judged, screen) : tables) +
+            fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
   }
   for (const JudgedClaim& claim : judged)
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;
@@ -168,17 +170,18 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
                "Run it on this model instead; NAME=MODEL where the study has several");
   parser.Number("--memory", &options.memory_mb, "MB", "Megabytes that evaluation may take, about");
   parser.Flag("--strict", &options.strict, "Vacuous variants give exit status 1");
+  parser.Takes("FILE.toml", FilesNamed({"toml"}));
   AddThreadsOption(&parser, &options.threads);
   AddOutputOptions(&parser, &options.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
 
+  ProgressLine progress(options.output.quiet, "reading models and texts");
   ASSIGN_OR_RETURN(std::vector<ModelStudy> parts, OpenParts(options));
   ASSIGN_OR_RETURN(const std::vector<Expression> claims, Prepare(options, &parts));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
   RETURN_IF_ERROR(store->BeginRun(DescribeRun(*parts[0].model)));
   const InterruptGuard guard;
-  ProgressLine progress(options.output.quiet);
   const ProgressSink draw = progress.Sink();
   for (ModelStudy& part : parts) {
     part.run.progress = [&](const Progress& p) {

@@ -40,8 +40,8 @@ Result<const Tokenizer*> Model::tokenizer() {
   return tokenizer_.get();
 }
 
-Hash128 Model::hash() {
-  if (!hash_) hash_ = ContentHash(checkpoint_);
+Hash128 Model::hash(const ProgressSink& progress) {
+  if (!hash_) hash_ = ContentHash(checkpoint_, progress);
   return *hash_;
 }
 

@@ -24,7 +24,7 @@ Json JsonOf(const SqlValue& value) {
       return value.integer;
     case Kind::kReal:
       return value.real;  // written as null where it is not finite
-    case Kind::kText:
+    case Kind::kString:
       return value.bytes;
     case Kind::kBlob:
       return Hex(value.bytes);
@@ -64,7 +64,7 @@ class TableWriter : public RowWriter {
     std::vector<std::string>& row = table_.rows.emplace_back();
     for (size_t c = 0; c < values.size(); ++c) {
       row.push_back(Cell(values[c]));
-      if (values[c].kind == Kind::kText) table_.columns[c].align = Align::kLeft;
+      if (values[c].kind == Kind::kString) table_.columns[c].align = Align::kLeft;
     }
     return {};
   }
@@ -79,7 +79,7 @@ class TableWriter : public RowWriter {
         return std::to_string(value.integer);
       case Kind::kReal:
         return NumberText(value.real);
-      case Kind::kText:
+      case Kind::kString:
         return Shown(value.bytes);
       case Kind::kBlob:
         return Hex(value.bytes);
@@ -106,7 +106,7 @@ class CsvWriter : public RowWriter {
       const SqlValue& v = values[c];
       if (v.kind == Kind::kInteger) line += std::to_string(v.integer);
       if (v.kind == Kind::kReal) line += fmt::format("{}", v.real);
-      if (v.kind == Kind::kText) line += Field(v.bytes);
+      if (v.kind == Kind::kString) line += Field(v.bytes);
       if (v.kind == Kind::kBlob) line += Hex(v.bytes);
     }
     return line + "\r\n";

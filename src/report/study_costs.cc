@@ -103,15 +103,15 @@ Json RecommendationJson(const StudyPart& part) {
   return json;
 }
 
-std::string RecommendationTable(const StudyPart& part, size_t width) {
+std::string RecommendationTable(const StudyPart& part, const Screen& screen) {
   if (part.report.candidates.empty()) return "";
   Table table{{{"cheapest first", Align::kLeft},
                {"bytes a token"},
                {"KL to baseline"},
-               {"ln PPL ratio"},
-               {"accuracy"},
-               {"p"},
-               {"", Align::kLeft}},
+               {"ln PPL ratio", Align::kRight, 1},
+               {"accuracy", Align::kRight, 2},
+               {"p", Align::kRight, 2},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (const Candidate& c : part.report.candidates)
     table.rows.push_back({NameOf(part, c.lane),
@@ -119,11 +119,13 @@ std::string RecommendationTable(const StudyPart& part, size_t width) {
                           IntervalText(c.kld), IntervalText(c.log_ratio),
                           fmt::format("{:+.2f} %", 100 * c.accuracy.value),
                           NumberText(c.test.p_value), StandingText(part, c)});
-  return "\nRecommendation: what a token costs, and what is said for it\n" +
-         FormatTable(table, width);
+  return "\n" +
+         Styled(screen, Style::kHeading,
+                "Recommendation: what a token costs, and what is said for it") +
+         "\n" + FormatTable(table, screen);
 }
 
-std::string CostTable(const StudyPart& part, size_t width) {
+std::string CostTable(const StudyPart& part, const Screen& screen) {
   if (part.report.candidates.empty()) return "";
   const bool timed = !part.data->timings.empty();
   Table table{{{"cost of a token decoded alone", Align::kLeft},
@@ -151,7 +153,7 @@ std::string CostTable(const StudyPart& part, size_t width) {
     const std::vector<uint32_t> once(timing->second.baseline.size(), 1);
     table.rows.back().push_back(fmt::format("{:.2f}", 1 + Overhead(timing->second, once)));
   }
-  return "\n" + FormatTable(table, width);
+  return "\n" + FormatTable(table, screen);
 }
 
 }  // namespace vernier

@@ -19,9 +19,9 @@ nlohmann::ordered_json LaneCostJson(const LaneCost& cost, const std::vector<doub
 nlohmann::ordered_json RecommendationJson(const StudyPart& part);
 
 // The candidates, cheapest first, and the legend; empty where all cost the same.
-std::string RecommendationTable(const StudyPart& part, size_t width);
+std::string RecommendationTable(const StudyPart& part, const Screen& screen);
 // Costs by kind, of variants that differ.
-std::string CostTable(const StudyPart& part, size_t width);
+std::string CostTable(const StudyPart& part, const Screen& screen);
 
 }  // namespace vernier
 

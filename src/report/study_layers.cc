@@ -106,7 +106,7 @@ std::vector<Column> Columns(const StudyPart& part, const std::string& first,
 // lanes and few layers. cell(lane, site) is its text.
 using Cell = std::function<std::string(size_t lane, size_t site)>;
 std::string SiteTable(const StudyPart& part, const std::string& title, const std::string& name,
-                      std::vector<size_t> lanes, const Cell& cell, size_t width) {
+                      std::vector<size_t> lanes, const Cell& cell, const Screen& screen) {
   const Sites sites(part);
   const auto layer = [&](size_t i) {
     return sites.at(i).layer < 0 ? name : std::to_string(sites.at(i).layer);
@@ -131,12 +131,12 @@ std::string SiteTable(const StudyPart& part, const std::string& title, const std
       for (const size_t lane : lanes) table.rows.back().push_back(cell(lane, i));
     }
   }
-  return "\n" + title + "\n" + FormatTable(table, width);
+  return "\n" + Styled(screen, Style::kHeading, title) + "\n" + FormatTable(table, screen);
 }
 
 // The values of the first layer as they are: a row a lane.
 std::string ValuesTable(const StudyPart& part, const std::string& name,
-                        const std::vector<size_t>& lanes, size_t width) {
+                        const std::vector<size_t>& lanes, const Screen& screen) {
   const Sites sites(part);
   const int site = std::max(sites.Find(name, 0), sites.Find(name, -1));
   if (site < 0) return "";
@@ -161,13 +161,14 @@ std::string ValuesTable(const StudyPart& part, const std::string& name,
                           NumberText(sums.low), NumberText(sums.high), NumberText(sums.max_error),
                           first});
   }
-  return fmt::format("\n{}: {} tokens{}, and the first one's first values\n", sites.at(at).Label(),
-                     rows, row_width ? fmt::format(" of {} elements", *row_width) : "") +
-         FormatTable(table, width);
+  const std::string title =
+      fmt::format("{}: {} tokens{}, and the first one's first values", sites.at(at).Label(), rows,
+                  row_width ? fmt::format(" of {} elements", *row_width) : "");
+  return "\n" + Styled(screen, Style::kHeading, title) + "\n" + FormatTable(table, screen);
 }
 
 std::string RmsTable(const StudyPart& part, const std::string& name,
-                     const std::vector<size_t>& lanes, size_t width) {
+                     const std::vector<size_t>& lanes, const Screen& screen) {
   const Sites sites(part);
   return SiteTable(
       part, name + ": rms, and growth from the layer before", name, lanes,
@@ -178,16 +179,16 @@ std::string RmsTable(const StudyPart& part, const std::string& name,
         return fmt::format("{} x{:.3f}", NumberText(rms),
                            rms / Rms(sites.Sums(lane, static_cast<size_t>(before))));
       },
-      width);
+      screen);
 }
 
 std::string ObservedTables(const StudyPart& part, const std::string& name,
-                           const std::vector<size_t>& variants, size_t width) {
+                           const std::vector<size_t>& variants, const Screen& screen) {
   const Sites sites(part);
   const size_t base = part.data->Baseline();
   std::vector<size_t> lanes = {base};
   lanes.insert(lanes.end(), variants.begin(), variants.end());
-  std::string text = ValuesTable(part, name, lanes, width) + RmsTable(part, name, lanes, width);
+  std::string text = ValuesTable(part, name, lanes, screen) + RmsTable(part, name, lanes, screen);
   text += SiteTable(
       part, name + ": mean, and its drift from the baseline's in units of the rms", name, lanes,
       [&](size_t lane, size_t i) {
@@ -195,7 +196,7 @@ std::string ObservedTables(const StudyPart& part, const std::string& name,
         if (lane == base) return NumberText(Mean(sums));
         return fmt::format("{} {:+.1e}", NumberText(Mean(sums)), Drift(sums, sites.Sums(base, i)));
       },
-      width);
+      screen);
   const bool truth = part.data->Truth() >= 0;
   text += SiteTable(
       part,
@@ -205,12 +206,13 @@ std::string ObservedTables(const StudyPart& part, const std::string& name,
         const SiteSums sums = sites.Sums(lane, i);
         return NumberText(truth ? TruthError(sums) : RelativeError(sums));
       },
-      width);
+      screen);
   return text;
 }
 
 // Of variants measured in each layer alone.
-std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes, size_t width) {
+std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes,
+                        const Screen& screen) {
   const Sites sites(part);
   if (lanes.empty() || sites.Alone(lanes[0], 0) < 0) return "";
   std::string text = SiteTable(
@@ -225,7 +227,7 @@ std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes,
         return fmt::format("{} + {}", NumberText(std::sqrt(sums.inherited / sums.reference)),
                            NumberText(RelativeError(sums)));
       },
-      width);
+      screen);
   text += SiteTable(
       part, "KL to the baseline of each layer alone", "l_out", lanes,
       [&](size_t lane, size_t i) {
@@ -236,7 +238,7 @@ std::string AloneTables(const StudyPart& part, const std::vector<size_t>& lanes,
                                NumberText(v.divergence.kld.error));
         return std::string();
       },
-      width);
+      screen);
   return text;
 }
 
@@ -309,15 +311,15 @@ Json FirstTokensJson(const StudyPart& part, size_t lane) {
   return json;
 }
 
-std::string LayerTables(const StudyPart& part, size_t width) {
+std::string LayerTables(const StudyPart& part, const Screen& screen) {
   const std::vector<size_t> lanes = ShownLanes(part);
   std::string text;
   for (const std::string& name : part.spec->observe)
-    text += ObservedTables(part, name, lanes, width);
-  return text + AloneTables(part, lanes, width);
+    text += ObservedTables(part, name, lanes, screen);
+  return text + AloneTables(part, lanes, screen);
 }
 
-std::string FirstTokenTable(const StudyPart& part, size_t width) {
+std::string FirstTokenTable(const StudyPart& part, const Screen& screen) {
   const StudyData& data = *part.data;
   if (data.first_prompts.empty()) return "";
   std::vector<size_t> lanes = {data.Baseline()};
@@ -348,7 +350,7 @@ std::string FirstTokenTable(const StudyPart& part, size_t width) {
       "\nFirst token after each prompt, #rank there of the baseline's token (0: the same), margin";
   if (shown < data.first_prompts.size())
     text += fmt::format("; {} more prompts are in results.json", data.first_prompts.size() - shown);
-  return text + "\n" + FormatTable(table, width);
+  return text + "\n" + FormatTable(table, screen);
 }
 
 }  // namespace vernier

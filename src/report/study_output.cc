@@ -258,7 +258,7 @@ std::string StudyCsv(std::span<const StudyPart> parts) {
 namespace {
 
 // Why variants are vacuous: a line a reason, with the variants it holds for.
-std::string VacuousText(const StudyReport& report, const StudyData& data) {
+std::string VacuousText(const StudyReport& report, const StudyData& data, const Screen& screen) {
   std::vector<std::pair<std::string, std::string>> reasons;  // and names
   for (const VariantReport& v : report.variants) {
     if (IsLayerAlone(data, v.lane)) continue;
@@ -274,12 +274,13 @@ std::string VacuousText(const StudyReport& report, const StudyData& data) {
     }
   }
   std::string text;
-  for (const auto& [why, names] : reasons) text += fmt::format("VACUOUS: {}: {}\n", why, names);
+  for (const auto& [why, names] : reasons)
+    text += StyledVerdict(screen, fmt::format("VACUOUS: {}: {}\n", why, names));
   return text;
 }
 
 // A model's heading lines and its variants.
-std::string ModelTable(const StudyPart& part, size_t width) {
+std::string ModelTable(const StudyPart& part, const Screen& screen) {
   const StudySpec& spec = *part.spec;
   const StudyData& data = *part.data;
   const StudyReport& report = part.report;
@@ -307,26 +308,26 @@ std::string ModelTable(const StudyPart& part, size_t width) {
                         NumberText(report.noise->mae));
   Table table{{{"variant", Align::kLeft},
                {"KL to baseline"},
-               {"ln PPL ratio"},
-               {"same top"},
-               {"accuracy"},
-               {"p"},
-               {"mean |dlogit|"},
-               {"max"}},
+               {"ln PPL ratio", Align::kRight, 1},
+               {"same top", Align::kRight, 6},
+               {"accuracy", Align::kRight, 3},
+               {"p", Align::kRight, 4},
+               {"mean |dlogit|", Align::kRight, 7},
+               {"max", Align::kRight, 8}},
               {}};
   if (data.Truth() >= 0) {
-    table.columns.push_back({"KL to truth"});
+    table.columns.push_back({"KL to truth", Align::kRight, 5});
     table.columns.push_back({"|dlogit| to truth"});
   }
   const bool free_running =
       std::any_of(report.variants.begin(), report.variants.end(),
                   [](const VariantReport& v) { return !v.agreement.empty(); });
   if (report.baseline_last_word) {
-    table.columns.push_back({"last word"});
-    table.columns.push_back({"p"});
+    table.columns.push_back({"last word", Align::kRight, 3});
+    table.columns.push_back({"p", Align::kRight, 4});
   }
-  if (free_running) table.columns.push_back({"free match"});
-  table.columns.push_back({"", Align::kLeft});
+  if (free_running) table.columns.push_back({"free match", Align::kRight, 2});
+  table.columns.push_back({"", Align::kLeft, 0, true});
   for (const VariantReport& v : report.variants) {
     if (IsLayerAlone(data, v.lane)) continue;
     const DivergenceSummary& d = v.divergence;
@@ -351,21 +352,39 @@ std::string ModelTable(const StudyPart& part, size_t width) {
     row.push_back(Remarks(v, report.noise));
     table.rows.push_back(std::move(row));
   }
-  text += "\n" + FormatTable(table, width);
-  return text + VacuousText(report, data) + CostTable(part, width) +
-         RecommendationTable(part, width) + FirstTokenTable(part, width) + LayerTables(part, width);
+  text += "\n" + FormatTable(table, screen);
+  return text + VacuousText(report, data, screen) + CostTable(part, screen) +
+         RecommendationTable(part, screen) + FirstTokenTable(part, screen) +
+         LayerTables(part, screen);
+}
+
+// The verdict, what is claimed, and below it why.
+std::string ClaimText(const JudgedClaim& claim, const Screen& screen) {
+  constexpr size_t kIndent = 13;  // the longest verdict, and three spaces
+  const auto lines = [&](const std::string& text) {
+    return screen.fit ? WrapText(Printable(text), screen.width - std::min(screen.width, kIndent))
+                      : std::vector<std::string>{text};
+  };
+  const std::string verdict = VerdictName(claim.verdict);
+  std::string text = "  " + StyledVerdict(screen, verdict) +
+                     std::string(kIndent - 2 - std::min(verdict.size(), kIndent - 3), ' ');
+  std::string indent;
+  for (const std::string& said : {claim.says + (claim.required ? " (required)" : ""), claim.detail})
+    for (const std::string& line : lines(said)) {
+      text += indent + line + "\n";
+      indent.assign(kIndent, ' ');
+    }
+  return text;
 }
 
 }  // namespace
 
 std::string StudyTables(std::span<const StudyPart> parts, const std::vector<JudgedClaim>& claims,
-                        size_t width) {
-  std::string text = parts[0].spec->name + "\n";
-  for (const StudyPart& part : parts) text += "\n" + ModelTable(part, width);
-  if (!claims.empty()) text += "\nClaims\n";
-  for (const JudgedClaim& c : claims)
-    text += fmt::format("  {:<10} {}{}\n             {}\n", VerdictName(c.verdict), c.says,
-                        c.required ? " (required)" : "", c.detail);
+                        const Screen& screen) {
+  std::string text = Styled(screen, Style::kHeading, parts[0].spec->name) + "\n";
+  for (const StudyPart& part : parts) text += "\n" + ModelTable(part, screen);
+  if (!claims.empty()) text += "\n" + Styled(screen, Style::kHeading, "Claims") + "\n";
+  for (const JudgedClaim& c : claims) text += ClaimText(c, screen);
   const Cost cost = TotalCost(parts);
   const double share = static_cast<double>(cost.evaluation.tensors_evaluated) /
                        static_cast<double>(std::max<uint64_t>(1, cost.evaluation.tensors_naive));

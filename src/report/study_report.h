@@ -11,6 +11,7 @@
 
 #include "engine/model.h"
 #include "measure/summary.h"
+#include "report/text_width.h"
 #include "study/claims.h"
 #include "study/recommend.h"
 #include "study/run.h"
@@ -82,7 +83,7 @@ nlohmann::ordered_json StudyJson(std::span<const StudyPart> parts,
                                  const std::vector<JudgedClaim>& claims);
 std::string StudyCsv(std::span<const StudyPart> parts);  // a line a variant and text
 std::string StudyTables(std::span<const StudyPart> parts, const std::vector<JudgedClaim>& claims,
-                        size_t width = 180);
+                        const Screen& screen = Screen(180));
 
 // Keys that eval and study share.
 nlohmann::ordered_json PerplexityJson(const Perplexity& ppl);

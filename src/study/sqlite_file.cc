@@ -2,7 +2,7 @@
 
 #include <sqlite3.h>
 
-#include <cmath>
+#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -63,9 +63,14 @@ Status SqliteFile::Open(const std::string& path, int flags, const std::string& u
 int SqliteFile::ErrorCode() const { return sqlite3_errcode(db_) & 0xff; }
 
 tl::unexpected<Error> SqliteFile::Wrong() const {
-  const int code = ErrorCode(), system = sqlite3_system_errno(db_);
-  const bool of_system = code == SQLITE_IOERR || code == SQLITE_FULL || code == SQLITE_CANTOPEN;
-  if (!of_system || system == 0) return Fail("{}: {}", path_, sqlite3_errmsg(db_));
+  const int last = errno, code = ErrorCode();
+  if (code != SQLITE_IOERR && code != SQLITE_FULL && code != SQLITE_CANTOPEN)
+    return Fail("{}: {}", path_, sqlite3_errmsg(db_));
+  int system = sqlite3_system_errno(db_);
+  // SQLite 3.40 does not keep the reason when a commit cannot be written.
+  if (system == 0 && (last == ENOSPC || last == EFBIG || last == EDQUOT || last == EIO))
+    system = last;
+  if (system == 0) return Fail("{}: {}", path_, sqlite3_errmsg(db_));
   return Fail("{}: {} ({})", path_, sqlite3_errmsg(db_), std::strerror(system));
 }
 

@@ -53,7 +53,7 @@ SqlValue ValueOf(sqlite3_stmt* row, int column) {
       value.real = sqlite3_column_double(row, column);
       break;
     case SQLITE_TEXT:
-      value.kind = SqlValue::Kind::kText;
+      value.kind = SqlValue::Kind::kString;
       bytes(sqlite3_column_text(row, column));
       break;
     case SQLITE_BLOB:

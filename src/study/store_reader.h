@@ -15,11 +15,11 @@
 namespace vernier {
 
 struct SqlValue {
-  enum class Kind { kNull, kInteger, kReal, kText, kBlob };
+  enum class Kind { kNull, kInteger, kReal, kString, kBlob };
   Kind kind = Kind::kNull;
   int64_t integer = 0;
   double real = 0;
-  std::string bytes;  // kText, kBlob
+  std::string bytes;  // kString, kBlob
 };
 
 struct TableInfo {

@@ -283,7 +283,7 @@ TEST_F(StoreTest, DamagedBytes) {
       }
     }
   };
-  for (size_t at = 0; at < whole.size(); at += whole.size() / 150) {
+  for (size_t at = 0; at < whole.size(); at += whole.size() / 40) {
     const size_t n = std::min<size_t>(40, whole.size() - at);
     std::string ones = whole, bit = whole;
     ones.replace(at, n, n, '\xff');

@@ -456,8 +456,9 @@ TEST_F(Int8Modes, TheStudy) {
     EXPECT_NE(claim.at("detail"), "");
     // Two chunks leave wide intervals; what is exact is judged on any number of them.
     const std::string promise = claim.value("require", "");
-    if (promise.starts_with("identical"))
+    if (promise.starts_with("identical")) {
       EXPECT_EQ(claim.at("verdict"), "supported") << promise << claim.at("detail");
+    }
   }
   EXPECT_LE(outcome.status, 1) << outcome.err;
   EXPECT_EQ(json.at("variants").size(), 23u);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <compare>
 #include <set>
-#include <utility>
 #include <vector>
 
 namespace vernier {
@@ -36,7 +36,8 @@ Form FormOf(const Treatment& t, double host) {
 
 bool IsElementwise(OpKind op) {
   return op == OpKind::kBias || op == OpKind::kMultiply || op == OpKind::kAdd ||
-         op == OpKind::kSwiGlu || op == OpKind::kSilu || op == OpKind::kSoftplus;
+         op == OpKind::kSwiGlu || op == OpKind::kSilu || op == OpKind::kSoftplus ||
+         op == OpKind::kClamp;
 }
 
 class Counter {

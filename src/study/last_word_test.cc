@@ -137,7 +137,8 @@ TEST_F(LastWordTest, AsGenerationSays) {
     for (const LogitsRow& row : rows) {
       const float* x = static_cast<const float*>(row.values);
       long double sum = 0;
-      for (size_t i = 0; i < model_->graph().vocabulary; ++i) sum += std::exp((long double)x[i]);
+      for (size_t i = 0; i < model_->graph().vocabulary; ++i)
+        sum += std::exp(static_cast<long double>(x[i]));
       nll += static_cast<double>(std::log(sum) -
                                  x[static_cast<size_t>(passage.ids[stream.wanted[row.index] + 1])]);
     }

@@ -111,7 +111,19 @@ const std::vector<Manual>& Table() {
         {"The same study again takes what is kept:",
          "vernier study studies/quantisation-types.toml -o out/types --json"}},
        "a required claim is not supported, or with --strict a variant is vacuous",
-       "compare, eval; docs/studies.md"},
+       "query, compare, eval; docs/studies.md"},
+      {"query",
+       "The store of a study, asked in SQL: what was measured token by token, by site, what it "
+       "cost. "
+       "Nothing is written, whatever is asked. Without SQL its tables, views and columns are "
+       "listed.",
+       {{"What can be asked:", "vernier query out/types"},
+        {"The variants, worst first:",
+         "vernier query out/types \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
+        {"The same as CSV:",
+         "vernier query out/types \"SELECT variant, kld FROM variant\" --csv -o out/types.csv"}},
+       "",
+       "study; docs/store.md"},
       {"calibrate",
        "What texts make of every site, and of what every node reads: magnitudes, percentiles and "
        "their smoothed form, as a file of scales that rules with scale=static read.",

@@ -12,6 +12,7 @@
 #include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
+#include "study/describe.h"
 
 namespace vernier {
 namespace {
@@ -57,7 +58,7 @@ void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) 
 }
 
 Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& parts,
-                   const std::vector<Expression>& claims) {
+                   const std::vector<Expression>& claims, Store& store) {
   std::vector<StudiedModel> models;
   std::vector<StudyPart> reports;
   for (const ModelStudy& part : parts) {
@@ -66,6 +67,10 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
         {&part.spec, part.model.get(), &part.data, MakeStudyReport(part.spec, part.data)});
   }
   const std::vector<JudgedClaim> judged = JudgeClaims(parts[0].spec.claims, claims, models);
+  std::vector<ModelRecord> records;
+  for (const ModelStudy& part : parts)
+    records.push_back(DescribeModel(part.spec, *part.model, part.data));
+  RETURN_IF_ERROR(store.Describe(DescribeStudy(parts[0].spec, judged), records));
   const OrderedJson json = StudyJson(reports, judged);
   const std::string folder = OutputFolder(options);
   RETURN_IF_ERROR(
@@ -175,6 +180,7 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ASSIGN_OR_RETURN(std::vector<ModelStudy> parts, OpenParts(options));
   ASSIGN_OR_RETURN(const std::vector<Expression> claims, Prepare(options, &parts));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
+  RETURN_IF_ERROR(store->BeginRun(DescribeRun(*parts[0].model)));
   const InterruptGuard guard;
   const ProgressSink draw = progress.Sink();
   for (ModelStudy& part : parts) {
@@ -185,12 +191,15 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
                      RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
     progress.Clear();
     if (part.data.complete) continue;
+    RETURN_IF_ERROR(store->EndRun(false));
     PrintErrorLine(fmt::format(
         "interrupted; what is done is kept in {}, and the same command goes on from there",
         OutputFolder(options)));
     return kInterrupted;
   }
-  return Finish(options, parts, claims);
+  ASSIGN_OR_RETURN(const int status, Finish(options, parts, claims, *store));
+  RETURN_IF_ERROR(store->EndRun(true));
+  return status;
 }
 
 }  // namespace vernier

@@ -12,6 +12,7 @@
 #include "engine/generate.h"
 #include "model/utf8.h"
 #include "study/corrections.h"
+#include "study/describe.h"
 #include "study/first_token.h"
 
 namespace vernier {
@@ -35,12 +36,6 @@ std::string LaneKey(Model& model, const std::vector<StudyLane>& lanes, const Stu
   if (lane.alone.whole >= 0)
     key = Combine(key, lanes[static_cast<size_t>(lane.alone.whole)].plan.identity);
   return key.Hex();
-}
-
-std::string ChunkKey(const Chunk& chunk) {
-  return Combine(HashBytes(chunk.tokens.data(), chunk.tokens.size() * sizeof(int32_t)),
-                 HashBytes(chunk.scored.data(), chunk.scored.size() * sizeof(uint32_t)))
-      .Hex();
 }
 
 // Texts of a study are text: a wrong file is more likely than bytes that mean something.
@@ -99,11 +94,9 @@ class Runner {
   Status ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes);
   Status GenerateAll();
   Status GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted);
-  Result<Continuation> StoredContinuation(size_t lane, size_t prompt);
   Status MeasureTimes();
-  Result<bool> StoredTiming(const std::string& key, Timing* timing);
   Status AddCost(const EvaluationCost& cost, double seconds);
-  std::string GenerationKey(size_t lane, size_t prompt) const;
+  ContinuationKey GenerationKey(size_t lane, size_t prompt) const;
   bool Continue(const char* what, double done, double total, const char* unit) {
     data_.complete =
         data_.complete && (!options_.progress || options_.progress({what, done, total, unit}));
@@ -204,32 +197,11 @@ Result<std::vector<size_t>> Runner::Missing(size_t chunk) {
 }
 
 Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
-  EvaluationCost total = cost;
-  double all = seconds;
-  Hash128 of = model_.hash();
-  for (const std::string& rule : spec_.model_rules) of = Combine(of, HashText(rule));
-  const std::string store_key = "cost " + of.Hex();
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(store_key));
-  if (stored) {
-    const auto json = nlohmann::json::parse(*stored, nullptr, false);
-    const auto get = [&](const char* key) {
-      return json.is_object() && json.contains(key) && json[key].is_number_unsigned()
-                 ? json[key].get<uint64_t>()
-                 : 0;
-    };
-    total +=
-        {get("tensors_naive"), get("tensors_evaluated"), get("rows_naive"), get("rows_evaluated")};
-    if (json.is_object() && json.contains("seconds") && json["seconds"].is_number())
-      all += json["seconds"].get<double>();
-  }
-  data_.cost = total;
-  data_.seconds = all;
-  const nlohmann::json json = {{"tensors_naive", total.tensors_naive},
-                               {"tensors_evaluated", total.tensors_evaluated},
-                               {"rows_naive", total.rows_naive},
-                               {"rows_evaluated", total.rows_evaluated},
-                               {"seconds", all}};
-  return store_.PutValue(store_key, json.dump());
+  ASSIGN_OR_RETURN(const Store::Cost total,
+                   store_.AddCost(model_.hash().Hex(), spec_.model_rules, {cost, seconds}));
+  data_.cost = total.evaluation;
+  data_.seconds = total.seconds;
+  return {};
 }
 
 // Scores chunks [first, last) for these lanes; the baseline and the truth always go along, since
@@ -262,7 +234,8 @@ Status Runner::ScoreRun(size_t first, size_t last, const std::vector<size_t>& la
   for (const size_t lane : all) keys.push_back(data_.lanes[lane].key);
   Status stored;
   const auto sink = [&](size_t chunk, std::vector<ChunkScore> scores) {
-    stored = store_.PutScores(keys, ChunkKey(data_.chunks[first + chunk]), scores);
+    const Chunk& of = data_.chunks[first + chunk];
+    stored = store_.PutScores(keys, {ChunkKey(of), of.scored, data_.sites}, scores);
     return stored.has_value();
   };
   const auto progress = [&](const Progress& p) {
@@ -337,11 +310,8 @@ Result<std::vector<StudyPrompt>> InputReader::ReadPrompts(const std::string& pat
   return prompts;
 }
 
-std::string Runner::GenerationKey(size_t lane, size_t prompt) const {
-  const auto& ids = data_.prompts[prompt].ids;
-  Hash128 key =
-      Combine(HashText(data_.lanes[lane].key), HashBytes(ids.data(), ids.size() * sizeof(int32_t)));
-  return "generated " + Combine(key, spec_.generate->tokens).Hex();
+ContinuationKey Runner::GenerationKey(size_t lane, size_t prompt) const {
+  return {data_.lanes[lane].key, PromptKey(data_.prompts[prompt]), spec_.generate->tokens};
 }
 
 Status Runner::GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted) {
@@ -351,16 +321,16 @@ Status Runner::GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted
   GenerateOptions options;
   options.tokens = spec_.generate->tokens;
   const std::vector<Generated> generated = Generate(model_, requests, options);
+  std::vector<ContinuationKey> keys;
+  std::vector<Continuation> continuations(wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
-    nlohmann::json json = {{"tokens", nlohmann::json::array()},
-                           {"margins", nlohmann::json::array()}};
+    keys.push_back(GenerationKey(wanted[i].first, wanted[i].second));
     for (const GeneratedStep& step : generated[i].steps) {
-      json["tokens"].push_back(step.token);
-      json["margins"].push_back(step.margin);
+      continuations[i].tokens.push_back(step.token);
+      continuations[i].margins.push_back(step.margin);
     }
-    RETURN_IF_ERROR(store_.PutValue(GenerationKey(wanted[i].first, wanted[i].second), json.dump()));
   }
-  return {};
+  return store_.PutContinuations(keys, continuations);
 }
 
 Status Runner::GenerateAll() {
@@ -375,7 +345,7 @@ Status Runner::GenerateAll() {
   for (size_t p = 0; p < data_.prompts.size(); ++p) {
     for (size_t l = 0; l < data_.lanes.size(); ++l) {
       if (!generates(l)) continue;
-      ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(l, p)));
+      ASSIGN_OR_RETURN(const auto stored, store_.GetContinuation(GenerationKey(l, p)));
       if (!stored) missing.push_back({l, p});
     }
   }
@@ -392,43 +362,12 @@ Status Runner::GenerateAll() {
   data_.generated.resize(data_.lanes.size());
   for (size_t l = 0; l < data_.lanes.size(); ++l) {
     for (size_t p = 0; generates(l) && p < data_.prompts.size(); ++p) {
-      ASSIGN_OR_RETURN(Continuation stored, StoredContinuation(l, p));
-      data_.generated[l].push_back(std::move(stored));
+      ASSIGN_OR_RETURN(auto stored, store_.GetContinuation(GenerationKey(l, p)));
+      if (!stored) return Fail("{}: a continuation is gone from the store", spec_.path);
+      data_.generated[l].push_back(std::move(*stored));
     }
   }
   return {};
-}
-
-Result<Continuation> Runner::StoredContinuation(size_t lane, size_t prompt) {
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(lane, prompt)));
-  const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
-  Continuation continuation;
-  try {
-    continuation.tokens = json.at("tokens").get<std::vector<int32_t>>();
-    for (const auto& margin : json.at("margins"))  // JSON has no NaN
-      continuation.margins.push_back(margin.is_null() ? std::nan("") : margin.get<double>());
-  } catch (const nlohmann::json::exception&) {
-    continuation = {{}, {0}};  // refused below
-  }
-  if (continuation.tokens.size() != continuation.margins.size())
-    return Fail("{}: a stored continuation is damaged; remove study.sqlite to start anew",
-                spec_.path);
-  return continuation;
-}
-
-// Whether the store has the times; what is damaged there is measured again.
-Result<bool> Runner::StoredTiming(const std::string& key, Timing* timing) {
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(key));
-  const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
-  try {
-    *timing = {json.at("baseline").get<std::vector<double>>(),
-               json.at("variant").get<std::vector<double>>()};
-  } catch (const nlohmann::json::exception&) {
-    *timing = {};
-  }
-  const bool good = !timing->baseline.empty() && timing->baseline.size() == timing->variant.size();
-  if (!good) *timing = {};
-  return good;
 }
 
 // The baseline and a variant alone, alternately, on the first chunk. Times are of this run and this
@@ -439,10 +378,12 @@ Status Runner::MeasureTimes() {
     if (std::find(options_.timed_variants.begin(), options_.timed_variants.end(),
                   data_.lanes[l].name) == options_.timed_variants.end())
       continue;
-    const std::string key = "times " + data_.lanes[l].key;
     Timing& timing = data_.timings[l];
-    ASSIGN_OR_RETURN(const bool stored, StoredTiming(key, &timing));
-    if (stored) continue;
+    ASSIGN_OR_RETURN(auto stored, store_.GetTiming(data_.lanes[l].key));
+    if (stored) {
+      timing = std::move(*stored);
+      continue;
+    }
     const auto run = [&](size_t lane) {
       const Stream stream{&data_.lanes[lane].plan, data_.chunks[0].tokens, nullptr,
                           data_.chunks[0].scored};
@@ -457,8 +398,7 @@ Status Runner::MeasureTimes() {
       timing.baseline.push_back(run(data_.Baseline()));
       timing.variant.push_back(run(l));
     }
-    RETURN_IF_ERROR(store_.PutValue(
-        key, nlohmann::json{{"baseline", timing.baseline}, {"variant", timing.variant}}.dump()));
+    RETURN_IF_ERROR(store_.PutTiming(data_.lanes[l].key, timing));
   }
   return {};
 }
@@ -471,6 +411,8 @@ Result<StudyData> Runner::Run() {
   for (const StudyLane& lane : data_.lanes)
     keys.push_back(LaneKey(model_, data_.lanes, lane, data_.sites));
   for (size_t l = 0; l < keys.size(); ++l) data_.lanes[l].key = keys[l];
+  const ModelRecord record = DescribeModel(spec_, model_, data_);
+  RETURN_IF_ERROR(store_.Describe(DescribeStudy(spec_), {&record, 1}));
   RETURN_IF_ERROR(ScoreChunks());
   RETURN_IF_ERROR(GenerateAll());
   if (data_.complete) RETURN_IF_ERROR(MeasureFirstTokens(model_, store_, &data_));

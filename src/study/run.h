@@ -35,28 +35,9 @@ struct StudyLane {
   std::string key;     // of the store
 };
 
-// One prompt continued freely in one lane.
-struct Continuation {
-  std::vector<int32_t> tokens;
-  std::vector<double> margins;
-};
-
 struct StudyPrompt {
   std::string tag, text;
   std::vector<int32_t> ids;
-};
-
-// The first token of a prompt in one lane.
-struct FirstToken {
-  int32_t token = 0;
-  double logit = 0, margin = 0;  // the largest logit; minus the second
-  uint64_t rank = 0;             // of the baseline's token here; 0: the same token
-  double kld = 0;                // KL(baseline || this)
-};
-
-// Wall times of the same work alone, taken alternately.
-struct Timing {
-  std::vector<double> baseline, variant;  // seconds
 };
 
 struct StudyData {

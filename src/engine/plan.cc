@@ -493,23 +493,6 @@ const PlacedTreatment* Compiler::CodesOf(const NodePlan& node, int input) const 
   }
 }
 
-// What integers need of each other.
-Status CheckIntegers(const Node& node, const Treatment& x, const Treatment& w) {
-  if (node.op == OpKind::kConvolve) {
-    if (x.hadamard || w.hadamard) return Fail("rotate=: a convolution's channels are not rotated");
-    if (ScaleFromData(x))
-      return Fail(
-          "a convolution sums codes of several tokens; expected one scale for all, static or a "
-          "number");
-    if (w.per == Granularity::kGroup) return Fail("per=group: expected per=channel or per=tensor");
-  }
-  if (x.hadamard != w.hadamard)
-    return Fail(
-        "rotate=hadamard stands on .{} alone; the product is of rotated codes by rotated codes",
-        x.hadamard ? "in" : "weight");
-  return {};
-}
-
 // Whether the treatments make codes that integer arithmetic takes.
 Status Compiler::FinishIntegers() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {

@@ -137,9 +137,17 @@ VERNIER_INLINE void PackFour(const double* const* k, size_t column, double* out)
     for (size_t l = 0; l < kLanes; ++l) out[i * kLanes + l] = k[l][column + i];
 }
 
+// Rows of a head are short and lie apart: nothing but this has them come from memory in time.
+template <class T>
+VERNIER_INLINE void PrefetchRow(const T* row, size_t n) {
+  for (size_t i = 0; i < n; i += 64 / sizeof(T)) __builtin_prefetch(row + i);
+}
+
 template <class T>
 void PackKeys(const T* const* k, size_t column, size_t keys, size_t head_dim, T* panels) {
   for (size_t j = 0; j < keys; j += kLanes, panels += head_dim * kLanes) {
+    for (size_t l = j + kLanes; l < keys && l < j + 2 * kLanes; ++l)
+      PrefetchRow(k[l] + column, head_dim);
     size_t i = 0;
     if (j + kLanes <= keys)
       for (; i + 4 <= head_dim; i += 4) PackFour(k + j, column + i, panels + i * kLanes);
@@ -151,9 +159,11 @@ void PackKeys(const T* const* k, size_t column, size_t keys, size_t head_dim, T*
 
 template <class T>
 void PackValues(const T* const* v, size_t column, size_t keys, size_t head_dim, T* panels) {
+  constexpr size_t kRowsAhead = 16;
   for (size_t d = 0; d < head_dim; d += kLanes, panels += kBlock * kLanes) {
     const size_t valid = head_dim - d < kLanes ? head_dim - d : kLanes;
     for (size_t j = 0; j < keys; ++j) {
+      if (d == 0 && j + kRowsAhead < keys) PrefetchRow(v[j + kRowsAhead] + column, head_dim);
       const T* from = v[j] + column + d;
       Store(valid == kLanes ? Load<T>(from) : LoadFirst(from, valid, T{0}), panels + j * kLanes);
     }

@@ -443,16 +443,11 @@ Status Compiler::FinishSums() {
   return {};
 }
 
-// Chunks are of Vernier's own f32 and f64.
 Status Compiler::FinishOrders() {
-  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
-    const NodePlan& node = plan_.nodes[i];
-    if (node.order.chunk == 0 || (!node.ggml && !node.format)) continue;
-    return Fail("rule '{}': {} computes in {}, which scans sequentially; chunked is of f32 and f64",
-                recipe_.rules[static_cast<size_t>(order_rule_[i])].text,
-                Site{graph_.nodes[i].site, graph_.nodes[i].layer}.Label(),
-                node.ggml ? "a profile" : "a format");
-  }
+  for (size_t i = 0; i < plan_.nodes.size(); ++i)
+    if (order_rule_[i] >= 0)
+      RETURN_IF_ERROR(CheckOrder(recipe_.rules[static_cast<size_t>(order_rule_[i])],
+                                 graph_.nodes[i], plan_.nodes[i]));
   return {};
 }
 

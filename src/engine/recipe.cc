@@ -70,6 +70,7 @@ Status AddFile(const std::string& path, std::vector<std::string>* open, Recipe* 
     }
     auto rule = ParseRule(line);
     if (!rule) return Fail("{}:{}: {}", path, number, rule.error().message);
+    rule->place = fmt::format("{}:{}", path, number);
     recipe->rules.push_back(std::move(*rule));
   }
   open->pop_back();

@@ -85,7 +85,7 @@ std::string CommandSection(const Command& command) {
 
 }  // namespace
 
-std::string ManPage(const char* version) {
+std::string ManPage(const std::string& version) {
   std::string out = fmt::format(
       ".\\\" Written by: vernier help --man\n.TH VERNIER 1 \"\" \"vernier {}\" \"User Commands\"\n"
       ".SH NAME\nvernier \\- a numerical\\-precision laboratory for LLM inference\n"

@@ -49,12 +49,14 @@ std::string Wrapped(const TableInfo& table) {
 }
 
 // What can be asked: for people tables with their columns, for programs a row a column.
-Status List(StoreReader& store, RowFormat format, RowWriter& writer, Output& output) {
+Status List(StoreReader& store, RowFormat format, const Screen& screen, RowWriter& writer,
+            Output& output) {
   ASSIGN_OR_RETURN(const std::vector<TableInfo> tables, store.Tables());
   if (format == RowFormat::kTable) {
     for (const TableInfo& table : tables)
       RETURN_IF_ERROR(output.Add(
-          fmt::format("{}{}\n{}", table.name, table.view ? " (view)" : "", Wrapped(table))));
+          FitLines(fmt::format("{}{}\n{}", table.name, table.view ? " (view)" : "", Wrapped(table)),
+                   screen)));
     return {};
   }
   ASSIGN_OR_RETURN(const std::string head, writer.Begin({"kind", "table", "column", "type"}));
@@ -81,6 +83,7 @@ Result<int> RunQuery(const Arguments& arguments) {
                     false);
   parser.Flag("--csv", &csv, "Rows as CSV");
   parser.Flag("--jsonl", &lines, "Rows as JSON, an object a line");
+  parser.Takes("DIR", FilesNamed({"sqlite"}));
   AddOutputOptions(&parser, &options);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
@@ -92,7 +95,7 @@ Result<int> RunQuery(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::unique_ptr<StoreReader> store, StoreReader::Open(folder));
   const std::unique_ptr<RowWriter> writer = MakeRowWriter(format, ScreenOf(options));
   Output output(options, format);
-  RETURN_IF_ERROR(sql.empty() ? List(*store, format, *writer, output)
+  RETURN_IF_ERROR(sql.empty() ? List(*store, format, ScreenOf(options), *writer, output)
                               : Ask(*store, sql, *writer, output));
   RETURN_IF_ERROR(output.Finish());
   return kDone;

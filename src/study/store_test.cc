@@ -31,11 +31,27 @@ ChunkScore Example(double start) {
     m.mae_truth = std::numeric_limits<float>::max();
     m.margin = 3;
     m.same_top = static_cast<uint8_t>(i == 1);
+    m.correct = static_cast<uint8_t>(i == 2);
     score.tokens.push_back(m);
   }
   score.fingerprint = HashText(std::to_string(start));
   score.effects = {TreatmentCounts{4, 3, 2, 1}, TreatmentCounts{uint64_t{1} << 60, 1, 0, 0}};
-  score.sites = {{1.5, 2.5}, {3.5, 4.5, 5.5, 6.5, 7.5, -8.5, 9.5, 10.5}};
+  score.sites.resize(2);
+  score.sites[0].error = 1.5;
+  score.sites[1] = {.error = 3.5,
+                    .reference = 4.5,
+                    .truth_error = 5.5,
+                    .truth_reference = 6.5,
+                    .count = 7.5,
+                    .sum = -8.5,
+                    .squares = 9.5,
+                    .low = -1.5,
+                    .high = 11.5,
+                    .max_error = 12.5,
+                    .first = {1, 2, 3, 4, 5},
+                    .beside = 13.5,
+                    .beside_max = 14.5,
+                    .inherited = 10.5};
   return score;
 }
 
@@ -61,6 +77,7 @@ void ExpectSame(const ChunkScore& a, const ChunkScore& b) {
     EXPECT_EQ(Bits(a.tokens[i].mae_truth), Bits(b.tokens[i].mae_truth));
     EXPECT_EQ(Bits(a.tokens[i].margin), Bits(b.tokens[i].margin));
     EXPECT_EQ(a.tokens[i].same_top, b.tokens[i].same_top);
+    EXPECT_EQ(a.tokens[i].correct, b.tokens[i].correct);
   }
   EXPECT_EQ(a.effects, b.effects);
   ASSERT_EQ(a.sites.size(), b.sites.size());
@@ -73,6 +90,12 @@ void ExpectSame(const ChunkScore& a, const ChunkScore& b) {
     EXPECT_EQ(a.sites[i].sum, b.sites[i].sum);
     EXPECT_EQ(a.sites[i].squares, b.sites[i].squares);
     EXPECT_EQ(a.sites[i].inherited, b.sites[i].inherited);
+    EXPECT_EQ(a.sites[i].low, b.sites[i].low);
+    EXPECT_EQ(a.sites[i].high, b.sites[i].high);
+    EXPECT_EQ(a.sites[i].max_error, b.sites[i].max_error);
+    EXPECT_EQ(a.sites[i].first, b.sites[i].first);
+    EXPECT_EQ(a.sites[i].beside, b.sites[i].beside);
+    EXPECT_EQ(a.sites[i].beside_max, b.sites[i].beside_max);
   }
 }
 

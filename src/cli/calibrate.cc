@@ -23,7 +23,8 @@ constexpr size_t kMostPercentiles = 16;
 
 struct CalibrateOptions {
   std::string model, file, percentiles = "99.9,99.99,99.999";
-  std::vector<std::string> sites, texts, tokens_files;
+  bool has_percentiles = false;
+  std::vector<std::string> sites, texts, tokens_files, recipes;
   InputOptions input;  // but for what may be given again: the two above
   size_t chunks = 0;
   double factor = 0.01;
@@ -49,8 +50,11 @@ Result<bool> ParseCalibrate(const Arguments& arguments, CalibrateOptions* o) {
   parser.Flag("--special", &o->input.special, "Special tokens written in a text are those tokens");
   parser.Texts("--site", &o->sites, "GLOB",
                "Only these sites, or with .in operands, as in ffn_out[0:5].in; may be given again");
+  parser.Texts("--for", &o->recipes, "FILE",
+               "Only what the scale=static rules of this recipe read; may be given again");
   parser.Text("--percentile", &o->percentiles, "P,...",
-              "Percentiles of the magnitudes (99.9,99.99,99.999)");
+              "Percentiles of the magnitudes (99.9,99.99,99.999; with --for those it reads)",
+              &o->has_percentiles);
   parser.Number("--ema", &o->factor, "FACTOR",
                 "What a chunk's percentile adds to the smoothed one (0.01)", 0, 1);
   parser.Takes("-o", FilesNamed({"json"}));
@@ -112,6 +116,36 @@ Result<PointSelection> SelectPoints(const std::vector<std::string>& texts, const
   out.any_operand = !operands.empty();
   ASSIGN_OR_RETURN(out.results, SelectSites(results, graph.sites));
   ASSIGN_OR_RETURN(out.operands, SelectSites(operands, graph.sites));
+  return out;
+}
+
+// What the recipes of --for read: keys of the file, and percentiles.
+struct Needs {
+  std::set<std::string> keys;
+  std::vector<double> percentiles;
+  bool Contains(const Site& site, bool operand, bool rotated) const {
+    return keys.contains(site.Label() + (operand ? ".in" : "") + (rotated ? kRotatedKey : ""));
+  }
+};
+
+Result<Needs> ReadNeeds(const std::vector<std::string>& recipes, Model& model) {
+  Needs out;
+  for (const std::string& file : recipes) {
+    ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(file));
+    const auto needs = ListStaticNeeds(model, recipe);
+    if (!needs) return Fail("--for {}: {}", file, needs.error().message);
+    if (needs->empty()) return Fail("--for {}: no rule has scale=static", file);
+    for (const StaticNeed& need : *needs) {
+      out.keys.insert(need.key);
+      if (need.percentile > 0) out.percentiles.push_back(need.percentile);
+    }
+  }
+  std::sort(out.percentiles.begin(), out.percentiles.end());
+  out.percentiles.erase(std::unique(out.percentiles.begin(), out.percentiles.end()),
+                        out.percentiles.end());
+  if (out.percentiles.size() > kMostPercentiles)
+    return Fail("--for: {} percentiles; expected at most {}", out.percentiles.size(),
+                kMostPercentiles);
   return out;
 }
 
@@ -355,13 +389,21 @@ Result<int> RunCalibrate(const Arguments& arguments) {
   RemarkScalesOfOther(c.recipe, model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, c.recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const PointSelection points, SelectPoints(o.sites, model.graph()));
+  ASSIGN_OR_RETURN(const Needs needs, ReadNeeds(o.recipes, model));
+  if (!o.recipes.empty() && !o.has_percentiles) c.percentiles = needs.percentiles;
   ASSIGN_OR_RETURN(c.texts, ReadTexts(model, o));
   const InterruptGuard guard;  // before anything is written, so that nothing is left
   RETURN_IF_ERROR(CheckWritable(o.file));
   c.hash = model.hash(progress.Sink()).Hex();
   const ProgressSink draw = progress.Sink();
   CalibrationRequest request{{&model, &plan}, c.texts.chunks, {}, c.percentiles, o.factor, 0, {}};
-  request.wants = [&](const Site& site, bool operand) { return points.Contains(site, operand); };
+  const bool selected = o.recipes.empty() || !o.sites.empty();  // by --site, or all
+  request.wants = [&, selected](const Site& site, bool operand) {
+    return (selected && points.Contains(site, operand)) || needs.Contains(site, operand, false);
+  };
+  request.rotates = [&](const Site& site, bool operand) {
+    return needs.Contains(site, operand, true);
+  };
   request.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
   auto calibration = Calibrate(request);
   progress.Clear();

@@ -111,7 +111,7 @@ const std::vector<Manual>& Table() {
         {"The same study again takes what is kept:",
          "vernier study studies/quantisation-types.toml -o out/types --json"}},
        "a required claim is not supported, or with --strict a variant is vacuous",
-       "query, compare, eval; docs/studies.md"},
+       "report, query, compare, eval; docs/studies.md"},
       {"query",
        "The store of a study, asked in SQL: what was measured token by token, by site, what it "
        "cost. "
@@ -123,7 +123,15 @@ const std::vector<Manual>& Table() {
         {"The same as CSV:",
          "vernier query out/types \"SELECT variant, kld FROM variant\" --csv -o out/types.csv"}},
        "",
-       "study; docs/store.md"},
+       "study, report; docs/store.md"},
+      {"report",
+       "One page of one study or of several side by side, as an HTML file that opens from disk and "
+       "loads nothing: the verdict in words, claims with their intervals, variants to sort and "
+       "filter, where errors are and how they grow, the text token by token, formats over the "
+       "values they hold. A study leaves its own page in its folder as report.html.",
+       {{"The page of a study:", "vernier report out/types -o out/types.html"}},
+       "",
+       "study, query; docs/report.md"},
       {"calibrate",
        "What texts make of every site, and of what every node reads: magnitudes, percentiles and "
        "their smoothed form, as a file of scales that rules with scale=static read.",

@@ -9,16 +9,18 @@ namespace {
 // Rows as they come, to standard output in pieces, to a file whole.
 class Output {
  public:
-  explicit Output(const OutputOptions& options) : options_(options) {}
+  Output(const OutputOptions& options, RowFormat format)
+      : options_(options), people_(format == RowFormat::kTable) {}
   Status Add(const std::string& text) {
     text_ += text;
-    if (!options_.path.empty() || text_.size() < size_t{1} << 16) return {};
+    if (people_ || !options_.path.empty() || text_.size() < size_t{1} << 16) return {};
     return PrintText(std::exchange(text_, {}));
   }
-  Status Finish() { return Emit(options_, text_); }
+  Status Finish() { return people_ ? EmitText(options_, text_) : Emit(options_, text_); }
 
  private:
   const OutputOptions& options_;
+  bool people_;
   std::string text_;
 };
 
@@ -92,7 +94,7 @@ Result<int> RunQuery(const Arguments& arguments) {
                                           : RowFormat::kTable;
   ASSIGN_OR_RETURN(const std::unique_ptr<StoreReader> store, StoreReader::Open(folder));
   const std::unique_ptr<RowWriter> writer = MakeRowWriter(format, ScreenOf(options));
-  Output output(options);
+  Output output(options, format);
   RETURN_IF_ERROR(sql.empty() ? List(*store, format, ScreenOf(options), *writer, output)
                               : Ask(*store, sql, *writer, output));
   RETURN_IF_ERROR(output.Finish());

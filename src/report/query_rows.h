@@ -25,7 +25,7 @@ class RowWriter {
   virtual std::string Row(const std::vector<SqlValue>& values) = 0;
   virtual std::string End() = 0;
 };
-// `screen`: of a table.
+// `screen`: where a table is shown.
 std::unique_ptr<RowWriter> MakeRowWriter(RowFormat format, const Screen& screen = Screen(180));
 
 }  // namespace vernier

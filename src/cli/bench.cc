@@ -4,6 +4,7 @@
 
 #include "base/names.h"
 #include "cli/bench_subjects.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "measure/bench_formats.h"
@@ -34,7 +35,8 @@ std::string Rate(double per_second, double unit) {
   return per_second == 0 ? "" : fmt::format("{:.0f}", per_second / unit);
 }
 
-std::string FormatsText(const FormatBench& bench, const FormatBenchOptions& options) {
+std::string FormatsText(const FormatBench& bench, const FormatBenchOptions& options,
+                        const Screen& screen) {
   Table table{{{"format", Align::kLeft},
                {"host", Align::kLeft},
                {"mode", Align::kLeft},
@@ -60,7 +62,7 @@ std::string FormatsText(const FormatBench& bench, const FormatBenchOptions& opti
              "memcpy: {:.1f} GB/s in cache, {:.1f} GB/s in memory; GB/s count the bytes read\n\n",
              bench.isa, options.cache_bytes >> 10, options.memory_bytes >> 20,
              bench.memcpy_cache / 1e9, bench.memcpy_memory / 1e9) +
-         FormatTable(table, 120);
+         FormatTable(table, screen);
 }
 
 OrderedJson FormatsJson(const FormatBench& bench, const FormatBenchOptions& options) {
@@ -99,6 +101,10 @@ Result<int> RunFormats(const Arguments& arguments) {
   parser.Text("--mode", &modes, "NAMES", "Rounding modes, separated by commas (all)");
   parser.Number("--memory", &memory, "MIB", "Size of the rows in memory; beyond all caches", 1,
                 4096);
+  std::vector<std::string> mode_names;
+  for (const auto& known : kRoundingNames) mode_names.emplace_back(known.first);
+  parser.Takes("--format", ListOf(FormatNames()));
+  parser.Takes("--mode", ListOf(std::move(mode_names)));
   AddOutputOptions(&parser, &output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
@@ -107,51 +113,46 @@ Result<int> RunFormats(const Arguments& arguments) {
   options.memory_bytes = memory << 20;
   FormatBench bench;
   {
-    ProgressLine progress(output.quiet);
+    ProgressLine progress(output.quiet, "rounding rows");
     bench = BenchFormats(options, progress.Sink());
   }
   if (output.json) {
     RETURN_IF_ERROR(EmitJson(output, FormatsJson(bench, options)));
   } else {
-    RETURN_IF_ERROR(Emit(output, FormatsText(bench, options)));
+    RETURN_IF_ERROR(EmitText(output, FormatsText(bench, options, ScreenOf(output))));
   }
   return kDone;
 }
 
-struct Subject {
-  const char* name;
-  const char* doc;
-  Result<int> (*run)(const Arguments& arguments);
-};
-constexpr Subject kSubjects[] = {
-    {"arithmetic", "products of matrices in the arithmetics of a format", RunBenchArithmetic},
-    {"formats", "rounding of rows to element formats", RunFormats},
-    {"overhead", "what a rule and statistics cost, and each op's share of the time",
-     RunBenchOverhead},
-    {"inference", "a model, or the shape of one: reading a prompt, and writing tokens",
+constexpr Verb kSubjects[] = {
+    {"inference", "[MODEL]", "a model, or the shape of one: reading a prompt, and writing tokens",
      RunBenchInference},
-    {"matmul", "products of rows with stored matrices, by type", RunBenchMatmul},
+    {"matmul", "", "products of rows with stored matrices, by type", RunBenchMatmul},
+    {"arithmetic", "", "products of matrices in the arithmetics of a format", RunBenchArithmetic},
+    {"formats", "", "rounding of rows to element formats", RunFormats},
+    {"overhead", "MODEL", "what a rule and statistics cost, and each op's share of the time",
+     RunBenchOverhead},
 };
 
 }  // namespace
+
+Result<int> Interrupted(const OutputOptions& output) {
+  PrintRemark(output, "interrupted; nothing is kept");
+  return kInterrupted;
+}
+
+std::span<const Verb> BenchSubjects() { return kSubjects; }
 
 Result<int> RunBench(const Arguments& arguments) {
   const std::string name = arguments.empty() ? "" : arguments[0];
   // A shape needs no subject: vernier bench --shape NAME.
   if (name == "--shape" || name.starts_with("--shape=")) return RunBenchInference(arguments);
-  const auto found = std::find_if(std::begin(kSubjects), std::end(kSubjects),
-                                  [&](const Subject& s) { return name == s.name; });
-  if (found != std::end(kSubjects)) return found->run({arguments.begin() + 1, arguments.end()});
-  std::string text = "Speed of this machine\nUsage: vernier bench SUBJECT [OPTIONS]\n\nSubjects:\n";
   std::vector<std::string> names;
-  for (const Subject& s : kSubjects) {
-    names.emplace_back(s.name);
-    text += fmt::format("  {}  {}\n", s.name, s.doc);
+  for (const Verb& subject : kSubjects) {
+    if (name == subject.name) return subject.run({arguments.begin() + 1, arguments.end()});
+    names.emplace_back(subject.name);
   }
-  if (name == "--help" || name == "-h") {
-    RETURN_IF_ERROR(PrintText(text + "\nvernier bench SUBJECT --help lists its options.\n"));
-    return kDone;
-  }
+  if (name == "--help" || name == "-h") return RunHelp({"bench"});
   if (name.empty()) return Fail("expected a subject: {}", fmt::join(names, ", "));
   return Fail("unknown subject '{}'{}; known are {}", name, DidYouMean(name, names),
               fmt::join(names, ", "));

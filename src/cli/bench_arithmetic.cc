@@ -59,7 +59,7 @@ std::string Text(const Options& o, const ArithmeticBench& bench, const MachineBo
             ? fmt::format("{:.0f} x", s.rate / bench.threads / kSoftPositHigh)
             : "");
   }
-  return text + FormatTable(table);
+  return text + FormatTable(table, ScreenOf(o.output));
 }
 
 OrderedJson Json(const Options& o, const ArithmeticBench& bench, const MachineBounds& bounds) {
@@ -106,20 +106,20 @@ Result<int> RunBenchArithmetic(const Arguments& arguments) {
   ArithmeticBench bench;
   MachineBounds bounds;
   {
-    ProgressLine progress(o.output.quiet);
+    ProgressLine progress(o.output.quiet, "measuring what the machine can do");
     const ProgressSink draw = progress.Sink();
     const InterruptGuard guard;
     if (!o.no_bounds) bounds = MeasureBounds({.threads = o.bench.threads});
     bench = BenchArithmetic(
         o.bench, [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); });
-    progress.Clear();
-    if (InterruptGuard::interrupted()) return kInterrupted;
+    progress.Phase("measuring what the machine can do");
+    if (InterruptGuard::interrupted()) return Interrupted(o.output);
     if (!o.no_bounds) bounds = BestOf(bounds, MeasureBounds({.threads = o.bench.threads}));
   }
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, bench, bounds)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, Text(o, bench, bounds)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, bench, bounds)));
   }
   return kDone;
 }

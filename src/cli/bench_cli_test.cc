@@ -28,7 +28,7 @@ TEST(BenchCli, Mistakes) {
 }
 
 TEST(BenchCli, WritesAShapeThatRuns) {
-  const std::string path = testing::TempDir() + "bench_tiny.gguf";
+  const std::string path = TempPath("bench_tiny.gguf");
   const Json json = RunJson({"bench", "--shape", "tiny", "--type", "q4_0", "--write", path});
   EXPECT_EQ(json["subject"], "write");
   EXPECT_EQ(json["shape"], "tiny");

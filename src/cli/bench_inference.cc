@@ -54,6 +54,11 @@ void Declare(ArgumentParser* parser, Options* o) {
   parser->Number("--repeat", &o->inference.repetitions, "N", "Repetitions (5)", 1, 1000);
   parser->Flag("--pairs", &o->pairs, "With rules: also the model without them, in turns");
   parser->Flag("--no-bounds", &o->no_bounds, "Do not measure what the machine can do at most");
+  std::vector<std::string> shapes;
+  for (const ModelShape& shape : ModelShapes()) shapes.emplace_back(shape.name);
+  parser->Takes("--shape", WordsOf(std::move(shapes)));
+  parser->Takes("--type", WordsOf(FileTypeNames()));
+  parser->Takes("--write", FilesNamed({"gguf"}));
   AddRuleOptions(parser, &o->rules);
   AddThreadsOption(parser, &o->threads);
   AddOutputOptions(parser, &o->output);
@@ -117,11 +122,11 @@ Result<int> WriteOnly(const Options& o) {
   std::string types;
   for (const auto& [name, bytes] : report.type_bytes)
     types += fmt::format("{}{} in {}", types.empty() ? "" : ", ", ByteText(bytes), name);
-  RETURN_IF_ERROR(
-      Emit(o.output,
-           fmt::format("{}: the shape of {} with random weights, {}: {} parameters in {} "
-                       "tensors ({}); {:.1f} s\n",
-                       o.write, o.shape, type, report.parameters, report.tensors, types, seconds)));
+  RETURN_IF_ERROR(EmitText(
+      o.output,
+      fmt::format("{}: the shape of {} with random weights, {}: {} parameters in {} "
+                  "tensors ({}); {:.1f} s\n",
+                  o.write, o.shape, type, report.parameters, report.tensors, types, seconds)));
   return kDone;
 }
 
@@ -169,7 +174,7 @@ std::string Percent(double part, double whole) {
   return whole > 0 ? fmt::format("{:.0f} %", 100 * part / whole) : "";
 }
 
-std::string BoundsText(const MachineBounds& b) {
+std::string BoundsText(const MachineBounds& b, const Screen& screen) {
   Table table{{{"most this machine does", Align::kLeft}, {"", Align::kLeft}, {"1 thread"}}, {}};
   if (b.threads > 1) table.columns.push_back({fmt::format("{} threads", b.threads)});
   const auto add = [&](const std::string& what, const char* unit, const Bound& bound) {
@@ -180,7 +185,7 @@ std::string BoundsText(const MachineBounds& b) {
   add("fused multiply-add, float64", "GFLOP/s", b.fma_f64);
   add("8-bit products (" + b.dot_i8_name + ")", "GOP/s", b.dot_i8);
   add("reading memory", "GB/s", b.read);
-  return FormatTable(table) + "\n";
+  return FormatTable(table, screen) + "\n";
 }
 
 // "matmul 91 %, attention 5 %, ...": what takes 1 % or more.
@@ -201,13 +206,14 @@ std::string SharesText(const std::map<std::string, double>& by_op) {
 
 std::string Text(const Options& o, const Measured& m) {
   const bool decodes = o.inference.tokens > 0, bounds = !o.no_bounds;
+  const Screen screen = ScreenOf(o.output);
   std::string text = fmt::format(
       "{}; {} thread{}; prompt of {} tokens, then {}; median, least and most of {}\n"
       "opened in {:.2f} s, first prompt {:.2f} s; {} at most\n\n",
       o.shape.empty() ? o.model : fmt::format("shape of {}, {}", o.shape, o.type), m.threads,
       m.threads == 1 ? "" : "s", o.inference.prompt, o.inference.tokens, m.times[0].prefill.size(),
       m.open, m.times[0].first_run, ByteText(m.max_rss));
-  if (bounds) text += BoundsText(m.bounds);
+  if (bounds) text += BoundsText(m.bounds, screen);
   Table table{{{"", Align::kLeft}, {"prompt tok/s"}, {"least"}, {"most"}, {"GFLOP/s"}}, {}};
   if (bounds) table.columns.push_back({"of FMA"});
   if (decodes) {
@@ -229,7 +235,7 @@ std::string Text(const Options& o, const Measured& m) {
     }
     table.rows.push_back(row);
   }
-  text += FormatTable(table, 120);
+  text += FormatTable(table, screen);
   for (size_t i = 0; i < m.lanes.size(); ++i) {
     text += fmt::format("\n{}, prompt: {}", m.lanes[i].name, SharesText(m.times[i].prefill_by_op));
     if (decodes) text += fmt::format("; writing: {}", SharesText(m.times[i].decode_by_op));
@@ -341,21 +347,21 @@ Result<int> Measure(const Options& o, const std::string& path) {
   if (!recipe.rules.empty()) m.lanes.push_back({"with rules", &plan});
   const BoundOptions bounds{.threads = m.threads};
   {
-    ProgressLine progress(o.output.quiet);
+    ProgressLine progress(o.output.quiet, "a first run");
     const ProgressSink draw = progress.Sink();
     const InterruptGuard guard;
     m.times = BenchInference(model, m.lanes, o.inference, [&](const Progress& p) {
       return draw(p) && !InterruptGuard::interrupted();
     });
     m.max_rss = PeakMemory();
-    progress.Clear();
-    if (InterruptGuard::interrupted()) return kInterrupted;
+    progress.Phase("measuring what the machine can do");
+    if (InterruptGuard::interrupted()) return Interrupted(o.output);
     if (!o.no_bounds) m.bounds = BestOf(MeasureBounds(bounds), MeasureBounds(bounds));
   }
   if (o.output.json)
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, m)));
   else
-    RETURN_IF_ERROR(Emit(o.output, Text(o, m)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, m)));
   return kDone;
 }
 

@@ -69,7 +69,7 @@ std::string Text(const Options& o, const MatmulBench& bench, const MachineBounds
     table.rows.back().push_back(fmt::format("{:.0f} %", 100 * s.flops / bounds.fma_f32.all));
     table.rows.back().push_back(fmt::format("{:.0f} %", 100 * s.bytes / bounds.read.all));
   }
-  return text + "\n" + FormatTable(table);
+  return text + "\n" + FormatTable(table, ScreenOf(o.output));
 }
 
 OrderedJson Json(const Options& o, const MatmulBench& bench, const MachineBounds& bounds) {
@@ -106,6 +106,7 @@ Result<int> RunBenchMatmul(const Arguments& arguments) {
   parser.Number("--inputs", &o.matmul.inputs, "N", "Its columns, a multiple of 256 (2048)", 1,
                 1 << 20);
   parser.Flag("--no-bounds", &o.no_bounds, "Do not measure what the machine can do at most");
+  parser.Takes("--type", ListOf(FileTypeNames()));
   AddThreadsOption(&parser, &o.matmul.threads);
   AddOutputOptions(&parser, &o.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
@@ -120,20 +121,20 @@ Result<int> RunBenchMatmul(const Arguments& arguments) {
   MatmulBench bench;
   MachineBounds bounds;
   {
-    ProgressLine progress(o.output.quiet);
+    ProgressLine progress(o.output.quiet, "making matrices");
     const ProgressSink draw = progress.Sink();
     const InterruptGuard guard;
     ASSIGN_OR_RETURN(bench, BenchMatmul(o.matmul, [&](const Progress& p) {
                        return draw(p) && !InterruptGuard::interrupted();
                      }));
-    progress.Clear();
-    if (InterruptGuard::interrupted()) return kInterrupted;
+    progress.Phase("measuring what the machine can do");
+    if (InterruptGuard::interrupted()) return Interrupted(o.output);
     if (!o.no_bounds) bounds = MeasureBounds({.threads = bench.threads});
   }
   if (o.output.json)
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, bench, bounds)));
   else
-    RETURN_IF_ERROR(Emit(o.output, Text(o, bench, bounds)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, bench, bounds)));
   return kDone;
 }
 

@@ -13,7 +13,8 @@ namespace {
 
 std::string Percent(double part) { return fmt::format("{:+.2f} %", 100 * part); }
 
-std::string ToText(const OverheadBench& bench, const std::string& rule, size_t tokens) {
+std::string ToText(const OverheadBench& bench, const std::string& rule, size_t tokens,
+                   const Screen& screen) {
   const double total = std::accumulate(bench.by_op.begin(), bench.by_op.end(), 0.0);
   std::vector<OpInfo> ops(Ops().begin(), Ops().end());
   std::stable_sort(ops.begin(), ops.end(), [&](const OpInfo& a, const OpInfo& b) {
@@ -43,7 +44,7 @@ std::string ToText(const OverheadBench& bench, const std::string& rule, size_t t
   add(fmt::format("statistics of {} elements", CountText(bench.elements)), bench.statistics);
   return fmt::format("{} tokens in {:.1f} ms, {:.0f} tokens/s\n\n", tokens, 1e3 * bench.seconds,
                      static_cast<double>(tokens) / bench.seconds) +
-         FormatTable(times) + "\n" + FormatTable(costs);
+         FormatTable(times, screen) + "\n" + FormatTable(costs, screen);
 }
 
 OrderedJson ToJson(const OverheadBench& bench, const std::string& rule, size_t tokens,
@@ -88,6 +89,7 @@ Result<int> RunBenchOverhead(const Arguments& arguments) {
   AddOutputOptions(&parser, &output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
+  ProgressLine progress(output.quiet, "reading the model");
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(path, threads));
   Model& model = *opened.model;
   RuleOptions rules;
@@ -95,15 +97,13 @@ Result<int> RunBenchOverhead(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Recipe ruled, ReadRules(rules, opened.recipe));
   ASSIGN_OR_RETURN(const Plan plain_plan, MakePlan(model, opened.recipe));
   ASSIGN_OR_RETURN(const Plan ruled_plan, MakePlan(model, ruled));
-  OverheadBench bench;
-  {
-    ProgressLine progress(output.quiet);
-    ASSIGN_OR_RETURN(bench, BenchOverhead(model, plain_plan, ruled_plan, options, progress.Sink()));
-  }
+  ASSIGN_OR_RETURN(const OverheadBench bench,
+                   BenchOverhead(model, plain_plan, ruled_plan, options, progress.Sink()));
+  progress.Clear();
   if (output.json) {
     RETURN_IF_ERROR(EmitJson(output, ToJson(bench, rule, options.tokens, options.pairs)));
   } else {
-    RETURN_IF_ERROR(Emit(output, ToText(bench, rule, options.tokens)));
+    RETURN_IF_ERROR(EmitText(output, ToText(bench, rule, options.tokens, ScreenOf(output))));
   }
   return kDone;
 }

@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/site_selection.h"
+#include "cli/version.h"
 #include "report/rule_effects.h"
 #include "report/table.h"
 
@@ -22,7 +23,8 @@ constexpr size_t kMostPercentiles = 16;
 
 struct CalibrateOptions {
   std::string model, file, percentiles = "99.9,99.99,99.999";
-  std::vector<std::string> sites, texts, tokens_files;
+  bool has_percentiles = false;
+  std::vector<std::string> sites, texts, tokens_files, recipes;
   InputOptions input;  // but for what may be given again: the two above
   size_t chunks = 0;
   double factor = 0.01;
@@ -48,15 +50,19 @@ Result<bool> ParseCalibrate(const Arguments& arguments, CalibrateOptions* o) {
   parser.Flag("--special", &o->input.special, "Special tokens written in a text are those tokens");
   parser.Texts("--site", &o->sites, "GLOB",
                "Only these sites, or with .in operands, as in ffn_out[0:5].in; may be given again");
+  parser.Texts("--for", &o->recipes, "FILE",
+               "Only what the scale=static rules of this recipe read; may be given again");
   parser.Text("--percentile", &o->percentiles, "P,...",
-              "Percentiles of the magnitudes (99.9,99.99,99.999)");
+              "Percentiles of the magnitudes (99.9,99.99,99.999; with --for those it reads)",
+              &o->has_percentiles);
   parser.Number("--ema", &o->factor, "FACTOR",
                 "What a chunk's percentile adds to the smoothed one (0.01)", 0, 1);
+  parser.Takes("-o", FilesNamed({"json"}));
+  parser.Takes("--tokens", FilesNamed({"json"}));
   AddRuleOptions(&parser, &o->rules);
   AddThreadsOption(&parser, &o->threads);
   AddMappedOption(&parser, &o->mapped);
-  parser.Flag("--json", &o->output.json, "One JSON object on standard output (docs/commands.md)");
-  parser.Flag("--quiet", &o->output.quiet, "No progress and no remarks on standard error");
+  AddOutputOptions(&parser, &o->output, false);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (go && !(o->factor > 0)) return Fail("--ema 0: expected a number above 0 and up to 1");
   return go;
@@ -110,6 +116,36 @@ Result<PointSelection> SelectPoints(const std::vector<std::string>& texts, const
   out.any_operand = !operands.empty();
   ASSIGN_OR_RETURN(out.results, SelectSites(results, graph.sites));
   ASSIGN_OR_RETURN(out.operands, SelectSites(operands, graph.sites));
+  return out;
+}
+
+// What the recipes of --for read: keys of the file, and percentiles.
+struct Needs {
+  std::set<std::string> keys;
+  std::vector<double> percentiles;
+  bool Contains(const Site& site, bool operand, bool rotated) const {
+    return keys.contains(site.Label() + (operand ? ".in" : "") + (rotated ? kRotatedKey : ""));
+  }
+};
+
+Result<Needs> ReadNeeds(const std::vector<std::string>& recipes, Model& model) {
+  Needs out;
+  for (const std::string& file : recipes) {
+    ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(file));
+    const auto needs = ListStaticNeeds(model, recipe);
+    if (!needs) return Fail("--for {}: {}", file, needs.error().message);
+    if (needs->empty()) return Fail("--for {}: no rule has scale=static", file);
+    for (const StaticNeed& need : *needs) {
+      out.keys.insert(need.key);
+      if (need.percentile > 0) out.percentiles.push_back(need.percentile);
+    }
+  }
+  std::sort(out.percentiles.begin(), out.percentiles.end());
+  out.percentiles.erase(std::unique(out.percentiles.begin(), out.percentiles.end()),
+                        out.percentiles.end());
+  if (out.percentiles.size() > kMostPercentiles)
+    return Fail("--for: {} percentiles; expected at most {}", out.percentiles.size(),
+                kMostPercentiles);
   return out;
 }
 
@@ -239,7 +275,7 @@ std::string FileText(const CalibrateOptions& o, const Calibrated& c) {
   OrderedJson rules = OrderedJson::array();
   for (const Rule& rule : c.recipe.rules) rules.push_back(rule.text);
   const OrderedJson head = {{"version", 1},
-                            {"made_by", fmt::format("vernier {}", VERNIER_VERSION)},
+                            {"made_by", fmt::format("vernier {}", Version())},
                             {"model", o.model},
                             {"hash", c.hash},
                             {"recipe", rules},
@@ -285,10 +321,16 @@ OrderedJson ReportJson(const CalibrateOptions& o, const Calibrated& c) {
 }
 
 std::string ReportText(const CalibrateOptions& o, const Calibrated& c) {
-  Table table{{{"site", Align::kLeft}, {"min"}, {"max"}, {"absmax"}, {"rms"}}, {}};
+  const Screen screen = ScreenOf(o.output);
+  Table table{{{"site", Align::kLeft},
+               {"min", Align::kRight, 1},
+               {"max", Align::kRight, 1},
+               {"absmax"},
+               {"rms", Align::kRight, 2}},
+              {}};
   for (const double p : c.percentiles) table.columns.push_back({fmt::format("{} %", p)});
   for (const double p : c.percentiles) table.columns.push_back({fmt::format("ema {} %", p)});
-  table.columns.push_back({"", Align::kLeft});
+  table.columns.push_back({"", Align::kLeft, 0, true});
   bool approximate = false;
   for (const CalibratedPoint& point : c.calibration.points) {
     const CalibratedValues& v = point.values;
@@ -310,11 +352,11 @@ std::string ReportText(const CalibrateOptions& o, const Calibrated& c) {
     row.push_back(std::move(remark));
     table.rows.push_back(std::move(row));
   }
-  std::string text = FormatTable(table, 160);
+  std::string text = FormatTable(table, screen);
   if (approximate) text += "~: within 2^-8 of itself\n";
   text += fmt::format("\n{}: tokens {}, chunks {}, texts {}\n", o.file, c.texts.tokens,
                       c.texts.chunks.size(), c.texts.texts.size());
-  if (!c.effects.empty()) text += "\n" + EffectsTable(c.effects);
+  if (!c.effects.empty()) text += "\n" + EffectsTable(c.effects, screen);
   return text;
 }
 
@@ -328,7 +370,8 @@ Status Finish(const CalibrateOptions& o, const Calibrated& c) {
     if (const std::string why = WhyLeftOut(point); !why.empty())
       PrintRemark(o.output, fmt::format("{}: left out of {}: {}", point.label, o.file, why));
   RETURN_IF_ERROR(WriteFileAtomically(o.file, FileText(o, c)));
-  return o.output.json ? EmitJson(o.output, ReportJson(o, c)) : Emit(o.output, ReportText(o, c));
+  return o.output.json ? EmitJson(o.output, ReportJson(o, c))
+                       : EmitText(o.output, ReportText(o, c));
 }
 
 }  // namespace
@@ -337,6 +380,7 @@ Result<int> RunCalibrate(const Arguments& arguments) {
   CalibrateOptions o;
   ASSIGN_OR_RETURN(const bool go, ParseCalibrate(arguments, &o));
   if (!go) return kDone;
+  ProgressLine progress(o.output.quiet, "reading the model");
   Calibrated c;
   ASSIGN_OR_RETURN(c.percentiles, ReadPercentiles(o.percentiles));
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(o.model, o.threads, o.mapped));
@@ -345,14 +389,21 @@ Result<int> RunCalibrate(const Arguments& arguments) {
   RemarkScalesOfOther(c.recipe, model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, c.recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const PointSelection points, SelectPoints(o.sites, model.graph()));
+  ASSIGN_OR_RETURN(const Needs needs, ReadNeeds(o.recipes, model));
+  if (!o.recipes.empty() && !o.has_percentiles) c.percentiles = needs.percentiles;
   ASSIGN_OR_RETURN(c.texts, ReadTexts(model, o));
   const InterruptGuard guard;  // before anything is written, so that nothing is left
   RETURN_IF_ERROR(CheckWritable(o.file));
-  c.hash = model.hash().Hex();
-  ProgressLine progress(o.output.quiet);
+  c.hash = model.hash(progress.Sink()).Hex();
   const ProgressSink draw = progress.Sink();
   CalibrationRequest request{{&model, &plan}, c.texts.chunks, {}, c.percentiles, o.factor, 0, {}};
-  request.wants = [&](const Site& site, bool operand) { return points.Contains(site, operand); };
+  const bool selected = o.recipes.empty() || !o.sites.empty();  // by --site, or all
+  request.wants = [&, selected](const Site& site, bool operand) {
+    return (selected && points.Contains(site, operand)) || needs.Contains(site, operand, false);
+  };
+  request.rotates = [&](const Site& site, bool operand) {
+    return needs.Contains(site, operand, true);
+  };
   request.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
   auto calibration = Calibrate(request);
   progress.Clear();

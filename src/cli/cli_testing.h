@@ -26,8 +26,29 @@ inline const std::string kQwen = kSource + "/models/tiny-qwen2",
                          kMamba = kSource + "/models/tiny-mamba";
 inline const std::string kText = "First Citizen:\nBefore we proceed";
 
+// A folder of this process, and with it all that tests write; gone when they end.
+class TestFolder {
+ public:
+  TestFolder() {
+    std::string pattern = testing::TempDir() + "/vernier-cli-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) std::abort();
+    path_ = pattern;
+  }
+  ~TestFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 inline std::string TempPath(const std::string& name) {
-  return testing::TempDir() + "/vernier_cli_" + std::to_string(getpid()) + "_" + name;
+  static const TestFolder folder;
+  return folder.path() + "/" + name;
 }
 
 inline std::string ReadAll(const std::string& path) {

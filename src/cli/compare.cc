@@ -56,6 +56,8 @@ Result<bool> ParseCompare(const Arguments& arguments, CompareOptions* o) {
                     "Model, model@recipe file, or a capture (.safetensors, .npz, .npy, .txt, .log, "
                     ".bin, .kld)");
   parser.Positional("B", &o->b, "The same; without it, A's model with the rules", false);
+  parser.Takes("A", ModelsAnd(CaptureEndings()));
+  parser.Takes("B", ModelsAnd(CaptureEndings()));
   AddInputOptions(&parser, &o->input);
   parser.Number("-n", &o->tokens, "TOKENS", "Tokens both go on with, greedily (0)", size_t{0},
                 size_t{1} << 20);
@@ -141,7 +143,7 @@ Result<std::vector<int32_t>> ReadBoth(const CompareOptions& o, const TwoModels& 
   return CutTokens(std::move(ids), o.input, o.output);
 }
 
-Result<Compared> CompareModels(const CompareOptions& o) {
+Result<Compared> CompareModels(const CompareOptions& o, ProgressLine* progress) {
   ASSIGN_OR_RETURN(const TwoModels models, OpenBoth(o));
   ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, ReadBoth(o, models));
   RemarkScalesOfOther(models.recipe_a, *models.a, o.output);
@@ -152,10 +154,9 @@ Result<Compared> CompareModels(const CompareOptions& o) {
   ASSIGN_OR_RETURN(const Recipe f64, ParseRecipe({"*.math=f64"}));
   ASSIGN_OR_RETURN(const Plan truth, MakePlan(*models.a, f64));
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, models.a->graph().sites));
-  ProgressLine progress(o.output.quiet);
   CompareRequest request{
       {models.a, &plan_a}, {models.b, &plan_b}, o.truth ? &truth : nullptr, prompt, o.tokens, {},
-      progress.Sink(),     !o.sites_only};
+      progress->Sink(),    !o.sites_only};
   request.wants = [&](const Site& site) { return selection.Contains(site); };
   ASSIGN_OR_RETURN(RunComparison run, CompareRuns(request));
   Compared out;
@@ -189,7 +190,7 @@ struct Side {
 // Runs the model on the tokens of `like` at the sites of these labels.
 Status RunModel(const CompareOptions& o, bool rules, const std::string& like,
                 const std::vector<int32_t>& tokens, const std::set<std::string>& labels,
-                Side* side) {
+                ProgressLine* progress, Side* side) {
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(side->text, o.threads));
   side->model = std::move(opened.model);
   Model& model = *side->model;
@@ -212,8 +213,7 @@ Status RunModel(const CompareOptions& o, bool rules, const std::string& like,
   ASSIGN_OR_RETURN(side->plan, MakePlan(model, recipe, rules ? o.rules.seed : 0));
   side->capture.rope = RopeOrderOf(model.graph());
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
-  ProgressLine progress(o.output.quiet);
-  CaptureRequest request{{&model, &side->plan}, side->capture.tokens, {}, {}, progress.Sink()};
+  CaptureRequest request{{&model, &side->plan}, side->capture.tokens, {}, {}, progress->Sink()};
   request.wants = [&](const Site& site) {
     return labels.contains(site.Label()) && selection.Contains(site);
   };
@@ -345,7 +345,7 @@ std::set<std::string> LabelsOf(const Side& side, const NameMap& map) {
   return labels;
 }
 
-Result<Compared> CompareWithCapture(const CompareOptions& o) {
+Result<Compared> CompareWithCapture(const CompareOptions& o, ProgressLine* progress) {
   NameMap map;
   if (!o.map_file.empty()) {
     ASSIGN_OR_RETURN(map, ReadNameMap(o.map_file));
@@ -372,8 +372,10 @@ Result<Compared> CompareWithCapture(const CompareOptions& o) {
     if (!IsCapturePath(model->text)) {
       const std::vector<int32_t>& tokens =
           file->foreign ? file->foreign->tokens : file->capture.tokens;
-      RETURN_IF_ERROR(RunModel(o, model == &b, file->text, tokens, LabelsOf(*file, map), model));
+      RETURN_IF_ERROR(
+          RunModel(o, model == &b, file->text, tokens, LabelsOf(*file, map), progress, model));
     }
+  progress->Phase("comparing");
   Compared out;
   out.a = o.a;
   out.b = o.b;
@@ -397,7 +399,7 @@ Result<Compared> CompareWithCapture(const CompareOptions& o) {
 }
 
 // The chunks of a base file of llama-perplexity.
-Result<Compared> CompareWithBase(const CompareOptions& o) {
+Result<Compared> CompareWithBase(const CompareOptions& o, ProgressLine* progress) {
   const bool a_is_base = KindOfCapture(o.a) == CaptureKind::kKld,
              b_is_base = KindOfCapture(o.b) == CaptureKind::kKld;
   if (o.HasInput() || !o.sites.empty() || !o.map_file.empty())
@@ -428,9 +430,8 @@ Result<Compared> CompareWithBase(const CompareOptions& o) {
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(*opened.model, recipe, a_is_base ? o.rules.seed : 0));
   ASSIGN_OR_RETURN(const Tokenizer* tokenizer, opened.model->tokenizer());
   const int32_t bos = tokenizer->adds_bos() && !o.input.no_bos ? tokenizer->bos() : -1;
-  ProgressLine progress(o.output.quiet);
   ASSIGN_OR_RETURN(KldComparison run, CompareWithKld({opened.model.get(), &plan}, base, a_is_base,
-                                                     bos, progress.Sink()));
+                                                     bos, progress->Sink()));
   out.logits = std::move(run.logits);
   if (a_is_base) out.effects = WithEffects(plan, run.effects);
   return out;
@@ -444,15 +445,18 @@ Result<int> RunCompare(const Arguments& arguments) {
   if (!go) return kDone;
   const auto is_base = [](const std::string& s) { return KindOfCapture(s) == CaptureKind::kKld; };
   const bool captures = IsCapturePath(o.a) || IsCapturePath(o.b);
-  ASSIGN_OR_RETURN(const Compared compared, is_base(o.a) || is_base(o.b) ? CompareWithBase(o)
-                                            : captures                   ? CompareWithCapture(o)
-                                                                         : CompareModels(o));
+  ProgressLine progress(o.output.quiet, "reading the models");
+  ASSIGN_OR_RETURN(const Compared compared, is_base(o.a) || is_base(o.b)
+                                                ? CompareWithBase(o, &progress)
+                                            : captures ? CompareWithCapture(o, &progress)
+                                                       : CompareModels(o, &progress));
+  progress.Clear();
   if (o.has_tolerance && !compared.logits)
     return Fail("--tolerance: expected logits, site 'result_output' is not in both");
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, CompareJson(compared)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, CompareText(compared)));
+    RETURN_IF_ERROR(EmitText(o.output, CompareText(compared, ScreenOf(o.output))));
   }
   if (o.strict && AnyVacuous(compared.effects)) return kAnswerIsNo;
   // Not `>`: a NaN is outside of every tolerance.

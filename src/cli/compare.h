@@ -35,7 +35,7 @@ struct Compared {
 };
 
 OrderedJson CompareJson(const Compared& compared);
-std::string CompareText(const Compared& compared);
+std::string CompareText(const Compared& compared, const Screen& screen);
 
 }  // namespace vernier
 

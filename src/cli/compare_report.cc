@@ -106,7 +106,7 @@ OrderedJson PartialJson(const Compared& c) {
 }
 
 // Of an abbreviated dump: what it shows, and the first that does not agree.
-std::string PartialText(const Compared& c) {
+std::string PartialText(const Compared& c, const Screen& screen) {
   if (c.partial.empty()) return "";
   size_t agree = 0, printed = 0, elements = 0;
   const PartialSite* first = nullptr;
@@ -135,7 +135,7 @@ std::string PartialText(const Compared& c) {
   if (first == nullptr) return text;
   return text +
          fmt::format("first wrong site: {} ({} {})\n\n", first->label, first->op, first->foreign) +
-         FormatTable(table);
+         FormatTable(table, screen);
 }
 
 std::string NotesText(const Compared& c) {
@@ -160,8 +160,8 @@ std::string DistanceText(const TruthDistance& d) {
   return fmt::format("l2 {}, KL {}", NumberText(d.l2_rel), NumberText(d.kl_mean));
 }
 
-std::string Headline(const Compared& c) {
-  Table table{{{"", Align::kLeft}, {"", Align::kLeft}}, {}};
+std::string Headline(const Compared& c, const Screen& screen) {
+  Table table{{{"", Align::kLeft}, {"", Align::kLeft, 0, true}}, {}};
   const auto add = [&](const char* what, std::string value) {
     table.rows.push_back({what, std::move(value)});
   };
@@ -190,7 +190,7 @@ std::string Headline(const Compared& c) {
     add("truth (f64) to b", DistanceText(c.logits->b_truth));
     add("nearer to truth", Nearer(*c.logits));
   }
-  return FormatTable(table, 120);
+  return FormatTable(table, screen);
 }
 
 bool Worse(const SiteDifference& a, const SiteDifference& b) {
@@ -199,7 +199,7 @@ bool Worse(const SiteDifference& a, const SiteDifference& b) {
 }
 
 // Where the most error is made, whatever is handed on.
-std::string ContributionsText(const Compared& c) {
+std::string ContributionsText(const Compared& c, const Screen& screen) {
   std::vector<Contribution> most = c.contributions;
   std::erase_if(most, [](const Contribution& k) { return k.contributed.l2_rel == 0; });
   if (most.empty()) return "";
@@ -219,10 +219,10 @@ std::string ContributionsText(const Compared& c) {
                           NumberText(k.total.l2_rel), k.has_cost ? NumberText(k.cost.l2_rel) : "-",
                           k.beyond ? "beyond" : ""});
   }
-  return "\n" + FormatTable(table);
+  return "\n" + FormatTable(table, screen);
 }
 
-std::string SitesText(const Compared& c) {
+std::string SitesText(const Compared& c, const Screen& screen) {
   if (c.log_probabilities || (c.sites.sites.empty() && !c.partial.empty())) return "";
   const auto first = std::find_if(c.sites.sites.begin(), c.sites.sites.end(),
                                   [](const SiteDifference& s) { return !s.error.identical(); });
@@ -241,12 +241,12 @@ std::string SitesText(const Compared& c) {
   std::stable_sort(worst.begin(), worst.end(), Worse);
   Table table{{{"worst sites", Align::kLeft},
                {"l2_rel"},
-               {"SQNR dB"},
+               {"SQNR dB", Align::kRight, 3},
                {"max |b-a|"},
-               {"cosine"},
+               {"cosine", Align::kRight, 2},
                {"equal bits"},
-               {"ulp p99"},
-               {"", Align::kLeft}},
+               {"ulp p99", Align::kRight, 1},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (size_t i = 0; i < std::min(kWorstShown, worst.size()); ++i) {
     const TensorError& e = worst[i].error;
@@ -256,7 +256,7 @@ std::string SitesText(const Compared& c) {
                           PercentText(e.equal_bits()), NumberText(e.ulp_p99),
                           e.unlike > 0 ? fmt::format("{} NaN or infinite in one", e.unlike) : ""});
   }
-  return text + FormatTable(table) + ContributionsText(c);
+  return text + FormatTable(table, screen) + ContributionsText(c, screen);
 }
 
 }  // namespace
@@ -309,10 +309,10 @@ OrderedJson CompareJson(const Compared& c) {
   return json;
 }
 
-std::string CompareText(const Compared& c) {
-  const std::string rules = EffectsTable(c.effects);
-  return fmt::format("{}\n{}{}{}{}{}", Headline(c), NotesText(c), SitesText(c), PartialText(c),
-                     rules.empty() ? "" : "\n", rules);
+std::string CompareText(const Compared& c, const Screen& screen) {
+  const std::string rules = EffectsTable(c.effects, screen);
+  return fmt::format("{}\n{}{}{}{}{}", Headline(c, screen), NotesText(c), SitesText(c, screen),
+                     PartialText(c, screen), rules.empty() ? "" : "\n", rules);
 }
 
 }  // namespace vernier

@@ -26,8 +26,8 @@ struct EvalOptions {
 };
 
 // The chunks as the base file has them: the text's own tokens, before BOS replaces the first.
-Status SaveLogits(const RunSide& side, const EvalOptions& options,
-                  const std::vector<Chunk>& chunks) {
+Status SaveLogits(const RunSide& side, const EvalOptions& options, const std::vector<Chunk>& chunks,
+                  const ProgressSink& progress) {
   if (options.save.empty()) return {};
   ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, ReadTokens(*side.model, options.input));
   std::vector<std::vector<int32_t>> texts;
@@ -39,8 +39,7 @@ Status SaveLogits(const RunSide& side, const EvalOptions& options,
   int32_t bos = -1;
   for (size_t c = 0; c < chunks.size(); ++c)
     if (texts[c][0] != chunks[c].tokens[0]) bos = chunks[c].tokens[0];
-  ProgressLine progress(options.output.quiet);
-  return SaveKld(side, texts, bos, options.save, progress.Sink());
+  return SaveKld(side, texts, bos, options.save, progress);
 }
 
 Result<std::vector<Chunk>> ReadChunks(Model& model, const EvalOptions& options) {
@@ -70,7 +69,7 @@ std::string ErrorText(const ValueError& v) {
 }
 
 std::string Report(const EvalOptions& options, const PairScore& score, const Perplexity& ppl,
-                   const Perplexity& base) {
+                   const Perplexity& base, const Screen& screen) {
   std::string text = fmt::format("Final estimate: PPL = {:.4f} +/- {:.5f}   ({} tokens)\n",
                                  ppl.mean, ppl.uncertainty, ppl.tokens);
   if (options.against.empty()) return text;
@@ -99,7 +98,7 @@ std::string Report(const EvalOptions& options, const PairScore& score, const Per
     table.rows.push_back({kDeltaRows[i], fmt::format("{:.4f} %", 100 * s.delta_p_quantiles[i])});
   table.rows.push_back({"RMS Δp", percent(s.rms_delta_p)});
   table.rows.push_back({"Same top p", percent(s.same_top)});
-  return text + FormatTable(table);
+  return text + FormatTable(table, screen);
 }
 
 OrderedJson Json(const EvalOptions& options, const PairScore& score, const Perplexity& ppl,
@@ -141,6 +140,7 @@ Result<int> RunEval(const Arguments& arguments) {
   parser.Number("--chunks", &options.chunks, "N", "Only the first N chunks");
   parser.Text("--save-logits", &options.save, "FILE",
               "Write the logits as llama-perplexity's base file (.kld)");
+  parser.Takes("--save-logits", FilesNamed({"kld"}));
   AddInputOptions(&parser, &options.input);
   AddRuleOptions(&parser, &options.rules);
   AddThreadsOption(&parser, &options.threads);
@@ -151,6 +151,7 @@ Result<int> RunEval(const Arguments& arguments) {
   if (!options.save.empty() && KindOfCapture(options.save) != CaptureKind::kKld)
     return Fail("--save-logits '{}': expected a name that ends in .kld", options.save);
 
+  ProgressLine progress(options.output.quiet, "reading the model");
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(options.model, options.threads, options.mapped));
   OpenedModel base;
   if (!options.against.empty()) {
@@ -171,13 +172,10 @@ Result<int> RunEval(const Arguments& arguments) {
                   base.model->graph().vocabulary, opened.model->graph().vocabulary);
     request.base = {base.model.get(), &base_plan};
   }
-  PairScore score;
-  {
-    ProgressLine progress(options.output.quiet);
-    request.progress = progress.Sink();
-    score = ScorePair(request);
-  }
-  RETURN_IF_ERROR(SaveLogits({opened.model.get(), &plan}, options, chunks));
+  request.progress = progress.Sink();
+  const PairScore score = ScorePair(request);
+  RETURN_IF_ERROR(SaveLogits({opened.model.get(), &plan}, options, chunks, progress.Sink()));
+  progress.Clear();
   const Perplexity ppl = PerplexityOf(score.tokens), ppl_base = PerplexityOf(score.base);
   const std::vector<RuleEffect> effects = WithEffects(plan, score.effects);
   if (options.output.json) {
@@ -186,9 +184,10 @@ Result<int> RunEval(const Arguments& arguments) {
     RETURN_IF_ERROR(EmitJson(options.output, json));
     return kDone;
   }
-  const std::string rules = EffectsTable(effects);
-  RETURN_IF_ERROR(Emit(
-      options.output, Report(options, score, ppl, ppl_base) + (rules.empty() ? "" : "\n" + rules)));
+  const Screen screen = ScreenOf(options.output);
+  const std::string rules = EffectsTable(effects, screen);
+  RETURN_IF_ERROR(EmitText(options.output, Report(options, score, ppl, ppl_base, screen) +
+                                               (rules.empty() ? "" : "\n" + rules)));
   return kDone;
 }
 

@@ -15,7 +15,7 @@
 namespace vernier {
 namespace {
 
-constexpr size_t kWidth = 120;
+constexpr size_t kUncut = 1000;  // values have all their digits in a file
 
 struct FormatsOptions {
   std::vector<std::string> names;
@@ -233,15 +233,15 @@ OrderedJson CompareJson(const Format& a, const Format& b) {
           {"spans", spans}};
 }
 
-std::string TableOfFormats(const std::vector<Format>& formats) {
+std::string TableOfFormats(const std::vector<Format>& formats, const Screen& screen) {
   Table table{{{"format", Align::kLeft},
-               {"bits"},
-               {"numbers"},
+               {"bits", Align::kRight, 1},
+               {"numbers", Align::kRight, 4},
                {"largest"},
                {"smallest"},
-               {"bits at 1"},
-               {"whole to"},
-               {"", Align::kLeft}},
+               {"bits at 1", Align::kRight, 2},
+               {"whole to", Align::kRight, 3},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (const Format& f : formats) {
     const FormatFacts facts = ComputeFacts(f);
@@ -250,23 +250,23 @@ std::string TableOfFormats(const std::vector<Format>& formats) {
                           NumberText(ToDouble(facts.largest)), NumberText(ToDouble(facts.smallest)),
                           PrecisionShown(f), NumberText(ToDouble(facts.whole)), f.doc});
   }
-  return FormatTable(table, kWidth) +
+  return FormatTable(table, screen) +
          "\nnumbers: different finite ones; bits at 1: fraction bits from 1 to 2; whole to: holds "
          "all "
          "whole numbers up to it\n";
 }
 
-std::string TableOfBlocks() {
+std::string TableOfBlocks(const Screen& screen) {
   Table table{{{"block format", Align::kLeft},
-               {"elements", Align::kLeft},
-               {"block"},
+               {"elements", Align::kLeft, 1},
+               {"block", Align::kRight, 2},
                {"bits a weight"},
-               {"", Align::kLeft}},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (const BlockFormat& f : BlockFormats())
     table.rows.push_back({f.name, f.element.empty() ? "-" : f.element, fmt::format("{}", f.block),
                           NumberText(f.bits_per_weight), f.doc});
-  return FormatTable(table, kWidth);
+  return FormatTable(table, screen);
 }
 
 OrderedJson BlocksJson() {
@@ -288,9 +288,9 @@ std::string OverflowShown(const Format& format, const FormatFacts& facts) {
   return text;
 }
 
-std::string FactsText(const Format& format) {
+std::string FactsText(const Format& format, const Screen& screen) {
   const FormatFacts facts = ComputeFacts(format);
-  Table table{{{format.name, Align::kLeft}, {format.doc, Align::kLeft}}, {}};
+  Table table{{{format.name, Align::kLeft}, {format.doc, Align::kLeft, 0, true}}, {}};
   const auto row = [&](const char* name, const std::string& value) {
     table.rows.push_back({name, value});
   };
@@ -317,7 +317,7 @@ std::string FactsText(const Format& format) {
   row("overflow becomes", OverflowShown(format, facts));
   row("holds all of", Joined(HeldBy(format)));
   row("held by", Joined(Holders(format)));
-  return FormatTable(table, 1000);
+  return FormatTable(table, screen.fit ? screen : Screen(kUncut, false, screen.colour));
 }
 
 std::string TieShown(const Format& format, const std::optional<Tie>& tie) {
@@ -326,11 +326,11 @@ std::string TieShown(const Format& format, const std::optional<Tie>& tie) {
                      NumberShown(DecodeCode(format, tie->goes_to)));
 }
 
-std::string AtText(const Format& format, const Point& point) {
+std::string AtText(const Format& format, const Point& point, const Screen& screen) {
   const ValueFacts facts = FactsAt(format, point.x);
   const Number x = ExactNumber(point.x);
   Table table{{{format.name, Align::kLeft},
-               {fmt::format("{} = {}", NumberShown(x), HexText(x)), Align::kLeft}},
+               {fmt::format("{} = {}", NumberShown(x), HexText(x)), Align::kLeft, 0, true}},
               {}};
   const auto row = [&](const char* name, const std::string& value) {
     table.rows.push_back({name, value});
@@ -350,11 +350,11 @@ std::string AtText(const Format& format, const Point& point) {
   }
   row("tie below", TieShown(format, facts.tie_below));
   row("tie above", TieShown(format, facts.tie_above));
-  return FormatTable(table, 1000);
+  return FormatTable(table, screen.fit ? screen : Screen(kUncut, false, screen.colour));
 }
 
 // One number in many formats.
-std::string AtTable(const std::vector<Format>& formats, const Point& point) {
+std::string AtTable(const std::vector<Format>& formats, const Point& point, const Screen& screen) {
   const Number x = ExactNumber(point.x);
   Table table{{{"format", Align::kLeft}, {"becomes"}, {"code"}, {"error"}, {"below"}, {"above"}},
               {}};
@@ -369,10 +369,10 @@ std::string AtTable(const std::vector<Format>& formats, const Point& point) {
                           facts.error ? NumberText(ToDouble(*facts.error)) : "-",
                           value(facts.below), value(facts.above)});
   }
-  return fmt::format("{} = {}\n", NumberShown(x), HexText(x)) + FormatTable(table, kWidth);
+  return fmt::format("{} = {}\n", NumberShown(x), HexText(x)) + FormatTable(table, screen);
 }
 
-std::string CompareText(const Format& a, const Format& b) {
+std::string CompareText(const Format& a, const Format& b, const Screen& screen) {
   Table table{{{"from"}, {"to"}, {"finer", Align::kLeft}, {a.name + " bits"}, {b.name + " bits"}},
               {}};
   const auto bits = [](std::optional<int> least, std::optional<int> most) {
@@ -393,7 +393,7 @@ std::string CompareText(const Format& a, const Format& b) {
                        ContainsFinite(outer, inner) ? "yes" : "no");
   };
   return fmt::format("{} against {}: magnitudes, and the fraction bits there\n", a.name, b.name) +
-         FormatTable(table, kWidth) + holds(a, b) + holds(b, a);
+         FormatTable(table, screen) + holds(a, b) + holds(b, a);
 }
 
 struct Request {
@@ -445,20 +445,21 @@ OrderedJson ToJson(const Request& request) {
            request.pair.empty() ? OrderedJson() : CompareJson(request.pair[0], request.pair[1])}};
 }
 
-std::string ToText(const Request& request) {
+std::string ToText(const Request& request, const Screen& screen) {
   std::vector<std::string> parts;
   if (request.points.empty() && request.pair.empty()) {
-    if (!request.named) return TableOfFormats(request.formats) + "\n" + TableOfBlocks();
-    for (const Format& format : request.formats) parts.push_back(FactsText(format));
+    if (!request.named)
+      return TableOfFormats(request.formats, screen) + "\n" + TableOfBlocks(screen);
+    for (const Format& format : request.formats) parts.push_back(FactsText(format, screen));
   }
   for (const Point& point : request.points) {
     if (!request.named) {
-      parts.push_back(AtTable(request.formats, point));
+      parts.push_back(AtTable(request.formats, point, screen));
       continue;
     }
-    for (const Format& format : request.formats) parts.push_back(AtText(format, point));
+    for (const Format& format : request.formats) parts.push_back(AtText(format, point, screen));
   }
-  if (!request.pair.empty()) parts.push_back(CompareText(request.pair[0], request.pair[1]));
+  if (!request.pair.empty()) parts.push_back(CompareText(request.pair[0], request.pair[1], screen));
   std::string text;
   for (const std::string& part : parts) text += (text.empty() ? "" : "\n") + part;
   return text;
@@ -474,6 +475,8 @@ Result<int> RunFormats(const Arguments& arguments) {
   parser.Text("--at", &o.at, "X,...",
               "What they make of these numbers: 0.1, 0x1.8p3, 2^-24, inf (nearest-even)");
   parser.Text("--compare", &o.compare, "A,B", "Where one format is finer than the other");
+  parser.Takes("NAME", WordsOf(FormatNames()));
+  parser.Takes("--compare", ListOf(FormatNames()));
   AddOutputOptions(&parser, &o.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
@@ -481,7 +484,7 @@ Result<int> RunFormats(const Arguments& arguments) {
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, ToJson(request)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, ToText(request)));
+    RETURN_IF_ERROR(EmitText(o.output, ToText(request, ScreenOf(o.output))));
   }
   return kDone;
 }

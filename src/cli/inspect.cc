@@ -18,7 +18,7 @@ struct InspectOptions {
 };
 
 // Decodes every tensor once: how well formats hold it, and whether it lies as the graph reads it.
-void MeasureTensors(const InspectOptions& o, Inspected* out) {
+void MeasureTensors(const InspectOptions& o, const ProgressSink& report, Inspected* out) {
   const Checkpoint& checkpoint = *out->checkpoint;
   const Result<Graph> graph = BuildGraph(checkpoint);
   if (!graph) out->why_no_layout = graph.error().message;
@@ -28,8 +28,6 @@ void MeasureTensors(const InspectOptions& o, Inspected* out) {
     return graph->weights[static_cast<size_t>(sample.slot)].tensor;
   };
   Workers workers(o.threads);
-  ProgressLine progress(o.output.quiet);
-  const ProgressSink report = progress.Sink();
   const double total = static_cast<double>(checkpoint.TensorBytes()) / 1e6;
   double done = 0;
   for (const TensorView& tensor : checkpoint.tensors) {
@@ -56,6 +54,7 @@ Result<int> RunInspect(const Arguments& arguments) {
   parser.Positional("MODEL", &o.model, "Model");
   parser.Text("--exact", &o.exact, "FMT,...",
               "Floating-point formats and posits: how much of each tensor do they hold exactly?");
+  parser.Takes("--exact", ListOf(FormatNames()));
   AddThreadsOption(&parser, &o.threads);
   AddOutputOptions(&parser, &o.output);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
@@ -72,14 +71,17 @@ Result<int> RunInspect(const Arguments& arguments) {
   } else {
     inspected.why_not = constants.error().message;
   }
-  inspected.hash = ContentHash(checkpoint).Hex();
-  if (!inspected.formats.empty()) MeasureTensors(o, &inspected);
+  {
+    ProgressLine progress(o.output.quiet, "reading the model");
+    inspected.hash = ContentHash(checkpoint, progress.Sink()).Hex();
+    if (!inspected.formats.empty()) MeasureTensors(o, progress.Sink(), &inspected);
+  }
   if (o.output.json) {
     ASSIGN_OR_RETURN(const OrderedJson json, InspectJson(inspected));
     RETURN_IF_ERROR(EmitJson(o.output, json));
   } else {
-    ASSIGN_OR_RETURN(const std::string text, InspectText(inspected));
-    RETURN_IF_ERROR(Emit(o.output, text));
+    ASSIGN_OR_RETURN(const std::string text, InspectText(inspected, ScreenOf(o.output)));
+    RETURN_IF_ERROR(EmitText(o.output, text));
   }
   return kDone;
 }

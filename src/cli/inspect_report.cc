@@ -168,9 +168,12 @@ Result<OrderedJson> InspectJson(const Inspected& inspected) {
 
 namespace {
 
-std::string TensorTable(const Inspected& inspected) {
-  Table table{
-      {{"tensor", Align::kLeft}, {"type", Align::kLeft}, {"shape", Align::kLeft}, {"bytes"}}, {}};
+std::string TensorTable(const Inspected& inspected, const Screen& screen) {
+  Table table{{{"tensor", Align::kLeft},
+               {"type", Align::kLeft},
+               {"shape", Align::kLeft, 1},
+               {"bytes", Align::kRight, 2}},
+              {}};
   for (const Format& format : inspected.formats) table.columns.push_back({format.name});
   if (!inspected.fits.empty()) table.columns.push_back({"held by", Align::kLeft});
   for (size_t i = 0; i < inspected.checkpoint->tensors.size(); ++i) {
@@ -184,11 +187,11 @@ std::string TensorTable(const Inspected& inspected) {
     }
     table.rows.push_back(std::move(row));
   }
-  return FormatTable(table, 120);
+  return FormatTable(table, screen);
 }
 
 // Error if rounded, of the tensors that some format does not hold.
-std::string ErrorTable(const Inspected& inspected) {
+std::string ErrorTable(const Inspected& inspected, const Screen& screen) {
   Table table{{{"tensor", Align::kLeft}, {"absmax"}}, {}};
   for (const Format& format : inspected.formats) {
     table.columns.push_back({format.name + " max"});
@@ -207,7 +210,10 @@ std::string ErrorTable(const Inspected& inspected) {
     }
     if (!exact) table.rows.push_back(std::move(row));
   }
-  return table.rows.empty() ? "" : "\nerror if rounded to nearest:\n" + FormatTable(table, 160);
+  return table.rows.empty()
+             ? ""
+             : "\n" + Styled(screen, Style::kHeading, "error if rounded to nearest:") + "\n" +
+                   FormatTable(table, screen);
 }
 
 // "2^-12 0.3 %, 2^-11 17 %, ...": all that holds at least a hundredth of the groups.
@@ -221,14 +227,14 @@ std::string HistogramText(const ScaleCensus& scales) {
   return text;
 }
 
-std::string ScaleTable(const Inspected& inspected) {
+std::string ScaleTable(const Inspected& inspected, const Screen& screen) {
   Table table{{{"tensor", Align::kLeft},
                {"scales"},
                {"zero"},
                {"negative"},
                {"smallest"},
                {"largest"},
-               {"histogram", Align::kLeft}},
+               {"histogram", Align::kLeft, 0, true}},
               {}};
   for (size_t i = 0; i < inspected.fits.size(); ++i) {
     const ScaleCensus& scales = inspected.fits[i].scales;
@@ -238,7 +244,9 @@ std::string ScaleTable(const Inspected& inspected) {
                             NumberText(scales.smallest), NumberText(scales.largest),
                             HistogramText(scales)});
   }
-  return table.rows.empty() ? "" : "\nscales inside the blocks:\n" + FormatTable(table, 160);
+  return table.rows.empty() ? ""
+                            : "\n" + Styled(screen, Style::kHeading, "scales inside the blocks:") +
+                                  "\n" + FormatTable(table, screen);
 }
 
 std::string LayoutText(const Inspected& inspected) {
@@ -264,7 +272,7 @@ std::string LayoutText(const Inspected& inspected) {
 
 }  // namespace
 
-Result<std::string> InspectText(const Inspected& inspected) {
+Result<std::string> InspectText(const Inspected& inspected, const Screen& screen) {
   const Checkpoint& checkpoint = *inspected.checkpoint;
   const TypeCensus total = Total(checkpoint);
   Table head{{{"model", Align::kLeft}, {checkpoint.path, Align::kLeft}}, {}};
@@ -287,11 +295,11 @@ Result<std::string> InspectText(const Inspected& inspected) {
   for (const auto& [key, value] : values.items())
     metadata.rows.push_back(
         {key, value.dump(-1, ' ', false, OrderedJson::error_handler_t::replace)});
-  std::string text =
-      FormatTable(head, 120) + "\n" + FormatTable(metadata, 120) + "\n" + FormatTable(types) + "\n";
+  std::string text = FormatTable(head, screen) + "\n" + FormatTable(metadata, screen) + "\n" +
+                     FormatTable(types, screen) + "\n";
   if (!inspected.formats.empty()) text += "share of the elements that each format holds exactly:\n";
-  return text + TensorTable(inspected) + ErrorTable(inspected) + ScaleTable(inspected) +
-         LayoutText(inspected);
+  return text + TensorTable(inspected, screen) + ErrorTable(inspected, screen) +
+         ScaleTable(inspected, screen) + LayoutText(inspected);
 }
 
 }  // namespace vernier

@@ -28,7 +28,7 @@ struct Inspected {
 };
 
 Result<OrderedJson> InspectJson(const Inspected& inspected);
-Result<std::string> InspectText(const Inspected& inspected);
+Result<std::string> InspectText(const Inspected& inspected, const Screen& screen);
 
 }  // namespace vernier
 

@@ -9,8 +9,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ,
               SIG_IGN);  // a file over the limit is an error of writing, and leaves nothing
   try {
-    return vernier::RunCommandLine(vernier::Arguments(argv + (argc > 0 ? 1 : 0), argv + argc),
-                                   VERNIER_VERSION);
+    return vernier::RunCommandLine(vernier::Arguments(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& e) {
     vernier::PrintErrorLine(std::string("defect: ") + e.what());
   } catch (...) {

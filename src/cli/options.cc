@@ -31,13 +31,43 @@ Result<std::vector<int32_t>> ReadTokensFile(const std::string& path, size_t voca
 
 }  // namespace
 
-void AddOutputOptions(ArgumentParser* parser, OutputOptions* options) {
+ValueDoc FilesNamed(std::vector<std::string> endings) {
+  return {ValueDoc::Kind::kFile, std::move(endings)};
+}
+ValueDoc WordsOf(std::vector<std::string> words) {
+  return {ValueDoc::Kind::kWords, std::move(words)};
+}
+ValueDoc ListOf(std::vector<std::string> words) {
+  return {ValueDoc::Kind::kList, std::move(words)};
+}
+ValueDoc ModelsAnd(std::vector<std::string> endings) {
+  return {ValueDoc::Kind::kModel, std::move(endings)};
+}
+
+std::vector<std::string> FormatNames() {
+  std::vector<std::string> names;
+  for (const Format& format : NamedFormats()) names.push_back(format.name);
+  return names;
+}
+
+std::vector<std::string> CaptureEndings() {
+  return {"safetensors", "npz", "npy", "txt", "log", "bin", "kld"};
+}
+
+void AddOutputOptions(ArgumentParser* parser, OutputOptions* options, bool file) {
+  parser->Group("Output");
   parser->Flag("--json", &options->json, "One JSON object on standard output (docs/commands.md)");
-  parser->Text("-o", &options->path, "FILE", "Write to FILE, whole or not at all");
+  if (file) parser->Text("-o", &options->path, "FILE", "Write to FILE, whole or not at all");
   parser->Flag("--quiet", &options->quiet, "No progress and no remarks on standard error");
+  parser->Choice(
+      "--color", kColourNames,
+      [options](size_t i) { options->colour = static_cast<ColourWhen>(i); }, "WHEN",
+      "Colours: auto (on a terminal, without NO_COLOR), always, never");
+  parser->Group("");
 }
 
 void AddInputOptions(ArgumentParser* parser, InputOptions* options) {
+  parser->Group("The text");
   parser->Text("-p", &options->text, "TEXT", "The text", &options->has_text);
   parser->Text("-f", &options->file, "FILE", "The text is in FILE");
   parser->Text("--tokens", &options->tokens_file, "FILE",
@@ -47,9 +77,12 @@ void AddInputOptions(ArgumentParser* parser, InputOptions* options) {
   parser->Flag("--no-bos", &options->no_bos, "No BOS or EOS around the text");
   parser->Flag("--special", &options->special,
                "Special tokens written in the text are those tokens");
+  parser->Takes("--tokens", FilesNamed({"json"}));
+  parser->Group("");
 }
 
 void AddRuleOptions(ArgumentParser* parser, RuleOptions* options, bool scales) {
+  parser->Group("Rules");
   parser->Texts("--rule", &options->rules, "RULE",
                 "A rule, as in ffn_norm[0:5]=bf16; may be given again");
   parser->Text("--recipe", &options->recipe_file, "FILE",
@@ -58,6 +91,11 @@ void AddRuleOptions(ArgumentParser* parser, RuleOptions* options, bool scales) {
     parser->Text("--scales", &options->scales_file, "FILE",
                  "Scales of sites, which scale=static reads");
   parser->Number("--seed", &options->seed, "N", "Seed of everything random");
+  std::vector<std::string> formats = FormatNames();
+  for (const BlockFormat& format : BlockFormats()) formats.push_back(format.name);
+  parser->Takes("--rule", {ValueDoc::Kind::kRule, std::move(formats)});
+  parser->Takes("--scales", FilesNamed({"json"}));
+  parser->Group("");
 }
 
 Result<Format> ReadElementFormat(const std::string& name) {

@@ -15,8 +15,16 @@
 
 namespace vernier {
 
-// --json, -o FILE, --quiet
-void AddOutputOptions(ArgumentParser* parser, OutputOptions* options);
+// --json, -o FILE (where `file`), --quiet, --color WHEN
+void AddOutputOptions(ArgumentParser* parser, OutputOptions* options, bool file = true);
+
+// What values may be, for completion.
+ValueDoc FilesNamed(std::vector<std::string> endings);  // without their dots
+ValueDoc WordsOf(std::vector<std::string> words);       // one of them
+ValueDoc ListOf(std::vector<std::string> words);        // some, separated by commas
+ValueDoc ModelsAnd(std::vector<std::string> endings);   // or files with these endings
+std::vector<std::string> FormatNames();                 // of elements
+std::vector<std::string> CaptureEndings();
 
 // What tokens a run sees: -p TEXT, -f FILE or --tokens FILE, one of them; --no-bos, --special, and
 // -c CONTEXT.

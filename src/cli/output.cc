@@ -1,5 +1,7 @@
 #include "cli/output.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,23 +16,36 @@ Status PrintText(std::string_view text) {
   return {};
 }
 
+Screen ScreenOf(const OutputOptions& options, size_t file_width) {
+  return options.path.empty() ? ScreenOf(STDOUT_FILENO, options.colour, file_width)
+                              : Screen(file_width);
+}
+
 Status Emit(const OutputOptions& options, std::string_view text) {
   return options.path.empty() ? PrintText(text) : WriteFileAtomically(options.path, text);
 }
 
-Status EmitJson(const OutputOptions& options, const OrderedJson& json) {
-  return Emit(options, json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n");
+Status EmitText(const OutputOptions& options, std::string_view text) {
+  return Emit(options, FitLines(text, ScreenOf(options)));
 }
 
-void PrintErrorLine(std::string_view message) {
-  std::string line = "vernier: ";
+Status EmitJson(const OutputOptions& options, const OrderedJson& json) {
+  const std::string text = json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  return options.path.empty() ? PrintText(text) : WriteFileAtomically(options.path, text);
+}
+
+void PrintErrorLine(std::string_view message, ColourWhen colour) {
+  const Screen screen = ScreenOf(STDERR_FILENO, colour, 0);
+  std::string line = Styled(screen, Style::kBad, "vernier:") + " ";
   for (const char c : message) line += c == '\n' || c == '\r' ? ' ' : c;
   line += '\n';
+  if (IsTerminal(STDERR_FILENO)) line.insert(0, "\r\033[K");  // a line of progress
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 void PrintRemark(const OutputOptions& options, std::string_view message) {
   if (options.quiet) return;
+  if (IsTerminal(STDERR_FILENO)) std::fputs("\r\033[K", stderr);  // a line of progress
   std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
 }
 

@@ -5,11 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "cli/command_doc.h"
 #include "cli/verb.h"
 
 namespace vernier {
@@ -42,8 +45,18 @@ class ArgumentParser {
   void Number(const char* name, double* value, const char* shown, const std::string& doc,
               double least, double most, bool* given = nullptr);
 
-  // False when --help was asked for and has been printed. Errors: unknown options with the nearest
-  // name, missing and wrong values.
+  // One of `names`; `set` gets its index.
+  void Choice(const char* name, std::span<const char* const> names,
+              const std::function<void(size_t)>& set, const char* shown, const std::string& doc);
+
+  // The heading of options that follow; "" for those that are the command's own.
+  void Group(const std::string& title);
+  // What the value of an option, or an argument, may be. Without it files are taken for any where
+  // help shows FILE, and models where it shows MODEL.
+  void Takes(const char* name, ValueDoc value);
+
+  // False when --help was asked for and has been printed, or the arguments ask for the description.
+  // Errors: unknown options with the nearest name, missing and wrong values.
   Result<bool> Parse(const Arguments& arguments);
 
  private:

@@ -54,6 +54,8 @@ Result<bool> ParseProbe(const Arguments& arguments, ProbeOptions* o) {
   parser.Texts("--site", &o->sites, "GLOB",
                "Only these sites, as in ffn_*[0:5]; may be given again");
   parser.Text("--save", &o->save, "FILE", "Save the values as a capture (.safetensors or .npz)");
+  parser.Takes("MODEL", ModelsAnd({"safetensors", "npz"}));
+  parser.Takes("--save", FilesNamed({"safetensors", "npz"}));
   AddInputOptions(&parser, &o->input);
   AddRuleOptions(&parser, &o->rules);
   AddThreadsOption(&parser, &o->threads);
@@ -85,6 +87,7 @@ Result<Probed> ProbeCapture(const ProbeOptions& o) {
 }
 
 Result<Probed> ProbeModel(const ProbeOptions& o) {
+  ProgressLine progress(o.output.quiet, "reading the model");
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(o.model, o.threads));
   Model& model = *opened.model;
   ASSIGN_OR_RETURN(std::vector<int32_t> read, ReadTokens(model, o.input));
@@ -92,7 +95,11 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   RemarkScalesOfOther(recipe, model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
   ASSIGN_OR_RETURN(const SiteSelection selection, SelectSites(o.sites, model.graph().sites));
-  Probed out{o.model, model.hash().Hex(), CutTokens(std::move(read), o.input, o.output), {}, {}};
+  Probed out{o.model,
+             model.hash(progress.Sink()).Hex(),
+             CutTokens(std::move(read), o.input, o.output),
+             {},
+             {}};
   Capture capture{o.save,
                   o.model,
                   out.hash,
@@ -101,7 +108,6 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
                   {},
                   RopeOrderOf(model.graph()),
                   WeightTypes(model.graph())};
-  ProgressLine progress(o.output.quiet);
   CaptureRequest request{{&model, &plan}, out.tokens, {}, {}, progress.Sink()};
   request.wants = [&](const Site& site) { return selection.Contains(site); };
   request.receive = [&](const SiteTensor& tensor) {
@@ -112,6 +118,7 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
   ASSIGN_OR_RETURN(const std::vector<TreatmentCounts> counts, ObserveRun(request));
   out.effects = WithEffects(plan, counts);
   if (!o.save.empty()) {
+    progress.Phase("saving " + o.save);
     RETURN_IF_ERROR(SaveCapture(capture, o.save));
   }
   return out;
@@ -153,17 +160,17 @@ std::string ExponentRange(const SiteStatistics& s) {
   return fmt::format("{}..{}", s.exponents.begin()->first, s.exponents.rbegin()->first);
 }
 
-std::string ToText(const Probed& probed) {
+std::string ToText(const Probed& probed, const Screen& screen) {
   Table table{{{"site", Align::kLeft},
-               {"shape", Align::kLeft},
-               {"mean"},
-               {"std"},
+               {"shape", Align::kLeft, 3},
+               {"mean", Align::kRight, 2},
+               {"std", Align::kRight, 6},
                {"rms"},
-               {"min"},
-               {"max"},
-               {"growth"},
-               {"exponents"},
-               {"", Align::kLeft}},
+               {"min", Align::kRight, 4},
+               {"max", Align::kRight, 4},
+               {"growth", Align::kRight, 1},
+               {"exponents", Align::kRight, 5},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (const SiteSummary& site : probed.sites) {
     const SiteStatistics& s = site.statistics;
@@ -176,8 +183,8 @@ std::string ToText(const Probed& probed) {
          NumberText(s.max), std::isnan(site.growth) ? "-" : NumberText(site.growth),
          ExponentRange(s), remark});
   }
-  std::string text = FormatTable(table, 120);
-  if (!probed.effects.empty()) text += "\n" + EffectsTable(probed.effects);
+  std::string text = FormatTable(table, screen);
+  if (!probed.effects.empty()) text += "\n" + EffectsTable(probed.effects, screen);
   return text;
 }
 
@@ -192,7 +199,7 @@ Result<int> RunProbe(const Arguments& arguments) {
   if (o.output.json) {
     RETURN_IF_ERROR(EmitJson(o.output, ToJson(probed)));
   } else {
-    RETURN_IF_ERROR(Emit(o.output, ToText(probed)));
+    RETURN_IF_ERROR(EmitText(o.output, ToText(probed, ScreenOf(o.output))));
   }
   return kDone;
 }

@@ -43,6 +43,14 @@ void Declare(ArgumentParser* parser, Options* o) {
                "Also tensors that are quantised already");
   parser->Flag("--report", &o->report, "A line for each tensor: types, size, error");
   parser->Flag("--strict", &o->strict, "Vacuous rules give exit status 1");
+  std::vector<std::string> types = FileTypeNames();
+  types.emplace_back("COPY");
+  parser->Takes("IN", ModelsAnd({}));
+  parser->Takes("OUT", FilesNamed({"gguf"}));
+  parser->Takes("--type", WordsOf(std::move(types)));
+  parser->Takes("--output-tensor-type", WordsOf(FileTypeNames()));
+  parser->Takes("--token-embedding-type", WordsOf(FileTypeNames()));
+  parser->Takes("--imatrix", FilesNamed({"gguf", "dat"}));
   AddRuleOptions(parser, &o->rules, false);
   AddThreadsOption(parser, &o->threads);
   AddOutputOptions(parser, &o->output);
@@ -115,16 +123,16 @@ Totals Sum(const QuantizeReport& report) {
   return totals;
 }
 
-std::string TensorTable(const QuantizeReport& report) {
+std::string TensorTable(const QuantizeReport& report, const Screen& screen) {
   Table table{{{"tensor", Align::kLeft},
-               {"shape"},
-               {"from"},
+               {"shape", Align::kRight, 3},
+               {"from", Align::kRight, 2},
                {"to"},
-               {"bytes"},
+               {"bytes", Align::kRight, 1},
                {"l2_rel"},
-               {"rmse"},
-               {"max |error|"},
-               {"", Align::kLeft}},
+               {"rmse", Align::kRight, 5},
+               {"max |error|", Align::kRight, 4},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (const QuantizedTensor& t : report.tensors) {
     std::string remark;
@@ -134,13 +142,14 @@ std::string TensorTable(const QuantizeReport& report) {
                           ByteText(t.outcome.bytes), NumberText(t.outcome.l2_rel()),
                           NumberText(t.outcome.rmse()), NumberText(t.outcome.max_abs), remark});
   }
-  return FormatTable(table) + "\n";
+  return FormatTable(table, screen) + "\n";
 }
 
 std::string Text(const Options& o, const QuantizeReport& report) {
+  const Screen screen = ScreenOf(o.output);
   const Totals totals = Sum(report);
-  std::string text = o.report ? TensorTable(report) : "";
-  if (!report.rules.empty()) text += EffectsTable(report.rules) + "\n";
+  std::string text = o.report ? TensorTable(report, screen) : "";
+  if (!report.rules.empty()) text += EffectsTable(report.rules, screen) + "\n";
   text +=
       fmt::format("{}: {} tensors, {} from {}, {:.3f} bits a weight", o.out, report.tensors.size(),
                   ByteText(totals.bytes), ByteText(totals.source_bytes), totals.BitsPerWeight());
@@ -203,6 +212,7 @@ Result<int> RunQuantize(const Arguments& arguments) {
   if (!o.output.path.empty() && std::filesystem::weakly_canonical(o.output.path, ignored) ==
                                     std::filesystem::weakly_canonical(o.out, ignored))
     return Fail("-o {}: is OUT; expected another file for what is printed", o.output.path);
+  ProgressLine progress(o.output.quiet, "reading the model");
   QuantizeOptions options;
   RETURN_IF_ERROR(ReadTypes(o, &options));
   const ModelSpec spec = SplitModel(o.in);
@@ -219,7 +229,6 @@ Result<int> RunQuantize(const Arguments& arguments) {
     options.importance = &importance;
   }
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, OpenCheckpoint(spec.path));
-  ProgressLine progress(o.output.quiet);
   const ProgressSink draw = progress.Sink();
   const InterruptGuard guard;
   options.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
@@ -238,7 +247,7 @@ Result<int> RunQuantize(const Arguments& arguments) {
   if (o.output.json)
     RETURN_IF_ERROR(EmitJson(o.output, Json(o, options, *report)));
   else
-    RETURN_IF_ERROR(Emit(o.output, Text(o, *report)));
+    RETURN_IF_ERROR(EmitText(o.output, Text(o, *report)));
   return o.strict && AnyVacuous(report->rules) ? kAnswerIsNo : kDone;
 }
 

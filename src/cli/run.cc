@@ -1,4 +1,6 @@
 // vernier run: a text and what the model goes on with.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "cli/options.h"
@@ -129,7 +131,7 @@ struct Outcome {
 };
 
 Result<Outcome> Continue(const RunOptions& o, Model& model, const Plan& plan,
-                         const std::vector<int32_t>& ids) {
+                         const std::vector<int32_t>& ids, ProgressLine* progress) {
   // Ids given as a file need no tokenizer; then there is no text, and nothing ends a generation.
   const Tokenizer* tokenizer = nullptr;
   if (auto found = model.tokenizer()) tokenizer = *found;
@@ -138,8 +140,9 @@ Result<Outcome> Continue(const RunOptions& o, Model& model, const Plan& plan,
   Outcome out;
   out.stopped = most < o.tokens ? "context" : "tokens";
   TextOf text(tokenizer, ids);
-  ProgressLine progress(o.output.quiet || stream);
-  const ProgressSink report = progress.Sink();
+  const bool shared = stream && IsTerminal(STDOUT_FILENO);  // the text shows how far it is
+  progress->Phase("reading the prompt");
+  const ProgressSink report = progress->Sink();
   Status written;
   size_t made = 0;
   GenerateOptions options;
@@ -155,8 +158,11 @@ Result<Outcome> Continue(const RunOptions& o, Model& model, const Plan& plan,
     };
   options.on_token = [&](size_t, const GeneratedStep& step) {
     text.Add(step.token);
+    if (shared)
+      progress->Clear();
+    else
+      report({"generating", static_cast<double>(++made), static_cast<double>(most), "tokens"});
     if (stream) written = PrintText(text.Take(false));
-    report({"generating", static_cast<double>(++made), static_cast<double>(most), "tokens"});
     return written.has_value();
   };
   const GenerateRequest request{&plan, ids};
@@ -175,23 +181,29 @@ Result<int> RunRun(const Arguments& arguments) {
   RunOptions o;
   ASSIGN_OR_RETURN(const bool go, ParseRun(arguments, &o));
   if (!go) return kDone;
+  ProgressLine progress(o.output.quiet, "reading the model");
   ASSIGN_OR_RETURN(OpenedModel opened, OpenModel(o.model, o.threads, o.mapped));
   Model& model = *opened.model;
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadTokens(model, o.input));
   ASSIGN_OR_RETURN(const Recipe recipe, ReadRules(o.rules, opened.recipe));
   RemarkScalesOfOther(recipe, model, o.output);
   ASSIGN_OR_RETURN(const Plan plan, MakePlan(model, recipe, o.rules.seed));
-  ASSIGN_OR_RETURN(const Outcome outcome, Continue(o, model, plan, ids));
+  ASSIGN_OR_RETURN(const Outcome outcome, Continue(o, model, plan, ids, &progress));
   const std::vector<RuleEffect> effects = WithEffects(plan, outcome.made.effects);
   if (o.output.json) {
+    model.hash(progress.Sink());
+    progress.Clear();
     RETURN_IF_ERROR(EmitJson(
         o.output, ToJson(o, model, ids, outcome.made, outcome.text, outcome.stopped, effects)));
     return kDone;
   }
+  progress.Clear();
   if (!o.output.path.empty()) {
     RETURN_IF_ERROR(Emit(o.output, outcome.text + "\n"));
   }
-  if (!effects.empty()) PrintRemark(o.output, "\n" + EffectsTable(effects));
+  if (!effects.empty())
+    PrintRemark(o.output,
+                "\n" + EffectsTable(effects, ScreenOf(STDERR_FILENO, o.output.colour, kFileWidth)));
   return kDone;
 }
 

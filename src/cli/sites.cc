@@ -52,13 +52,13 @@ OrderedJson ToJson(const Graph& graph) {
   return sites;
 }
 
-std::string ToText(const Graph& graph) {
+std::string ToText(const Graph& graph, const Screen& screen) {
   Table table{{{"site", Align::kLeft},
-               {"op", Align::kLeft},
+               {"op", Align::kLeft, 1},
                {"width"},
-               {"llama.cpp", Align::kLeft},
-               {"Hugging Face module", Align::kLeft},
-               {"weight", Align::kLeft}},
+               {"llama.cpp", Align::kLeft, 4},
+               {"Hugging Face module", Align::kLeft, 3},
+               {"weight", Align::kLeft, 2}},
               {}};
   for (const Site& site : graph.sites) {
     const SiteLine line = Describe(graph, site);
@@ -67,7 +67,7 @@ std::string ToText(const Graph& graph) {
          line.inner ? fmt::format("{} x tokens", line.width) : std::to_string(line.width),
          line.llama_name, line.module, line.weight});
   }
-  return FormatTable(table, 140);
+  return FormatTable(table, screen);
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ Result<int> RunSites(const Arguments& arguments) {
                                       {"layers", graph.layers},
                                       {"sites", ToJson(graph)}}));
   } else {
-    RETURN_IF_ERROR(Emit(output, ToText(graph)));
+    RETURN_IF_ERROR(EmitText(output, ToText(graph, ScreenOf(output))));
   }
   return kDone;
 }

@@ -53,7 +53,7 @@ Result<int> RunTokenize(const Arguments& arguments) {
   Table table{{{"id"}, {"piece", Align::kLeft}}, {}};
   for (const int32_t id : ids)
     table.rows.push_back({std::to_string(id), Shown(tokenizer->Piece(id))});
-  RETURN_IF_ERROR(Emit(output, FormatTable(table)));
+  RETURN_IF_ERROR(EmitText(output, FormatTable(table, ScreenOf(output))));
   return kDone;
 }
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/evaluate.h"
+#include "model/model_testing.h"
 
 namespace vernier {
 namespace {
@@ -23,7 +24,8 @@ std::string ReadBytes(const std::string& path) {
 
 // The model without its layers from `layers` on, with other constants: a folder of its own.
 std::string WriteChanged(const std::string& name, int layers, double theta, double eps) {
-  const std::string from = kSource + "/models/" + name, to = testing::TempDir() + name + "-changed";
+  static const TestFolder folder;  // gone when the tests end
+  const std::string from = kSource + "/models/" + name, to = folder / (name + "-changed");
   std::filesystem::create_directories(to);
   std::filesystem::copy_file(from + "/tokenizer.json", to + "/tokenizer.json",
                              std::filesystem::copy_options::overwrite_existing);

@@ -1,9 +1,11 @@
 // Nodes in an arithmetic of a number format, and of integers: the part of NodeEvaluator that gives
 // them their operands.
 #include <algorithm>
+#include <map>
 
 #include "engine/node_evaluator.h"
 #include "engine/treat_rows.h"
+#include "ops/coded_convolution.h"
 #include "ops/coded_product.h"
 #include "ops/format_product.h"
 #include "ops/format_row_ops.h"
@@ -84,8 +86,8 @@ void NodeEvaluator::ComputeInFormat(const NodePlan& plan, const std::vector<size
 
 // Products of the integers that the treatments of operand and weight make.
 void NodeEvaluator::ComputeCodes(const NodePlan& plan, const std::vector<size_t>& rows) {
-  const PlacedTreatment &in = *plan.in, &of = *plan.weight;
-  const auto weight = request_.model.integers().Get(node_.weight, of.treatment, of.seed);
+  const PlacedTreatment &in = *plan.codes, &of = *plan.weight;
+  const auto weight = request_.model.integers().Get(node_.weight, FormOf(plan));
   const size_t width = node_.shape.in_width;
   std::vector<IntegerCodes> codes(rows.size());
   std::vector<float*> out;
@@ -106,6 +108,44 @@ void NodeEvaluator::ComputeCodes(const NodePlan& plan, const std::vector<size_t>
   EvaluateCodedProduct(
       {weight.get(), LargestCode(of.treatment), codes, LargestCode(in.treatment), out},
       request_.model.machine());
+}
+
+// The convolution of the integers that the treatments of operand and weight make. Rows are on their
+// grid already, so that their codes are those of the nearest integers in every rounding mode.
+void NodeEvaluator::ConvolveCodes(const NodePlan& plan, const std::vector<size_t>& rows) {
+  const auto weight = request_.model.integers().Get(node_.weight, FormOf(plan));
+  const size_t width = node_.shape.in_width;
+  std::map<const RowRef*, size_t> at;  // a row is read for several tokens
+  std::vector<std::pair<const RowRef*, Arithmetic>> distinct;
+  std::vector<std::vector<const RowRef*>> windows;
+  for (const size_t i : rows) {
+    const Job& job = jobs_[new_rows_[i].job];
+    windows.push_back(Window(job, new_rows_[i].token));
+    for (const RowRef* r : windows.back()) {
+      if (r == nullptr || !at.try_emplace(r, distinct.size()).second) continue;
+      const bool old = r < job.inputs[0]->rows.data() ||
+                       r >= job.inputs[0]->rows.data() + job.inputs[0]->rows.size();
+      distinct.emplace_back(r, old ? job.history->k_type : job.inputs[0]->type);
+    }
+  }
+  std::vector<std::vector<int16_t>> codes(distinct.size());
+  request_.model.workers().For(distinct.size(), 8, [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) {
+      const auto& [row, type] = distinct[i];
+      codes[i] =
+          type == Arithmetic::kF32
+              ? ConvolutionCodes(plan.codes->treatment, static_cast<const float*>(row->data), width)
+              : ConvolutionCodes(plan.codes->treatment, static_cast<const double*>(row->data),
+                                 width);
+    }
+  });
+  std::vector<const int16_t*> x;
+  for (const auto& window : windows)
+    for (const RowRef* r : window) x.push_back(r == nullptr ? nullptr : codes[at.at(r)].data());
+  std::vector<float*> out;
+  for (const size_t i : rows) out.push_back(Mutable<float>(new_rows_[i].out));
+  EvaluateCodedConvolution({node_.shape, weight.get(), ScaleOfAll(plan.codes->treatment), x, out},
+                           request_.model.machine());
 }
 
 // What is kept for later tokens, rounded to the node's format.

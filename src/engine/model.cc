@@ -15,7 +15,8 @@ Result<std::unique_ptr<Model>> Model::Open(const std::string& path, const ModelO
   ASSIGN_OR_RETURN(model->graph_, BuildGraph(model->checkpoint_));
   model->weights_ = std::make_unique<WeightStore>(model->graph_, model->workers_,
                                                   model->checkpoint_.files, options.mapped);
-  model->integers_ = std::make_unique<IntegerWeights>(model->graph_, model->workers_);
+  model->integers_ =
+      std::make_unique<IntegerWeights>(model->graph_, *model->weights_, model->workers_);
   model->ggml_rope_ = std::make_unique<GgmlRopeTable>(model->graph_.rope);
   return model;
 }
@@ -39,8 +40,8 @@ Result<const Tokenizer*> Model::tokenizer() {
   return tokenizer_.get();
 }
 
-Hash128 Model::hash() {
-  if (!hash_) hash_ = ContentHash(checkpoint_);
+Hash128 Model::hash(const ProgressSink& progress) {
+  if (!hash_) hash_ = ContentHash(checkpoint_, progress);
   return *hash_;
 }
 

@@ -47,7 +47,7 @@ class Model {
   // Error when the checkpoint has none that is understood, or one with more tokens than the model.
   Result<const Tokenizer*> tokenizer();
   // ContentHash of the checkpoint, made on first use.
-  Hash128 hash();
+  Hash128 hash(const ProgressSink& progress = {});
 
  private:
   Model(Checkpoint checkpoint, const ModelOptions& options);

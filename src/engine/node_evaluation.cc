@@ -83,7 +83,7 @@ void NodeEvaluator::PrepareInputs() {
         if (is_new) found->second = Select(value, rows_[s].tokens);
         value = found->second;
       }
-      if (request_.plans[s]->integer) raw_[s] = value;
+      if (request_.plans[s]->integer && node_.op == OpKind::kMatMul) raw_[s] = value;
       const auto& place = request_.plans[s]->in;
       requests.push_back({value, width, place ? &*place : nullptr, request_.contexts[s]});
     }
@@ -393,14 +393,15 @@ void NodeEvaluator::Compute(Arithmetic type) {
       continue;
     }
     if (plan->integer) {
-      ComputeCodes(*plan, rows);
+      if (node_.op == OpKind::kConvolve)
+        ConvolveCodes(*plan, rows);
+      else
+        ComputeCodes(*plan, rows);
       continue;
     }
     std::shared_ptr<const LoadedWeight> weight;
     if (node_.weight >= 0) {
-      const auto& place = plan->weight;
-      weight = request_.model.weights().Get(node_.weight, place ? &place->treatment : nullptr,
-                                            place ? place->seed : 0);
+      weight = request_.model.weights().Get(node_.weight, FormOf(*plan));
     }
     if (node_.op == OpKind::kConvolve) {
       ComputeConvolution<T>(rows, *weight);

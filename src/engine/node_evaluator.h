@@ -25,7 +25,7 @@ inline size_t Size(Arithmetic type) {
 struct NewRow {
   size_t job = 0;
   RowRef a, b;
-  RowRef raw;  // integers: `a` before its treatment
+  RowRef raw;  // products of integers: `a` before its treatment
   uint32_t token = 0;
   RowRef out;
   TreatmentCounts scores, softmax;
@@ -38,7 +38,7 @@ struct Job {
   const StreamContext* context = nullptr;
   const StreamRows* tokens = nullptr;
   std::vector<ValuePtr> inputs;             // after `in`
-  ValuePtr raw;                             // integers: the operand before `in`
+  ValuePtr raw;                             // products of integers: the operand before `in`
   const KvCache::Layer* history = nullptr;  // causal nodes: what the stream saw before
   std::vector<size_t> rows;                 // into the new rows, by token
   std::vector<size_t> fresh;                // those of them this job is the first to need
@@ -110,6 +110,7 @@ class NodeEvaluator {
   const T* InFormat(const NodePlan& plan, const RowRef& row, Arithmetic type, size_t width,
                     std::vector<std::unique_ptr<T[]>>* converted) const;
   void ComputeCodes(const NodePlan& plan, const std::vector<size_t>& rows);
+  void ConvolveCodes(const NodePlan& plan, const std::vector<size_t>& rows);
   void KeepStores();
   template <class T>
   AttentionRows<T> GatherAttention(const Job& job) const;
@@ -127,6 +128,8 @@ class NodeEvaluator {
   void ComputeScans(Arithmetic type);
   template <class T>
   void RunScan(const std::vector<size_t>& jobs, const LoadedWeight& weight);
+  template <class T>
+  const T* StartOf(const Job& job, std::vector<std::unique_ptr<T[]>>* converted) const;
   template <class T>
   ScanSequence<T> SequenceOf(const Job& job, size_t index,
                              const std::map<size_t, int>& sequence_of_job,
@@ -154,7 +157,7 @@ class NodeEvaluator {
   const Node& node_;
   size_t streams_;
   std::vector<std::vector<ValuePtr>> inputs_;  // by stream, selected and treated
-  std::vector<ValuePtr> raw_;                  // by stream, of integers: selected
+  std::vector<ValuePtr> raw_;                  // by stream, of products of integers: selected
   std::vector<size_t> job_of_stream_;
   std::vector<Job> jobs_;
   std::vector<NewRow> new_rows_;

@@ -9,6 +9,8 @@
 
 #include "base/names.h"
 #include "engine/constant_rules.h"
+#include "engine/math_rules.h"
+#include "engine/state_rules.h"
 #include "engine/type_rules.h"
 #include "formats/treat_codes.h"
 
@@ -16,66 +18,6 @@ namespace vernier {
 namespace {
 
 const char* ArithmeticName(Arithmetic math) { return math == Arithmetic::kF32 ? "f32" : "f64"; }
-
-// What `math` names: a type, ggml's arithmetic in float, an arithmetic in a format, or integers.
-struct Math {
-  Arithmetic type = Arithmetic::kF32;
-  std::optional<GgmlBatching> ggml{};
-  std::optional<FormatMath> format{};
-  bool integer = false;
-};
-
-Result<GgmlBatching> ParseProfile(const std::string& text) {
-  const std::vector<std::string> words = Split(text, ',');
-  GgmlBatching batching;
-  if (words[0] != "ggml-repack" && words[0] != "ggml-vecdot")
-    return Fail("unknown profile '{}'; expected ggml-repack or ggml-vecdot", words[0]);
-  batching.repack = words[0] == "ggml-repack";
-  for (size_t i = 1; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    const std::string value = word.starts_with("rows=") ? word.substr(5) : "";
-    size_t n = 0;
-    const char* end = value.data() + value.size();
-    const auto [at, error] = std::from_chars(value.data(), end, n);
-    if (value == "many") {
-      batching.rows = GgmlBatching::Rows::kMany;
-    } else if (value == "one") {
-      batching.rows = GgmlBatching::Rows::kOne;
-    } else if (error == std::errc() && at == end && n > 0) {
-      batching.rows = GgmlBatching::Rows::kPrompt;
-      batching.prompt = n;
-    } else {
-      return Fail("'{}': expected rows=many, rows=one or rows=N, the tokens of the prompt", word);
-    }
-  }
-  return batching;
-}
-
-Error UnknownArithmetic(const std::string& text) {
-  if (FindFormat(text))
-    return {fmt::format("'{}' is a format; expected step:{}, fused:{} or quire:{}", text, text,
-                        text, text)};
-  const std::string hint =
-      DidYouMean(text, {"f32", "f64", "int", "exact", "ggml-repack", "ggml-vecdot"});
-  return {fmt::format("unknown arithmetic '{}'{}", text,
-                      hint.empty() ? "; expected f32, f64, step:FORMAT, fused:FORMAT, "
-                                     "quire:FORMAT, exact, int, ggml-repack or ggml-vecdot"
-                                   : hint)};
-}
-
-Result<Math> ParseMath(const std::string& text) {
-  if (text == "f32") return Math{};
-  if (text == "f64") return Math{.type = Arithmetic::kF64};
-  if (text == "int") return Math{.integer = true};
-  if (text.starts_with("ggml")) {
-    ASSIGN_OR_RETURN(const GgmlBatching batching, ParseProfile(text));
-    return Math{.ggml = batching};
-  }
-  if (text.find(':') == std::string::npos && !text.starts_with("exact"))
-    return tl::unexpected(UnknownArithmetic(text));
-  ASSIGN_OR_RETURN(const FormatMath format, ParseFormatMath(text));
-  return Math{.type = format.host, .format = format};
-}
 
 // Ops with a sum over terms, which `.acc` speaks of.
 bool HasSums(OpKind op) {
@@ -95,9 +37,12 @@ std::vector<bool> SelectedNodes(const Graph& graph) {
 }
 
 Status CheckGgml(const Graph& graph, const Node& node, const NodePlan& plan) {
+  if (node.shape.groups > 1 || (node.op == OpKind::kScan && node.shape.heads > 0))
+    return Fail("{}: the profiles do not know the scan and the norm of Mamba 2",
+                Site{node.site, node.layer}.Label());
   if (node.op != OpKind::kMatMul) return {};
   const WeightSlot& weight = graph.weights[static_cast<size_t>(node.weight)];
-  if (plan.weight)
+  if (plan.weight || plan.folded >= 0)
     return Fail(
         "'{}' is treated by a rule, and the profiles read weights as the file stores them;"
         " write the treated model with 'vernier quantize --rule'",
@@ -113,16 +58,23 @@ class Compiler {
   Compiler(Model& model, const Recipe& recipe, uint64_t seed)
       : model_(model), graph_(model.graph()), recipe_(recipe), seed_(seed) {}
   Result<Plan> Compile();
+  // Applies the rules, static scales being noted instead of read.
+  Result<std::vector<StaticNeed>> ListNeeds();
 
  private:
+  void Prepare();
+  Status ApplyAll();
   Status Apply(const Rule& rule, int index);
   Status ApplyTypes(const Rule& rule, int index);
   Status ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots);
+  Status Fold(const Rule& rule, int index, int slot);
   Status ApplyToSite(const Rule& rule, int index, const Site& site);
   Result<Treatment> ReadTreatment(const Rule& rule, TreatedThing thing, const std::string& label,
-                                  int layer, const std::vector<size_t>& widths) const;
+                                  int layer, const std::vector<size_t>& widths);
+  Status Note(const Rule& rule, TreatedThing thing, const std::string& label, int layer,
+              Treatment* treatment);
   Result<Treatment> ReadActivation(const Rule& rule, const Site& site, const std::string& label,
-                                   const HeadRange& heads) const;
+                                   const HeadRange& heads);
   PlacedTreatment Place(const Treatment& treatment, int rule, const std::string& where) const;
   void AddSite(int rule, std::string label) {
     auto& sites = plan_.rules[static_cast<size_t>(rule)].sites;
@@ -135,7 +87,10 @@ class Compiler {
   Error NoSuchLayer(const Rule& rule, const std::set<int>& layers) const;
   Status SetMath(const Rule& rule, int index, size_t node);
   void FinishStores();
+  void FinishFolds();
+  const PlacedTreatment* CodesOf(const NodePlan& node, int input) const;
   Status FinishSums();
+  Status FinishOrders();
   Status FinishIntegers();
   Status FinishGgml();
   void CountWeights();
@@ -148,7 +103,12 @@ class Compiler {
   Plan plan_;
   std::vector<int> math_rule_;  // of each node, the rule that gave it its arithmetic
   std::vector<int> acc_rule_;   // of each node, the rule that says how its sums are taken; -1: none
+  std::vector<int>
+      order_rule_;  // of each node, the rule that says in which order it scans; -1: none
   std::vector<int> acc_ended_;  // by rule: nodes where a later rule gave another arithmetic
+  bool noting_ = false;
+  std::vector<StaticNeed> needs_;
+  std::vector<int> fold_rule_;  // of each weight slot, the rule that folds it; -1: none
 };
 
 // Whether the rule's name means this site, layers apart.
@@ -171,7 +131,8 @@ bool Compiler::HasPart(const Rule& rule, const Site& site) const {
       return site.inner == InnerSite::kNone && node.op != OpKind::kEmbed &&
              node.op != OpKind::kStore && node.op != OpKind::kSlice;
     case Part::kMath:
-      if (rule.value == "int" && node.op != OpKind::kMatMul) return false;
+      if (rule.value == "int" && node.op != OpKind::kMatMul && node.op != OpKind::kConvolve)
+        return false;
       [[fallthrough]];
     case Part::kProfile:
       return site.inner == InnerSite::kNone && node.op != OpKind::kSlice;
@@ -181,6 +142,8 @@ bool Compiler::HasPart(const Rule& rule, const Site& site) const {
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
       return node.op == OpKind::kNormalise;
+    case Part::kOrder:
+      return site.inner == InnerSite::kNone && node.op == OpKind::kScan;
     case Part::kConstant:
       return false;
   }
@@ -196,13 +159,34 @@ PlacedTreatment Compiler::Place(const Treatment& treatment, int rule,
   return placed;
 }
 
+// Takes down what a static scale is read from, and puts another in its place.
+Status Compiler::Note(const Rule& rule, TreatedThing thing, const std::string& label, int layer,
+                      Treatment* treatment) {
+  if (treatment->scale != ScaleRule::kStatic) return {};
+  if (thing == TreatedThing::kWeight)
+    return Fail("rule '{}': {} is a weight, whose scale no text gives; expected absmax", rule.text,
+                label);
+  const StaticNeed need{StaticKey(*treatment, label, layer), treatment->static_percentile,
+                        treatment->static_ema};
+  if (std::none_of(needs_.begin(), needs_.end(), [&](const StaticNeed& n) {
+        return n.key == need.key && n.percentile == need.percentile && n.ema == need.ema;
+      }))
+    needs_.push_back(need);
+  treatment->scale = treatment->symmetric ? ScaleRule::kGivenAbsMax : ScaleRule::kGivenRange;
+  treatment->scale_value = treatment->symmetric ? 1 : -1;
+  treatment->scale_high = treatment->symmetric ? 0 : 1;
+  treatment->second = std::max(treatment->second, 0.0);
+  return {};
+}
+
 // The rule's treatment at one place, with its static scale put in, if rows of these widths can have
 // it.
 Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
                                           const std::string& label, int layer,
-                                          const std::vector<size_t>& widths) const {
-  const auto parsed = ParseTreatment(rule.value, thing);
+                                          const std::vector<size_t>& widths) {
+  auto parsed = ParseTreatment(rule.value, thing);
   if (!parsed) return Fail("rule '{}': {}", rule.text, parsed.error().message);
+  if (noting_) RETURN_IF_ERROR(Note(rule, thing, label, layer, &*parsed));
   auto resolved = ResolveStatic(*parsed, label, layer, recipe_.scales.get());
   if (!resolved) return Fail("rule '{}': {}", rule.text, resolved.error().message);
   for (const size_t width : widths)
@@ -212,7 +196,7 @@ Result<Treatment> Compiler::ReadTreatment(const Rule& rule, TreatedThing thing,
 }
 
 Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
-                                           const std::string& label, const HeadRange& heads) const {
+                                           const std::string& label, const HeadRange& heads) {
   std::vector<size_t> widths;
   const std::optional<size_t> own = RowWidth(graph_, site);
   if (rule.part == Part::kIn) {
@@ -231,6 +215,11 @@ Result<Treatment> Compiler::ReadActivation(const Rule& rule, const Site& site,
 
 Status Compiler::ApplyToWeights(const Rule& rule, int index, const std::vector<int>& slots) {
   for (const int slot : slots) {
+    if (rule.value == "fold") {
+      RETURN_IF_ERROR(Fold(rule, index, slot));
+      continue;
+    }
+    fold_rule_[static_cast<size_t>(slot)] = -1;
     const WeightSlot& weight = graph_.weights[static_cast<size_t>(slot)];
     const auto width = static_cast<size_t>(weight.tensor.Columns());
     ASSIGN_OR_RETURN(const Treatment treatment, ReadTreatment(rule, TreatedThing::kWeight,
@@ -240,6 +229,32 @@ Status Compiler::ApplyToWeights(const Rule& rule, int index, const std::vector<i
       if (graph_.nodes[i].weight == slot)
         plan_.nodes[i].weight = Place(treatment, index, weight.name);
   }
+  return {};
+}
+
+// The norm's weight goes into the matrices that read the norm.
+Status Compiler::Fold(const Rule& rule, int index, int slot) {
+  const std::string& name = graph_.weights[static_cast<size_t>(slot)].name;
+  bool norm = false;
+  for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    if (node.weight != slot) continue;
+    norm = node.op == OpKind::kMultiply &&
+           graph_.nodes[static_cast<size_t>(node.inputs[0])].op == OpKind::kNormalise;
+    if (!norm) break;
+    for (const Node& reader : graph_.nodes) {
+      if (std::find(reader.inputs.begin(), reader.inputs.end(), static_cast<int>(i)) ==
+              reader.inputs.end() ||
+          reader.op == OpKind::kMatMul)
+        continue;
+      return Fail("rule '{}': {} is read by {}, which is no matrix product", rule.text,
+                  Site{node.site, node.layer}.Label(), Site{reader.site, reader.layer}.Label());
+    }
+    plan_.nodes[i].weight.reset();
+  }
+  if (!norm) return Fail("rule '{}': '{}' is no norm's weight", rule.text, name);
+  fold_rule_[static_cast<size_t>(slot)] = index;
+  AddSite(index, name);
   return {};
 }
 
@@ -267,7 +282,7 @@ Status Compiler::SetMath(const Rule& rule, int index, size_t node) {
   const auto math = rule.part == Part::kMath
                         ? ParseMath(rule.value)
                         : ParseProfile(rule.value).map([](const GgmlBatching& batching) {
-                            return Math{.ggml = batching};
+                            return MathRule{.ggml = batching};
                           });
   if (!math) return Fail("rule '{}': {}", rule.text, math.error().message);
   NodePlan& plan = plan_.nodes[node];
@@ -295,14 +310,20 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
       return Fail("rule '{}': expected a number that is not negative, found '{}'", rule.text,
                   rule.value);
     node.eps = eps;
+  } else if (rule.part == Part::kOrder) {
+    ASSIGN_OR_RETURN(node.order, OrderOf(rule));
+    order_rule_[static_cast<size_t>(site.node)] = index;
   } else {
     const std::string label = site.Label() + (rule.part == Part::kIn ? ".in" : "");
     Rule without_heads = rule;
     ASSIGN_OR_RETURN(const HeadRange heads, TakeHeads(graph_, site, &without_heads));
+    ASSIGN_OR_RETURN(const size_t every, TakeEvery(site, &without_heads));
     ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(without_heads, site, label, heads));
     PlacedTreatment placed = Place(treatment, index, label);
     placed.heads = heads;
     placed.identity = Combine(placed.identity, heads);
+    placed.every = every;
+    if (every > 1) placed.identity = Combine(placed.identity, every);
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
@@ -326,7 +347,7 @@ Error Compiler::NothingMatches(const Rule& rule) const {
                         DidYouMean(rule.glob, names))};
   // A dot: the name of a weight, or a site with a part that is misspelt.
   for (size_t i = names.size(); i-- > 0;)
-    for (const char* part : {".weight", ".math", ".acc", ".eps", ".in", ".out"})
+    for (const char* part : {".weight", ".math", ".acc", ".eps", ".order", ".in", ".out"})
       names.push_back(names[i] + part);
   for (const WeightSlot& w : graph_.weights) names.push_back(w.name);
   return {fmt::format("rule '{}': no weight or site is named '{}'{}", rule.text, rule.glob,
@@ -382,7 +403,8 @@ Status Compiler::Apply(const Rule& rule, int index) {
   if (!has_part && rule.part == Part::kAcc)
     return Fail("rule '{}': '{}' takes no sums", rule.text, rule.glob);
   if (!has_part && rule.part == Part::kMath && rule.value == "int")
-    return Fail("rule '{}': int is of matrix products, and '{}' is none", rule.text, rule.glob);
+    return Fail("rule '{}': int is of matrix products and convolutions, and '{}' is none",
+                rule.text, rule.glob);
   if (!has_part) return Fail("rule '{}': '{}' has no such part", rule.text, rule.glob);
   if (plan_.rules.back().sites.empty() && !rule.layers.only)
     return tl::unexpected(NoSuchLayer(rule, layers));
@@ -421,6 +443,14 @@ Status Compiler::FinishSums() {
   return {};
 }
 
+Status Compiler::FinishOrders() {
+  for (size_t i = 0; i < plan_.nodes.size(); ++i)
+    if (order_rule_[i] >= 0)
+      RETURN_IF_ERROR(CheckOrder(recipe_.rules[static_cast<size_t>(order_rule_[i])],
+                                 graph_.nodes[i], plan_.nodes[i]));
+  return {};
+}
+
 // A store computes nothing: in a format its rows are rounded into it, as operands are.
 void Compiler::FinishStores() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
@@ -434,15 +464,46 @@ void Compiler::FinishStores() {
   }
 }
 
-// Whether the treatment makes codes that integer arithmetic takes.
+void Compiler::FinishFolds() {
+  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    if (node.weight < 0) continue;
+    if (fold_rule_[static_cast<size_t>(node.weight)] >= 0) plan_.nodes[i].ones = true;
+    if (node.op != OpKind::kMatMul) continue;
+    const Node& read = graph_.nodes[static_cast<size_t>(node.inputs[0])];
+    if (read.weight >= 0 && fold_rule_[static_cast<size_t>(read.weight)] >= 0)
+      plan_.nodes[i].folded = read.weight;
+  }
+}
+
+// The treatment whose codes the operand has. Numbers on a grid with one scale for all rows stay on
+// it when they are sliced.
+const PlacedTreatment* Compiler::CodesOf(const NodePlan& node, int input) const {
+  if (node.in) return &*node.in;
+  for (;;) {
+    const auto& out = plan_.nodes[static_cast<size_t>(input)].out;
+    if (out)
+      return out->heads.All() && CheckCodes(out->treatment) && !out->treatment.hadamard &&
+                     !ScaleFromData(out->treatment)
+                 ? &*out
+                 : nullptr;
+    const Node& from = graph_.nodes[static_cast<size_t>(input)];
+    if (from.op != OpKind::kSlice) return nullptr;
+    input = from.inputs[0];
+  }
+}
+
+// Whether the treatments make codes that integer arithmetic takes.
 Status Compiler::FinishIntegers() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
-    const NodePlan& node = plan_.nodes[i];
+    NodePlan& node = plan_.nodes[i];
     if (!node.integer) continue;
+    if (const PlacedTreatment* codes = CodesOf(node, graph_.nodes[i].inputs[0]))
+      node.codes = *codes;
     const Rule& rule = recipe_.rules[static_cast<size_t>(math_rule_[i])];
     const std::string label = Site{graph_.nodes[i].site, graph_.nodes[i].layer}.Label();
     for (const bool weight : {false, true}) {
-      const auto& place = weight ? node.weight : node.in;
+      const auto& place = weight ? node.weight : node.codes;
       const char* part = weight ? "weight" : "in";
       if (!place)
         return Fail("rule '{}': {} has no rule on .{}; int needs .in=intN and .weight=intN",
@@ -450,6 +511,10 @@ Status Compiler::FinishIntegers() {
       if (const Status coded = CheckCodes(place->treatment); !coded)
         return Fail("rule '{}': {}.{}: {}", rule.text, label, part, coded.error().message);
     }
+    if (const Status fit =
+            CheckIntegers(graph_.nodes[i], node.codes->treatment, node.weight->treatment);
+        !fit)
+      return Fail("rule '{}': {}: {}", rule.text, label, fit.error().message);
   }
   return {};
 }
@@ -481,22 +546,30 @@ Status Compiler::FinishGgml() {
 
 // The effect of rules on weights is known here, once a weight.
 void Compiler::CountWeights() {
-  std::set<int> counted;
+  std::set<std::pair<int, int>> counted;
+  const auto add = [&](int rule, int slot, const TreatmentCounts& counts) {
+    RuleEffect& effect = plan_.rules[static_cast<size_t>(rule)];
+    effect.counts += counts;
+    effect.stored_types.insert(Info(graph_.weights[static_cast<size_t>(slot)].tensor.type).name);
+  };
   plan_.weights_only = !plan_.nodes.empty();
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
-        node.math != Arithmetic::kF32 || node.ggml || node.format || node.integer ||
-        node.eps != of.shape.eps || node.rope_theta != 0 || plan_.layers != graph_.layers)
+        node.math != Arithmetic::kF32 || node.order.chunk > 0 || node.ggml || node.format ||
+        node.integer || node.eps != of.shape.eps || node.rope_theta != 0 ||
+        plan_.layers != graph_.layers)
       plan_.weights_only = false;
-    if (!node.weight || !counted.insert(of.weight).second) continue;
-    const WeightTreatment& w =
-        model_.weights().Measure(of.weight, node.weight->treatment, node.weight->seed);
-    RuleEffect& effect = plan_.rules[static_cast<size_t>(node.weight->rule)];
-    effect.counts += w.counts;
-    effect.stored_types.insert(
-        Info(graph_.weights[static_cast<size_t>(of.weight)].tensor.type).name);
+    const WeightForm form = FormOf(node);
+    if (of.weight < 0 || form.Plain() || !counted.insert({of.weight, node.folded}).second) continue;
+    WeightForm folded = form;
+    folded.treatment.reset();
+    if (!folded.Plain())
+      add(fold_rule_[static_cast<size_t>(node.ones ? of.weight : node.folded)], of.weight,
+          model_.weights().Measure(of.weight, folded).counts);
+    if (form.treatment)
+      add(node.weight->rule, of.weight, model_.weights().Measure(of.weight, form).counts);
   }
 }
 
@@ -520,15 +593,14 @@ void Compiler::MakeIdentities() {
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);
     if (node.rope_theta != 0) id = Combine(id, std::bit_cast<uint64_t>(node.rope_theta));
+    if (node.order.chunk > 0) id = Combine(Combine(id, HashText("chunked")), node.order.chunk);
     if (of.weight >= 0) {
-      id = Combine(id, node.weight
-                           ? model_.weights()
-                                 .Measure(of.weight, node.weight->treatment, node.weight->seed)
-                                 .identity
-                           : model_.weights().Identity(of.weight));
+      const WeightForm form = FormOf(node);
+      id = Combine(id, form.Plain() ? model_.weights().Identity(of.weight)
+                                    : model_.weights().Measure(of.weight, form).identity);
     }
     // The integers of equal treated operands are equal, but for what scales them.
-    if (node.integer) id = Combine(Combine(id, node.in->identity), node.weight->identity);
+    if (node.integer) id = Combine(Combine(id, node.codes->identity), node.weight->identity);
     for (const auto* inner : {&node.scores, &node.softmax, &node.state})
       id = Combine(id, *inner ? (*inner)->identity : Hash128{});
     node.identity = id;
@@ -540,19 +612,39 @@ void Compiler::MakeIdentities() {
   plan_.identity = whole;
 }
 
-Result<Plan> Compiler::Compile() {
+void Compiler::Prepare() {
   plan_.recipe = recipe_;
   plan_.seed = seed_;
   plan_.nodes.resize(graph_.nodes.size());
   math_rule_.resize(graph_.nodes.size());
   acc_rule_.assign(graph_.nodes.size(), -1);
+  order_rule_.assign(graph_.nodes.size(), -1);
   acc_ended_.assign(recipe_.rules.size(), 0);
+  fold_rule_.assign(graph_.weights.size(), -1);
   for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
   SetConstants(graph_, &plan_);
+}
+
+Status Compiler::ApplyAll() {
   int index = 0;
   for (const Rule& rule : recipe_.rules) RETURN_IF_ERROR(Apply(rule, index++));
+  return {};
+}
+
+Result<std::vector<StaticNeed>> Compiler::ListNeeds() {
+  noting_ = true;
+  Prepare();
+  RETURN_IF_ERROR(ApplyAll());
+  return std::move(needs_);
+}
+
+Result<Plan> Compiler::Compile() {
+  Prepare();
+  RETURN_IF_ERROR(ApplyAll());
   RETURN_IF_ERROR(FinishSums());
+  RETURN_IF_ERROR(FinishOrders());
   FinishStores();
+  FinishFolds();
   RETURN_IF_ERROR(FinishIntegers());
   RETURN_IF_ERROR(FinishGgml());
   RETURN_IF_ERROR(CheckConstants(graph_, plan_));
@@ -569,8 +661,21 @@ bool Plan::ForetoldVacuous() const {
                      [](const RuleEffect& r) { return r.counts.changed == 0; });
 }
 
+WeightForm FormOf(const NodePlan& plan) {
+  WeightForm form{plan.ones, plan.folded};
+  if (plan.weight) {
+    form.treatment = plan.weight->treatment;
+    form.seed = plan.weight->seed;
+  }
+  return form;
+}
+
 Result<Plan> MakePlan(Model& model, const Recipe& recipe, uint64_t seed) {
   return Compiler(model, recipe, seed).Compile();
+}
+
+Result<std::vector<StaticNeed>> ListStaticNeeds(Model& model, const Recipe& recipe) {
+  return Compiler(model, recipe, 0).ListNeeds();
 }
 
 }  // namespace vernier

@@ -277,7 +277,8 @@ TEST_F(PlanTest, IntegersNeedIntegers) {
   EXPECT_EQ(error({"ffn_up.math=int", in, weight, "ffn_up.acc=f16"}),
             "rule 'ffn_up.acc=f16': ffn_up[0] computes in int, whose sums are its own; .acc is of "
             "f32, step and fused");
-  Refused("ffn_norm.math=int", "int is of matrix products, and 'ffn_norm' is none");
+  Refused("ffn_norm.math=int",
+          "int is of matrix products and convolutions, and 'ffn_norm' is none");
 }
 
 }  // namespace

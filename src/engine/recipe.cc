@@ -1,6 +1,8 @@
 #include "engine/recipe.h"
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/names.h"
@@ -13,9 +15,9 @@ struct PartName {
   const char* name;
   Part part;
 };
-constexpr PartName kParts[] = {{"out", Part::kOut},       {"in", Part::kIn},
-                               {"weight", Part::kWeight}, {"math", Part::kMath},
-                               {"acc", Part::kAcc},       {"eps", Part::kEps}};
+constexpr PartName kParts[] = {
+    {"out", Part::kOut}, {"in", Part::kIn},   {"weight", Part::kWeight}, {"math", Part::kMath},
+    {"acc", Part::kAcc}, {"eps", Part::kEps}, {"order", Part::kOrder}};
 
 std::optional<int> Integer(std::string_view text) {
   int value = 0;
@@ -44,6 +46,35 @@ std::string WithoutSpaces(std::string_view text) {
   for (const char c : text)
     if (c != ' ' && c != '\t') out += c;
   return out;
+}
+
+// The rules of a file at the end of the recipe. `open`: the files that include it, by their paths.
+Status AddFile(const std::string& path, std::vector<std::string>* open, Recipe* recipe) {
+  const std::filesystem::path plain = std::filesystem::path(path).lexically_normal();
+  if (std::find(open->begin(), open->end(), plain.string()) != open->end())
+    return Fail("{} includes itself", path);
+  ASSIGN_OR_RETURN(const std::string text, ReadText(path, 1 << 20));
+  open->push_back(plain.string());
+  int number = 0;
+  for (const std::string& raw : Split(text, '\n')) {
+    ++number;
+    std::string_view line = raw;
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    line = Trim(line);
+    if (line.empty() || line.front() == '#') continue;
+    if (line.starts_with("include ") || line.starts_with("include\t")) {
+      const std::filesystem::path file = plain.parent_path() / Trim(line.substr(8));
+      if (const Status added = AddFile(file.string(), open, recipe); !added)
+        return Fail("{}:{}: {}", path, number, added.error().message);
+      continue;
+    }
+    auto rule = ParseRule(line);
+    if (!rule) return Fail("{}:{}: {}", path, number, rule.error().message);
+    rule->place = fmt::format("{}:{}", path, number);
+    recipe->rules.push_back(std::move(*rule));
+  }
+  open->pop_back();
+  return {};
 }
 
 }  // namespace
@@ -133,20 +164,17 @@ Result<Recipe> ParseRecipe(const std::vector<std::string>& rules) {
 }
 
 Result<Recipe> ReadRecipe(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string text, ReadText(path, 1 << 20));
   Recipe recipe;
-  int number = 0;
-  for (const std::string& raw : Split(text, '\n')) {
-    ++number;
-    std::string_view line = raw;
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    line = Trim(line);
-    if (line.empty() || line.front() == '#') continue;
-    auto rule = ParseRule(line);
-    if (!rule) return Fail("{}:{}: {}", path, number, rule.error().message);
-    recipe.rules.push_back(std::move(*rule));
-  }
+  std::vector<std::string> open;
+  RETURN_IF_ERROR(AddFile(path, &open, &recipe));
   return recipe;
+}
+
+Result<std::vector<std::string>> ReadRecipeTexts(const std::string& path) {
+  ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(path));
+  std::vector<std::string> texts;
+  for (const Rule& rule : recipe.rules) texts.push_back(rule.text);
+  return texts;
 }
 
 }  // namespace vernier

@@ -25,7 +25,7 @@
 
 namespace vernier {
 
-enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kProfile, kConstant };
+enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kOrder, kProfile, kConstant };
 
 struct LayerRange {
   std::optional<int> first,
@@ -47,6 +47,7 @@ struct Rule {
   Part part = Part::kOut;
   bool weight_name = false;  // the glob contains a dot: it names weights ("blk.*.attn_q.weight")
   std::string value;
+  std::string place{};  // "a.recipe:3", in a recipe file; empty: it stands in none
 };
 
 // Later rules win over earlier ones at the same part of the same site.
@@ -58,8 +59,11 @@ struct Recipe {
 // Errors name the rule: "rule 'ffn_norm': expected SELECTOR=VALUE".
 Result<Rule> ParseRule(std::string_view text);
 Result<Recipe> ParseRecipe(const std::vector<std::string>& rules);
-// A recipe file: one rule a line, empty lines and lines that start with # apart.
+// A recipe file: one rule a line, empty lines and lines that start with # apart. `include FILE`
+// stands for the rules of that file, whose path begins at the folder of this one.
 Result<Recipe> ReadRecipe(const std::string& path);
+// Its rules as texts, as ParseRecipe takes them.
+Result<std::vector<std::string>> ReadRecipeTexts(const std::string& path);
 
 // Whether a rule has scale=static: scales that no rule reads are a mistake.
 bool ReadsScales(const Recipe& recipe);

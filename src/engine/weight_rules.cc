@@ -47,6 +47,9 @@ Error NothingMatches(const Rule& rule, std::span<const std::string> names, const
 Result<WeightChange> ChangeOf(const Rule& rule, int index) {
   WeightChange change;
   change.rule = index;
+  if (rule.value == "fold")
+    return Fail("rule '{}': a file is written with its norms as they are; folding is of runs",
+                rule.text);
   auto treatment = ParseTreatment(rule.value, TreatedThing::kWeight);
   if (!treatment) return Fail("rule '{}': {}", rule.text, treatment.error().message);
   if (treatment->scale == ScaleRule::kStatic)
@@ -54,6 +57,8 @@ Result<WeightChange> ChangeOf(const Rule& rule, int index) {
         "rule '{}': a file is written without scales of sites; expected a scale from the data or a "
         "number",
         rule.text);
+  if (treatment->logarithm)
+    return Fail("rule '{}': a file is written with treated values; of=log is of runs", rule.text);
   if (!treatment->IsStored() || treatment->hadamard) {
     change.treatment = *treatment;
     return change;

@@ -1,11 +1,13 @@
 #include "engine/weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/result.h"
 #include "formats/decode.h"
 #include "kernels/kernels.h"
+#include "ops/treat_weight.h"
 
 namespace vernier {
 namespace {
@@ -17,16 +19,47 @@ size_t Bytes(const LoadedWeight& w) {
          (w.rows ? w.rows->f32.size() * sizeof(float) + w.rows->f64.size() * sizeof(double) : 0);
 }
 
-std::string TreatmentKey(const Treatment& treatment, uint64_t seed) {
-  return treatment.rounding == Rounding::kStochastic
-             ? fmt::format("{} seed {}", TreatmentText(treatment), seed)
-             : TreatmentText(treatment);
+std::string FormKey(const WeightForm& form) {
+  std::string key = form.ones          ? "ones "
+                    : form.folded >= 0 ? fmt::format("fold {} ", form.folded)
+                                       : "";
+  if (!form.treatment) return key;
+  key += TreatmentText(*form.treatment);
+  if (form.treatment->rounding == Rounding::kStochastic) key += fmt::format(" seed {}", form.seed);
+  return key;
+}
+
+// Elements whose bits differ from what they were, in either type.
+TreatmentCounts CountChanged(const WeightValues& before, const WeightValues& after) {
+  TreatmentCounts counts;
+  counts.touched = std::max(before.f32.size(), before.f64.size());
+  for (size_t i = 0; i < counts.touched; ++i) {
+    const double was = before.f64.empty() ? before.f32[i] : before.f64[i];
+    const double is = after.f64.empty() ? after.f32[i] : after.f64[i];
+    counts.changed += std::bit_cast<uint64_t>(was) != std::bit_cast<uint64_t>(is);
+    counts.flushed += was != 0 && is == 0;
+  }
+  return counts;
 }
 
 bool NeedsDoubles(std::span<const double> values) {
   return std::any_of(values.begin(), values.end(), [](double v) {
     return static_cast<double>(static_cast<float>(v)) != v && v == v;
   });
+}
+
+// A vector of fewer numbers than the row it multiplies has elements is one number a head.
+void Repeat(size_t width, WeightValues* values) {
+  const auto repeat = [width](auto* numbers) {
+    if (numbers->empty() || numbers->size() >= width) return;
+    auto repeated = *numbers;
+    repeated.resize(width);
+    const size_t times = width / numbers->size();
+    for (size_t i = 0; i < width; ++i) repeated[i] = (*numbers)[i / times];
+    *numbers = std::move(repeated);
+  };
+  repeat(&values->f32);
+  repeat(&values->f64);
 }
 
 // Panels of a matrix whose row r is written by rows(r, out).
@@ -68,6 +101,7 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers, std::span<const M
       is_small_matrix_(graph.weights.size()),
       is_vector_(graph.weights.size()),
       is_embedding_(graph.weights.size()),
+      row_width_(graph.weights.size()),
       originals_(graph.weights.size()) {
   for (const Node& node : graph.nodes) {
     if (node.weight < 0) continue;
@@ -75,6 +109,7 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers, std::span<const M
     if (node.op == OpKind::kMatMul) is_matrix_[slot] = true;
     if (node.op == OpKind::kConvolve || node.op == OpKind::kScan) is_small_matrix_[slot] = true;
     if (node.op == OpKind::kMultiply || node.op == OpKind::kBias) is_vector_[slot] = true;
+    if (node.op == OpKind::kMultiply) row_width_[slot] = node.shape.width;
     if (node.op == OpKind::kEmbed) is_embedding_[slot] = true;
   }
 }
@@ -110,15 +145,40 @@ WeightValues WeightStore::Decode(int slot) const {
   return values;
 }
 
-TreatmentCounts WeightStore::Treat(int slot, const Treatment& treatment, uint64_t seed,
-                                   WeightValues* values) const {
+// In the form but for its treatment.
+WeightValues WeightStore::Untreated(int slot, const WeightForm& form) const {
+  WeightValues values = Decode(slot);
+  if (form.ones) {
+    values.f32.assign(std::max(values.f32.size(), values.f64.size()), 1);
+    values.f64.clear();
+  }
+  if (form.folded < 0) return values;
+  const WeightValues by = Decode(form.folded);
+  const size_t columns = std::max(by.f32.size(), by.f64.size());
+  const size_t n = std::max(values.f32.size(), values.f64.size());
+  CHECK(columns > 0 && n % columns == 0);
+  const bool wide = !values.f64.empty();
+  if (wide) values.f32.resize(n);
+  workers_.For(n / columns, std::max<size_t>(1, 65536 / columns), [&](size_t first, size_t last) {
+    for (size_t i = first * columns; i < last * columns; ++i) {
+      const size_t c = i % columns;
+      const double w = wide ? values.f64[i] : values.f32[i];
+      values.f32[i] = static_cast<float>(w * (by.f64.empty() ? by.f32[c] : by.f64[c]));
+    }
+  });
+  values.f64.clear();
+  return values;
+}
+
+TreatmentCounts WeightStore::Treat(int slot, const WeightForm& form, WeightValues* values) const {
+  const Treatment& treatment = *form.treatment;
   const WeightSlot& weight = graph_.weights[static_cast<size_t>(slot)];
   const size_t rows = static_cast<size_t>(weight.tensor.Rows()),
                columns = static_cast<size_t>(weight.tensor.Columns());
-  const uint64_t key = Combine(HashText(weight.name), seed).low;
+  const uint64_t key = Combine(HashText(weight.name), form.seed).low;
   if (!values->f64.empty())
-    return TreatTensor(treatment, values->f64.data(), rows, columns, key, &workers_);
-  return TreatTensor(treatment, values->f32.data(), rows, columns, key, &workers_);
+    return TreatWeight(treatment, values->f64.data(), rows, columns, key, &workers_);
+  return TreatWeight(treatment, values->f32.data(), rows, columns, key, &workers_);
 }
 
 // Panels [first, last), each packed from its rows as the file has them.
@@ -220,16 +280,16 @@ void WeightStore::LoadSmall(int slot, const WeightValues& values, LoadedWeight* 
   }
 }
 
-std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment* treatment,
-                                                      uint64_t seed) const {
+std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const WeightForm& form) const {
   auto loaded = std::make_shared<LoadedWeight>();
   const size_t s = static_cast<size_t>(slot);
   std::optional<WeightValues> values;
-  if (treatment != nullptr || is_vector_[s] || is_small_matrix_[s]) values = Decode(slot);
-  if (treatment != nullptr) Treat(slot, *treatment, seed, &*values);
+  if (!form.Plain() || is_vector_[s] || is_small_matrix_[s]) values = Untreated(slot, form);
+  if (form.treatment) Treat(slot, form, &*values);
   if (is_small_matrix_[s]) LoadSmall(slot, *values, loaded.get());
-  if (is_matrix_[s]) LoadPanels(slot, treatment != nullptr ? &*values : nullptr, loaded.get());
+  if (is_matrix_[s]) LoadPanels(slot, form.Plain() ? nullptr : &*values, loaded.get());
   if (is_vector_[s]) {
+    Repeat(row_width_[s], &*values);
     if (values->f64.empty()) {
       loaded->vector = values->f32;
       loaded->vector_f64.assign(values->f32.begin(), values->f32.end());
@@ -238,22 +298,27 @@ std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const Treatment*
       loaded->vector.assign(values->f64.begin(), values->f64.end());
     }
   }
-  if (is_embedding_[s] && treatment != nullptr) loaded->rows = std::move(values);
+  if (is_embedding_[s] && !form.Plain()) loaded->rows = std::move(values);
   return loaded;
 }
 
 std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const Treatment* treatment,
                                                      uint64_t seed) {
+  return treatment == nullptr ? Get(slot, WeightForm{})
+                              : Get(slot, WeightForm{.treatment = *treatment, .seed = seed});
+}
+
+std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const WeightForm& form) {
   const size_t s = static_cast<size_t>(slot);
-  if (treatment == nullptr) {
-    if (originals_[s] == nullptr) originals_[s] = Load(slot, nullptr, 0);
+  if (form.Plain()) {
+    if (originals_[s] == nullptr) originals_[s] = Load(slot, form);
     return originals_[s];
   }
-  const Key key{slot, TreatmentKey(*treatment, seed)};
+  const Key key{slot, FormKey(form)};
   Cached& cached = treated_[key];
   cached.used = ++clock_;
   if (cached.weight == nullptr) {
-    cached.weight = Load(slot, treatment, seed);
+    cached.weight = Load(slot, form);
     cached.bytes = Bytes(*cached.weight);
   }
   const std::shared_ptr<const LoadedWeight> weight = cached.weight;
@@ -269,17 +334,20 @@ std::shared_ptr<const LoadedWeight> WeightStore::Get(int slot, const Treatment* 
   return weight;
 }
 
-const WeightTreatment& WeightStore::Measure(int slot, const Treatment& treatment, uint64_t seed) {
-  const Key key{slot, TreatmentKey(treatment, seed)};
+const WeightTreatment& WeightStore::Measure(int slot, const WeightForm& form) {
+  CHECK(!form.Plain());
+  const Key key{slot, FormKey(form)};
   const auto found = measured_.find(key);
   if (found != measured_.end()) return found->second;
-  WeightValues values = Decode(slot);
+  WeightValues values = Untreated(slot, form);
   WeightTreatment result;
-  result.counts = Treat(slot, treatment, seed, &values);
+  result.counts = form.treatment ? Treat(slot, form, &values) : CountChanged(Decode(slot), values);
   const Hash128 content = values.f64.empty()
                               ? HashBytes(values.f32.data(), values.f32.size() * sizeof(float))
                               : HashBytes(values.f64.data(), values.f64.size() * sizeof(double));
-  result.identity = result.counts.changed == 0 ? Identity(slot) : Combine(Identity(slot), content);
+  const bool as_it_is =
+      result.counts.changed == 0 && (!form.treatment || (!form.ones && form.folded < 0));
+  result.identity = as_it_is ? Identity(slot) : Combine(Identity(slot), content);
   return measured_.emplace(key, result).first->second;
 }
 

@@ -30,6 +30,16 @@ struct WeightValues {
   std::vector<double> f64;  // empty unless the values need it
 };
 
+// What is done to a weight before an op reads it, in this order.
+struct WeightForm {
+  bool ones = false;  // every element is 1: of a norm whose weight is folded
+  int folded = -1;  // the slot of a vector: each row of the matrix is multiplied by it, element by
+                    // element, exactly and rounded once to float32; -1: none
+  std::optional<Treatment> treatment{};
+  uint64_t seed = 0;  // of the treatment
+  bool Plain() const { return !ones && folded < 0 && !treatment; }
+};
+
 struct LoadedWeight {
   PackedMatrix matrix;  // what a kMatMul reads: stored codes, or float32 numbers (treated, or
                         // of a type without a layout)
@@ -41,7 +51,8 @@ struct LoadedWeight {
   std::optional<WeightValues> rows;  // treated embeddings
 };
 
-// What a treatment does to a weight, known without running the model.
+// What a treatment does to a weight, known without running the model; where the form has none, what
+// else it does.
 struct WeightTreatment {
   TreatmentCounts counts;
   Hash128 identity;  // of the treated values; the slot's own where nothing changed
@@ -58,9 +69,12 @@ class WeightStore {
   Hash128 Identity(int slot) const;
   // The slot as its ops read it, treated or not; loaded on first use. Safe from one thread at a
   // time.
+  std::shared_ptr<const LoadedWeight> Get(int slot, const WeightForm& form);
   std::shared_ptr<const LoadedWeight> Get(int slot, const Treatment* treatment, uint64_t seed);
-  // Counts and identity of a treatment, remembered.
-  const WeightTreatment& Measure(int slot, const Treatment& treatment, uint64_t seed);
+  // Counts and identity of a form, remembered. CHECK: it is not plain.
+  const WeightTreatment& Measure(int slot, const WeightForm& form);
+  // What a form's treatment is applied to.
+  WeightValues Untreated(int slot, const WeightForm& form) const;
   // Row `token` of an embedding, treated or not, as float or double.
   template <class T>
   void EmbeddingRow(int slot, const LoadedWeight& loaded, size_t token, T* out) const;
@@ -75,10 +89,8 @@ class WeightStore {
     uint64_t used = 0;
   };
   WeightValues Decode(int slot) const;
-  TreatmentCounts Treat(int slot, const Treatment& treatment, uint64_t seed,
-                        WeightValues* values) const;
-  std::shared_ptr<const LoadedWeight> Load(int slot, const Treatment* treatment,
-                                           uint64_t seed) const;
+  TreatmentCounts Treat(int slot, const WeightForm& form, WeightValues* values) const;
+  std::shared_ptr<const LoadedWeight> Load(int slot, const WeightForm& form) const;
   void LoadSmall(int slot, const WeightValues& values, LoadedWeight* loaded) const;
   void LoadPanels(int slot, const WeightValues* treated, LoadedWeight* loaded) const;
   void LoadStored(const TensorView& tensor, LoadedWeight* loaded) const;
@@ -90,7 +102,8 @@ class WeightStore {
   std::span<const MappedFile> files_;
   bool mapped_;
   std::vector<bool> is_matrix_, is_small_matrix_, is_vector_,
-      is_embedding_;  // what reads each slot
+      is_embedding_;               // what reads each slot
+  std::vector<size_t> row_width_;  // of a kMultiply that reads the slot
   std::vector<std::shared_ptr<const LoadedWeight>> originals_;
   mutable std::optional<PageArena> arena_;  // of the originals' matrices
   std::map<Key, Cached> treated_;

@@ -107,10 +107,10 @@ std::string InLayer(const std::string& name, int layer) {
 
 Result<const StaticScale*> FindEntry(const Treatment& t, const std::string& label, int layer,
                                      const StaticScales& scales) {
-  const std::string wanted = t.static_site.empty() ? label : InLayer(t.static_site, layer);
+  const std::string wanted = StaticKey(t, label, layer);
   auto found = scales.sites.find(wanted);
   if (found == scales.sites.end() && !t.static_site.empty())
-    found = scales.sites.find(t.static_site);
+    found = scales.sites.find(t.static_site + (t.hadamard ? kRotatedKey : ""));
   if (found != scales.sites.end()) return &found->second;
   std::vector<std::string> names;
   for (const auto& [name, entry] : scales.sites) names.push_back(name);
@@ -119,6 +119,11 @@ Result<const StaticScale*> FindEntry(const Treatment& t, const std::string& labe
 }
 
 }  // namespace
+
+std::string StaticKey(const Treatment& treatment, const std::string& label, int layer) {
+  return (treatment.static_site.empty() ? label : InLayer(treatment.static_site, layer)) +
+         (treatment.hadamard ? kRotatedKey : "");
+}
 
 Result<StaticScales> ParseStaticScales(std::string_view text, const std::string& path) {
   ASSIGN_OR_RETURN(const Json json, ParseJsonObject(text, path));
@@ -167,6 +172,12 @@ Result<Treatment> ResolveStatic(const Treatment& treatment, const std::string& l
   t.static_ema = false;
   t.scale_value = 0;
   double a = entry->absmax.value_or(0);
+  if (treatment.second == Treatment::kSecondStatic) {
+    if (!(a > 0))
+      return Fail("scale=static: {} has no 'absmax' of '{}' for outliers=second:static",
+                  scales->path, of);
+    t.second = a;
+  }
   if (treatment.static_percentile > 0) {
     const auto& percentiles = treatment.static_ema ? entry->ema : entry->percentiles;
     const auto p = percentiles.find(treatment.static_percentile);

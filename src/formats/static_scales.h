@@ -7,13 +7,13 @@
 //              "blk.0.attn_q.weight": {"scale": 0.0078125}}}
 //
 // Keys of `sites` are labels as `vernier sites` prints them, with `.in` for what a node reads, or
-// names of weights. An entry has `absmax` (the largest magnitude) or `scale` (the step of the grid
-// itself, for symmetric treatments); beside `absmax` there may be `percentiles` of the magnitudes,
-// by P, others by P that were smoothed over chunks (`ema`), the range `min` <= `max` for
-// symmetric=false, and kStatisticKeys, which are not read. All are finite, `absmax` and percentiles
-// are not negative, and `scale` is a number that a treatment takes. Beside `version` and `sites`
-// there may be kOriginKeys, of which `model` and `hash` are read. What else stands there is an
-// error.
+// names of weights; `,rotate=hadamard` after one means its rows rotated. An entry has `absmax` (the
+// largest magnitude) or `scale` (the step of the grid itself, for symmetric treatments); beside
+// `absmax` there may be `percentiles` of the magnitudes, by P, others by P that were smoothed over
+// chunks (`ema`), the range `min` <= `max` for symmetric=false, and kStatisticKeys, which are not
+// read. All are finite, `absmax` and percentiles are not negative, and `scale` is a number that a
+// treatment takes. Beside `version` and `sites` there may be kOriginKeys, of which `model` and
+// `hash` are read. What else stands there is an error.
 #ifndef VERNIER_FORMATS_STATIC_SCALES_H_
 #define VERNIER_FORMATS_STATIC_SCALES_H_
 
@@ -47,6 +47,11 @@ struct StaticScales {
 // Errors name the file, the site and the key.
 Result<StaticScales> ReadStaticScales(const std::string& path);
 Result<StaticScales> ParseStaticScales(std::string_view json, const std::string& path);
+
+// The key of what scale=static reads: `label`, or the site of scale=static:SITE in this layer; of
+// rotate=hadamard, which is scaled rotated, with kRotatedKey after it.
+inline constexpr const char* kRotatedKey = ",rotate=hadamard";
+std::string StaticKey(const Treatment& treatment, const std::string& label, int layer);
 
 // The treatment with its static scale put in: scale=absmax:A, range:LO:HI or a number. `label` is
 // the place that is treated and stands for itself in scale=static; in scale=static:SITE a `*`, or

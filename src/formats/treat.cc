@@ -9,8 +9,7 @@
 
 #include "base/hash.h"
 #include "formats/rotate.h"
-#include "formats/treat-inl.h"
-#include "formats/treat_codes.h"
+#include "formats/treat_grid-inl.h"
 
 namespace vernier {
 namespace internal {
@@ -32,91 +31,12 @@ namespace {
 
 using namespace internal;  // the shared pieces of treat-inl.h
 
-// What the elements that share a scale span; without NaN and infinities.
-struct Range {
-  double low = 0, high = 0;  // symmetric: -A, A
-};
-
-// The P-th percentile of the finite magnitudes, 0 when there are none.
-template <class T>
-double Percentile(const T* x, size_t n, double p) {
-  std::vector<T> magnitudes;
-  magnitudes.reserve(n);
-  for (size_t i = 0; i < n; ++i)
-    if (std::isfinite(x[i])) magnitudes.push_back(std::abs(x[i]));
-  if (magnitudes.empty()) return 0;
-  const double at = p / 100 * static_cast<double>(magnitudes.size() - 1);
-  const auto k = static_cast<size_t>(at);
-  const auto kth = magnitudes.begin() + static_cast<std::ptrdiff_t>(k);
-  std::nth_element(magnitudes.begin(), kth, magnitudes.end());
-  const double below = *kth;
-  if (k + 1 == magnitudes.size()) return below;
-  const double above = *std::min_element(kth + 1, magnitudes.end());
-  return below + (at - static_cast<double>(k)) * (above - below);
-}
-
-template <class T>
-Range FindRange(const Treatment& t, const T* x, size_t n) {
-  // As integers, so that GCC vectorises it: bits of magnitudes ascend with them.
-  using Signed = typename Host<T>::Signed;
-  Signed low_bits = 0, high_bits = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const BitsOf<T> u = Magnitude(x[i]), finite = u & FiniteMask<T>(u);
-    const BitsOf<T> positive = MaskLess(std::bit_cast<BitsOf<T>>(x[i]) >> 1, Host<T>::kSign >> 1);
-    const auto high = static_cast<Signed>(finite & positive);
-    const auto low = static_cast<Signed>(finite & ~positive);
-    high_bits = std::max(high_bits, high);
-    low_bits = std::max(low_bits, low);
-  }
-  const double low = -static_cast<double>(std::bit_cast<T>(low_bits));
-  const double high = std::bit_cast<T>(high_bits);
-  double a = std::max(-low, high);
-  if (t.scale == ScaleRule::kPercentile) a = Percentile(x, n, t.scale_value);
-  if (t.symmetric) return {-a, a};
-  return {std::max(low, -a), std::min(high, a)};
-}
-
-// The scale a / b of treatment.h; `down` and `up` are 1, or 2^-512 and 2^512 for huge rows of
-// doubles (a is the scaled one then).
-struct Scale {
-  double a = 1, b = 1, down = 1, up = 1;
-  double To(double x) const { return x * down * b / a; }
-  double From(double r) const { return r * a / b * up; }
-};
-
-Scale ScaleOf(const Treatment& t, Range range) {
-  Scale s;
-  if (t.scale == ScaleRule::kConstant) s.a = t.scale_value;
-  if (t.scale == ScaleRule::kConstant || t.scale == ScaleRule::kNone) return s;
-  if (std::max(-range.low, range.high) >= 0x1p512) {
-    s.down = 0x1p-512;
-    s.up = 0x1p512;
-  }
-  s.a = t.symmetric ? range.high * s.down : range.high * s.down - range.low * s.down;
-  s.b = t.symmetric ? t.format.max_finite : std::ldexp(1.0, t.format.bits) - 1;
-  return s;
-}
-
 // What all elements that share a scale have in common.
 struct Shared {
   Range range;
   double outlier = -1;  // the largest finite outlier, 0 if there is none; -1: not known
   Largest largest;      // block formats
 };
-
-// A grid of integers or segments times a scale, zero point subtracted.
-struct Grid {
-  Scale s;
-  double low, high;
-};
-
-Grid GridOf(const Treatment& t, Range range, const Scale& s) {
-  if (!t.segments.empty()) return {s, -t.segments.back().end, t.segments.back().end};
-  if (t.symmetric) return {s, -t.format.max_finite, t.format.max_finite};
-  const double lowest = -t.format.max_finite - 1;
-  const double zero = lowest + RoundToMultiple(s.To(-range.low), 0, Rounding::kNearestEven);
-  return {s, lowest - zero, t.format.max_finite - zero};
-}
 
 // The scale of outliers up to `outlier`.
 Grid SecondGrid(const Treatment& t, const Grid& grid, double outlier) {
@@ -125,42 +45,6 @@ Grid SecondGrid(const Treatment& t, const Grid& grid, double outlier) {
   const bool huge = outlier >= 0x1p512;
   const double down = huge ? 0x1p-512 : 1, up = huge ? 0x1p512 : 1;
   return {{outlier * down, most, down, up}, -most, most};
-}
-
-void RoundToGrid(const Treatment& t, Rounding rounding, double* q, size_t n, uint64_t key,
-                 uint64_t first) {
-  if (t.segments.empty()) {
-    RoundToIntegers(rounding, q, n, key, first);
-  } else {
-    RoundToSegments(t.segments, rounding, q, n, key, first);
-  }
-}
-
-// Numbers that the grid gives stay in every mode: where the nearest point of the grid is x[i]
-// itself, q[i] becomes that point. (Rounding it to the host type put x to one side of the point.)
-template <class T>
-void KeepPoints(const Treatment& t, const Grid& grid, const T* x, double* q, size_t n) {
-  double nearest[kPiece];
-  std::copy_n(q, n, nearest);
-  RoundToGrid(t, Rounding::kNearestEven, nearest, n, 0, 0);
-  for (size_t i = 0; i < n; ++i)
-    if (static_cast<T>(LimitToHost<T>(grid.s.From(nearest[i]))) == x[i]) q[i] = nearest[i];
-}
-
-// q[i] = x[i] in units of the scale, rounded; 0 for NaN. n <= kPiece.
-template <class T>
-void ToGrid(const Treatment& t, const Grid& grid, const T* x, double* q, size_t n, uint64_t key,
-            uint64_t first) {
-  const Scale s = grid.s;
-  const double beyond = t.segments.empty() ? kBeyond : 0x1p300;
-  for (size_t i = 0; i < n; ++i) {
-    const BitsOf<T> bits = std::bit_cast<BitsOf<T>>(x[i]);
-    const BitsOf<T> nan = MaskLess(Host<T>::kInfinity, bits & ~Host<T>::kSign);
-    q[i] = Limit(s.To(std::bit_cast<T>(bits & ~nan)), -beyond, beyond);
-  }
-  if (t.rounding != Rounding::kNearestEven && t.rounding != Rounding::kNearestAway)
-    KeepPoints(t, grid, x, q, n);
-  RoundToGrid(t, t.rounding, q, n, key, first);
 }
 
 // The largest finite magnitude beyond the grid; 0 when there is none.
@@ -294,7 +178,7 @@ TreatmentCounts TreatInRange(const Treatment& t, const Shared& shared, T* x, siz
   if (t.format.kind != FormatKind::kFixed)
     return s.a == 0 ? TreatWithoutRange(t, x, n) : TreatScaledFloat(t, s, x, n, key, first);
   const Grid grid = s.a == 0 ? Grid{} : GridOf(t, shared.range, s);
-  double outlier = shared.outlier;
+  double outlier = t.second > 0 ? t.second : shared.outlier;
   if (t.outliers == Outliers::kSecond && outlier < 0) {
     outlier = s.a == 0 ? FindLargest(x, n).magnitude : LargestOutlier(t, grid, x, n, key, first);
   }
@@ -304,21 +188,10 @@ TreatmentCounts TreatInRange(const Treatment& t, const Shared& shared, T* x, siz
   return TreatFixed(t, grid, SecondGrid(t, grid, outlier), x, n, key, first);
 }
 
-// The range that is not the data's.
-Range GivenRange(const Treatment& t) {
-  if (t.scale == ScaleRule::kGivenAbsMax) return {-t.scale_value, t.scale_value};
-  if (t.scale == ScaleRule::kGivenRange) return {t.scale_value, t.scale_high};
-  return {};
-}
-
-bool SharedByTensor(const Treatment& t) {
-  return ScaleFromData(t) && t.per == Granularity::kTensor;
-}
-
 // A row without rotation; `shared` is not null where the tensor shares its scale.
 template <class T>
 TreatmentCounts PlainRow(const Treatment& t, T* row, size_t n, uint64_t key, const Shared* shared) {
-  CHECK(t.scale != ScaleRule::kStatic);
+  CHECK(t.scale != ScaleRule::kStatic && !t.logarithm);
   CHECK(shared != nullptr || !SharedByTensor(t));
   CHECK(t.per != Granularity::kGroup || t.group > 0);
   if (t.IsStored()) return TreatStored(t, row, n);
@@ -343,26 +216,6 @@ TreatmentCounts PlainRow(const Treatment& t, T* row, size_t n, uint64_t key, con
   return counts;
 }
 
-bool AllFinite(const double* x, size_t n) {
-  return std::all_of(x, x + n, [](double v) { return std::isfinite(v); });
-}
-
-// Rotates a row into `rotated`. A block with a NaN or infinity becomes NaN; returns how many of its
-// other elements are lost so.
-template <class T>
-uint64_t RotateIn(const T* row, double* rotated, size_t n) {
-  const size_t block = HadamardBlock(n);
-  uint64_t lost = 0;
-  std::copy_n(row, n, rotated);
-  Hadamard(rotated, n, block);
-  for (size_t i = 0; i < n; i += block) {
-    if (AllFinite(rotated + i, block)) continue;
-    std::fill_n(rotated + i, block, std::numeric_limits<double>::quiet_NaN());
-    for (size_t j = i; j < i + block; ++j) lost += !std::isnan(row[j]);
-  }
-  return lost;
-}
-
 // Rotates back into the row; blocks that are not finite become NaN. Counts changed and flushed.
 template <class T>
 TreatmentCounts RotateOut(double* rotated, T* row, size_t n) {
@@ -382,12 +235,6 @@ TreatmentCounts RotateOut(double* rotated, T* row, size_t n) {
     counts += Store(after, row + from, size);
   }
   return counts;
-}
-
-Treatment WithoutRotation(const Treatment& t) {
-  Treatment plain = t;
-  plain.hadamard = false;
-  return plain;
 }
 
 template <class T>
@@ -423,16 +270,6 @@ TreatmentCounts Row(const Treatment& t, T* row, size_t n, uint64_t key, const Sh
   return counts;
 }
 
-// body(first, last) over rows, shared by the workers if there are any.
-template <class Body>
-void ForRows(Workers* workers, size_t rows, size_t columns, const Body& body) {
-  if (workers == nullptr || rows < 2) {
-    body(size_t{0}, rows);
-  } else {
-    workers->For(rows, std::max<size_t>(1, 16384 / std::max<size_t>(columns, 1)), body);
-  }
-}
-
 // The sum of row(r) over all rows.
 template <class RowCounts>
 TreatmentCounts SumRows(Workers* workers, size_t rows, size_t columns, const RowCounts& row) {
@@ -453,16 +290,10 @@ Shared FindShared(const Treatment& t, const T* data, size_t rows, size_t columns
                   Workers* workers) {
   Shared shared;
   std::mutex mutex;
-  const bool percentile = t.scale == ScaleRule::kPercentile;
-  if (percentile) shared.range = FindRange(t, data, rows * columns);
-  ForRows(workers, percentile ? 0 : rows, columns, [&](size_t first, size_t last) {
-    const T* const part = data + first * columns;
-    const size_t n = (last - first) * columns;
-    const Largest largest = FindLargest(part, n);
-    const Range range = FindRange(t, part, n);
+  shared.range = FindTensorRange(t, data, rows, columns, workers);
+  ForRows(workers, t.block != nullptr ? rows : 0, columns, [&](size_t first, size_t last) {
+    const Largest largest = FindLargest(data + first * columns, (last - first) * columns);
     const std::lock_guard lock(mutex);
-    shared.range.low = std::min(shared.range.low, range.low);
-    shared.range.high = std::max(shared.range.high, range.high);
     shared.largest.magnitude = std::max(shared.largest.magnitude, largest.magnitude);
     shared.largest.all_finite = shared.largest.all_finite && largest.all_finite;
   });
@@ -519,75 +350,6 @@ TreatmentCounts Tensor(const Treatment& t, T* data, size_t rows, size_t columns,
   });
 }
 
-// The codes and scale of elements that share a range.
-template <class T>
-CodeScale CodesInRange(const Treatment& t, Range range, const T* x, size_t n, uint64_t key,
-                       uint64_t first, int16_t* codes) {
-  const Scale s = ScaleOf(t, range);
-  if (s.a == 0) {
-    std::fill_n(codes, n, int16_t{0});
-    return {0, 1};
-  }
-  const Grid grid = GridOf(t, range, s);
-  double q[kPiece];
-  for (size_t from = 0; from < n; from += kPiece) {
-    const size_t size = std::min(kPiece, n - from);
-    ToGrid(t, grid, x + from, q, size, key, first + from);
-    for (size_t i = 0; i < size; ++i)
-      codes[from + i] = static_cast<int16_t>(Limit(q[i], grid.low, grid.high));
-  }
-  return {s.a * s.up, s.b};
-}
-
-// One row; `shared` is not null where the tensor shares its scale.
-template <class T>
-void CodeRow(const Treatment& t, const T* row, uint64_t key, const Range* shared, IntegerCodes* out,
-             size_t r) {
-  const size_t n = out->columns;
-  int16_t* const codes = out->codes.data() + r * n;
-  for (size_t g = 0, i = 0; i < n; ++g, i += out->group) {
-    const size_t size = std::min(out->group, n - i);
-    const Range range = shared != nullptr  ? *shared
-                        : ScaleFromData(t) ? FindRange(t, row + i, size)
-                                           : GivenRange(t);
-    out->scales[r * out->Groups() + g] = CodesInRange(t, range, row + i, size, key, i, codes + i);
-  }
-  out->nan[r] = std::any_of(row, row + n, [](T v) { return std::isnan(v); });
-}
-
-IntegerCodes EmptyCodes(const Treatment& t, size_t rows, size_t columns) {
-  CHECK(CheckCodes(t) && t.scale != ScaleRule::kStatic);
-  IntegerCodes out{columns, columns, {}, {}, {}};
-  if (t.per == Granularity::kGroup && ScaleFromData(t))
-    out.group = std::min(columns, static_cast<size_t>(t.group));
-  out.codes.resize(rows * columns);
-  out.scales.resize(rows * out.Groups());
-  out.nan.resize(rows);
-  return out;
-}
-
-template <class T>
-IntegerCodes RowCodes(const Treatment& t, const T* row, size_t n, uint64_t key) {
-  CHECK(!SharedByTensor(t));
-  IntegerCodes out = EmptyCodes(t, 1, n);
-  CodeRow(t, row, key, nullptr, &out, 0);
-  return out;
-}
-
-template <class T>
-IntegerCodes TensorCodes(const Treatment& t, const T* data, size_t rows, size_t columns,
-                         uint64_t key, Workers* workers) {
-  IntegerCodes out = EmptyCodes(t, rows, columns);
-  if (rows == 0 || columns == 0) return out;
-  const bool shares = SharedByTensor(t);
-  const Range shared = shares ? FindShared(t, data, rows, columns, key, workers).range : Range{};
-  ForRows(workers, rows, columns, [&](size_t first, size_t last) {
-    for (size_t r = first; r < last; ++r)
-      CodeRow(t, data + r * columns, RowKey(key, r), shares ? &shared : nullptr, &out, r);
-  });
-  return out;
-}
-
 template <class T>
 bool Holds(const Treatment& treatment, const T* row, size_t n) {
   // Without a scale in pieces, so that a long row that fails early costs little.
@@ -638,42 +400,6 @@ TreatmentCounts TreatTensor(const Treatment& treatment, float* data, size_t rows
 TreatmentCounts TreatTensor(const Treatment& treatment, double* data, size_t rows, size_t columns,
                             uint64_t key, Workers* workers) {
   return Tensor(treatment, data, rows, columns, key, workers);
-}
-
-Status CheckCodes(const Treatment& t) {
-  const char* const kExpected = "int takes intN with N up to 8";
-  if (t.block != nullptr) return Fail("{} is no intN; {}", t.block->name, kExpected);
-  if (t.format.kind != FormatKind::kFixed || t.format.bits > 8)
-    return Fail("{}: {}", t.format.name, kExpected);
-  const char* other = !t.segments.empty()             ? "segments"
-                      : t.outliers != Outliers::kClip ? "outliers"
-                      : t.hadamard                    ? "rotate"
-                      : t.IsAffine()                  ? "times= and plus"
-                                                      : nullptr;
-  if (other != nullptr) return Fail("{}=: what it makes is no integer times a scale", other);
-  return {};
-}
-
-int LargestCode(const Treatment& t) {
-  return t.symmetric ? static_cast<int>(t.format.max_finite) : (1 << t.format.bits) - 1;
-}
-
-IntegerCodes CodesOfRow(const Treatment& treatment, const float* row, size_t n, uint64_t key) {
-  return RowCodes(treatment, row, n, key);
-}
-
-IntegerCodes CodesOfRow(const Treatment& treatment, const double* row, size_t n, uint64_t key) {
-  return RowCodes(treatment, row, n, key);
-}
-
-IntegerCodes CodesOfTensor(const Treatment& treatment, const float* data, size_t rows,
-                           size_t columns, uint64_t key, Workers* workers) {
-  return TensorCodes(treatment, data, rows, columns, key, workers);
-}
-
-IntegerCodes CodesOfTensor(const Treatment& treatment, const double* data, size_t rows,
-                           size_t columns, uint64_t key, Workers* workers) {
-  return TensorCodes(treatment, data, rows, columns, key, workers);
 }
 
 bool HoldsExactly(const Treatment& treatment, const float* row, size_t n) {

@@ -29,7 +29,8 @@ struct IntegerCodes {
 };
 
 // Error, as a reason without subject, unless the treatment is intN with N up to 8 and its numbers
-// are codes times a scale: no outliers kept, segments, rotation or correction.
+// are codes times a scale: no outliers kept, segments, logarithm or correction. With
+// rotate=hadamard the rotated row's are, and codes are those of the rotated row.
 Status CheckCodes(const Treatment& treatment);
 
 // The largest magnitude of a code.

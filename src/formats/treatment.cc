@@ -22,6 +22,7 @@ constexpr std::array<Named<Overflow>, 3> kOverflows = {
 constexpr std::array<Named<bool>, 2> kSubnormals = {{{"keep", false}, {"flush", true}}};
 constexpr std::array<Named<Outliers>, 3> kOutliers = {
     {{"clip", Outliers::kClip}, {"keep", Outliers::kKeep}, {"second", Outliers::kSecond}}};
+constexpr std::array<Named<bool>, 2> kTreatedOf = {{{"value", false}, {"log", true}}};
 constexpr std::array<Named<bool>, 2> kRotations = {{{"none", false}, {"hadamard", true}}};
 constexpr std::array<Named<ScaleRule>, 4> kMxScales = {{{"floor", ScaleRule::kFloor},
                                                         {"ceil", ScaleRule::kCeil},
@@ -255,9 +256,35 @@ Status ParseSegmentsOption(std::string_view value, Treatment* t) {
 }
 
 Status ParseOutliers(std::string_view value, Treatment* t) {
-  ASSIGN_OR_RETURN(t->outliers, ParseName("outliers", value, kOutliers));
+  t->second = 0;
+  if (value.starts_with("second:")) {
+    const std::string_view of = value.substr(7);
+    const auto a = ParseNumber<double>(of);
+    if (of != "static" && !(a && *a > 0 && *a <= kMaxScale))
+      return Fail(
+          "outliers={}: expected second, second:static or second:A with A above 0 and up to {}",
+          value, kMaxScale);
+    t->outliers = Outliers::kSecond;
+    t->second = of == "static" ? Treatment::kSecondStatic : *a;
+  } else {
+    ASSIGN_OR_RETURN(t->outliers, ParseName("outliers", value, kOutliers));
+  }
   if (t->outliers != Outliers::kClip && t->format.kind != FormatKind::kFixed)
     return Fail("outliers={}: for intN; {} has overflow=", value, t->format.name);
+  return {};
+}
+
+Status ParseFull(std::string_view value, Treatment* t) {
+  ASSIGN_OR_RETURN(t->full, ParseName("full", value, kBooleans));
+  if (t->full && t->format.kind != FormatKind::kFixed)
+    return Fail("full=true: {} has no codes of integers; it is for intN", t->format.name);
+  return {};
+}
+
+Status ParseTreatedOf(std::string_view value, TreatedThing thing, Treatment* t) {
+  ASSIGN_OR_RETURN(t->logarithm, ParseName("of", value, kTreatedOf));
+  if (t->logarithm && thing == TreatedThing::kActivation)
+    return Fail("of=log: of weights (A of a state-space layer, which files keep so)");
   return {};
 }
 
@@ -279,8 +306,8 @@ std::vector<std::string> KnownOptions(const Treatment& t) {
   if (t.IsNvfp4()) return {"round", "scale", "percentile", "per", "rotate", "times", "plus"};
   if (IsMx(t))
     return {"round", "overflow", "subnormals", "scale", "per", "rotate", "times", "plus"};
-  return {"round",     "overflow", "subnormals", "scale",  "percentile", "per",
-          "symmetric", "segments", "outliers",   "rotate", "times",      "plus"};
+  return {"round",    "overflow", "subnormals", "scale", "percentile", "per",   "symmetric",
+          "segments", "outliers", "full",       "of",    "rotate",     "times", "plus"};
 }
 
 tl::unexpected<Error> UnknownOption(std::string_view name, const Treatment& t) {
@@ -314,6 +341,10 @@ Status ParseOption(std::string_view name, std::string_view value, TreatedThing t
     return ParseSymmetric(value, t);
   } else if (name == "segments") {
     return ParseSegmentsOption(value, t);
+  } else if (name == "full") {
+    return ParseFull(value, t);
+  } else if (name == "of") {
+    return ParseTreatedOf(value, thing, t);
   } else if (name == "times" || name == "plus") {
     return ParseAffine(name, value, thing, t);
   } else {
@@ -339,6 +370,12 @@ Status CheckGrid(const Treatment& t) {
     return Fail("segments={}: are symmetric about 0", SegmentsText(t.segments));
   if (!t.segments.empty() && t.outliers == Outliers::kSecond)
     return Fail("outliers=second: goes with integers, not with segments");
+  if (t.second == Treatment::kSecondStatic && t.scale != ScaleRule::kStatic)
+    return Fail("outliers=second:static: goes with scale=static");
+  if (t.full && (!t.symmetric || !t.segments.empty()))
+    return Fail("full=true: is of symmetric integers");
+  if (t.full && t.scale == ScaleRule::kAbsMax)
+    return Fail("full=true: nothing is beyond scale=absmax");
   if (t.outliers != Outliers::kClip && t.symmetric && t.segments.empty() &&
       t.scale == ScaleRule::kAbsMax)
     return Fail("outliers={}: there are none beyond scale=absmax", NameOf(t.outliers, kOutliers));
@@ -348,6 +385,7 @@ Status CheckGrid(const Treatment& t) {
 // What no option can say alone.
 Status CheckTogether(TreatedThing thing, Treatment* t) {
   RETURN_IF_ERROR(CheckGrid(*t));
+  if (t->logarithm && t->hadamard) return Fail("of=log: goes without rotate=");
   if (!ScaleFromData(*t)) {
     t->per = Granularity::kRow;
     t->group = 0;
@@ -479,6 +517,9 @@ std::string TreatmentText(const Treatment& t) {
   if (!t.segments.empty()) text += ",segments=" + SegmentsText(t.segments);
   if (t.outliers != Outliers::kClip)
     text += fmt::format(",outliers={}", NameOf(t.outliers, kOutliers));
+  if (t.second != 0) text += t.second > 0 ? fmt::format(":{}", t.second) : std::string(":static");
+  if (t.full) text += ",full=true";
+  if (t.logarithm) text += ",of=log";
   if (t.hadamard) text += ",rotate=hadamard";
   if (t.times != 1) text += fmt::format(",times={}", t.times);
   if (t.plus != 0) text += fmt::format(",plus={}", t.plus);

@@ -24,7 +24,10 @@
 //              MX: group:32; nvfp4: which elements share the tensor scale, tensor for weights
 //   symmetric= true (default) | false: an integer zero point, range [min, max] (intN only)
 //   segments=  a piecewise grid in place of the integers (formats/segments.h; intN only)
-//   outliers=  clip (default) | keep | second: integers beyond the range (intN only)
+//   outliers=  clip (default) | keep | second | second:A | second:static: integers beyond the range
+//              (intN only)
+//   full=      false (default) | true: the code -2^(N-1), too (symmetric intN)
+//   of=        value (default) | log: the logarithm of the magnitude is treated; weights only
 //   rotate=    none (default) | hadamard: around all of it (formats/rotate.h)
 //   times= plus=  numbers (1 and 0): x becomes x * times + plus, one fused operation in double
 //              rounded to the row's type, before all else; activations only
@@ -86,6 +89,12 @@ struct Treatment {
   bool symmetric = true;
   SegmentedGrid segments;  // empty: integers
   Outliers outliers = Outliers::kClip;
+  // kSecond: the largest magnitude of the second grid, 0: that of the outliers; kSecondStatic: to
+  // be resolved as the scale is
+  static constexpr double kSecondStatic = -1;
+  double second = 0;
+  bool full = false;       // intN: down to -2^(N-1)
+  bool logarithm = false;  // of weights: ops/treat_weight.h applies it
   bool hadamard = false;
   double times = 1, plus = 0;
   bool IsAffine() const { return times != 1 || plus != 0; }
@@ -117,8 +126,8 @@ Status CheckWidth(const Treatment& treatment, size_t width);
 // Treats one row of n elements in place. The result is a function of (treatment, row, key) alone:
 // not of threads, vector width or what else is computed. Element i uses RandomBits(key, i) and no
 // other. NaN stays NaN, bit for bit, in every format: a treatment must not hide one.
-// CHECK: not per=tensor with a scale from the data, not scale=static, a width that CheckWidth
-// accepts.
+// CHECK: not per=tensor with a scale from the data, not scale=static, not of=log, a width that
+// CheckWidth accepts.
 TreatmentCounts TreatRow(const Treatment& treatment, float* row, size_t n, uint64_t key);
 TreatmentCounts TreatRow(const Treatment& treatment, double* row, size_t n, uint64_t key);
 

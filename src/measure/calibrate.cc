@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "formats/rotate.h"
+#include "formats/static_scales.h"
 #include "measure/compare_runs.h"
 #include "measure/magnitudes.h"
 #include "measure/site_statistics.h"
@@ -78,7 +80,8 @@ struct Piece {
 // A point over the chunks: of one site's values, or of several sites that are one node's operands.
 struct Gathered {
   std::vector<size_t> sites;  // the last one is the last to be computed
-  size_t most = 0;            // magnitudes to be kept
+  bool rotated = false;
+  size_t most = 0;  // magnitudes to be kept
   Piece all;
   std::vector<double> smoothed;
   std::vector<bool> exact;
@@ -113,17 +116,19 @@ class Calibrator {
  private:
   struct Point {
     size_t site;
-    bool operand;
+    bool operand, rotated;
     size_t gathered;
   };
   void ListPoints();
   void PrepareSites();
-  size_t Gather(std::vector<size_t> sites);
+  size_t Gather(std::vector<size_t> sites, bool rotated);
+  void AddPoint(size_t site, bool operand, const std::vector<size_t>& sites);
   size_t MostKept(const std::vector<size_t>& sites) const;
   void RunWave(size_t first, size_t last);
   void See(const SiteTensor& tensor);
+  std::optional<Piece> Rotated(size_t site, const RowsView& view) const;
   void SeeLogits(std::span<const LogitsRow> rows);
-  void Take(size_t site, size_t stream, Piece piece);
+  void Take(size_t site, size_t stream, Piece piece, std::optional<Piece> rotated = std::nullopt);
   bool IsLogits(const Site& site) const {
     return site.inner == InnerSite::kNone &&
            static_cast<size_t>(site.node) + 1 == graph_.nodes.size();
@@ -140,8 +145,9 @@ class Calibrator {
   // the last site whose coming needs this one's pieces.
   std::vector<std::vector<size_t>> gathered_of_;
   std::vector<size_t> most_, last_use_;
-  std::vector<std::map<size_t, Piece>> waiting_;  // by stream, site
-  std::vector<std::optional<Piece>> logits_;      // by stream
+  std::vector<bool> rotated_;  // by site: whether it is needed rotated
+  std::vector<std::map<std::pair<size_t, bool>, Piece>> waiting_;  // by stream; site, rotated
+  std::vector<std::optional<Piece>> logits_;                       // by stream
   std::vector<TreatmentCounts> effects_;
   size_t wanted_sites_ = 0, seen_ = 0;
   double done_ = 0, total_ = 0, of_wave_ = 0;  // tokens
@@ -151,27 +157,35 @@ class Calibrator {
 void Calibrator::ListPoints() {
   for (size_t i = 0; i < graph_.sites.size(); ++i) {
     const Site& site = graph_.sites[i];
-    const auto wanted = [&](bool operand) {
-      return !request_.wants || request_.wants(site, operand);
-    };
-    if (HasOperands(graph_, site) && wanted(true)) {
+    if (HasOperands(graph_, site)) {
       std::vector<size_t> sites;
       for (const int input : graph_.nodes[static_cast<size_t>(site.node)].inputs)
         sites.push_back(site_of_node_[static_cast<size_t>(input)]);
-      points_.push_back({i, true, Gather(std::move(sites))});
+      AddPoint(i, true, sites);
     }
-    if (wanted(false)) points_.push_back({i, false, Gather({i})});
+    AddPoint(i, false, {i});
   }
 }
 
+void Calibrator::AddPoint(size_t site, bool operand, const std::vector<size_t>& sites) {
+  const Site& of = graph_.sites[site];
+  if (!request_.wants || request_.wants(of, operand))
+    points_.push_back({site, operand, false, Gather(sites, false)});
+  const bool fixed = std::all_of(sites.begin(), sites.end(), [&](size_t s) {
+    return RowWidth(graph_, graph_.sites[s]) && !IsLogits(graph_.sites[s]);
+  });
+  if (fixed && request_.rotates && request_.rotates(of, operand))
+    points_.push_back({site, operand, true, Gather(sites, true)});
+}
+
 // One operand is the site it comes from.
-size_t Calibrator::Gather(std::vector<size_t> sites) {
+size_t Calibrator::Gather(std::vector<size_t> sites, bool rotated) {
   std::sort(sites.begin(), sites.end());
   for (size_t g = 0; g < gathered_.size(); ++g)
-    if (gathered_[g].sites == sites) return g;
+    if (gathered_[g].sites == sites && gathered_[g].rotated == rotated) return g;
   const size_t most = MostKept(sites), n = request_.percentiles.size();
-  gathered_.push_back(
-      {std::move(sites), most, Piece(most), std::vector<double>(n), std::vector<bool>(n, true)});
+  gathered_.push_back({std::move(sites), rotated, most, Piece(most), std::vector<double>(n),
+                       std::vector<bool>(n, true)});
   return gathered_.size() - 1;
 }
 
@@ -203,11 +217,13 @@ void Calibrator::PrepareSites() {
   gathered_of_.resize(graph_.sites.size());
   most_.resize(graph_.sites.size());
   last_use_.resize(graph_.sites.size());
+  rotated_.resize(graph_.sites.size());
   for (size_t g = 0; g < gathered_.size(); ++g)
     for (const size_t site : gathered_[g].sites) {
       auto& of = gathered_of_[site];
       if (of.empty() || of.back() != g) of.push_back(g);
       most_[site] = std::max(most_[site], gathered_[g].most);
+      if (gathered_[g].rotated) rotated_[site] = true;
       last_use_[site] = std::max(last_use_[site], gathered_[g].sites.back());
     }
   for (const auto& of : gathered_of_) wanted_sites_ += !of.empty();
@@ -219,21 +235,47 @@ void Calibrator::Tick(double of_wave) {
 }
 
 // Pieces of a site come in the order of the chunks; sites come in order too.
-void Calibrator::Take(size_t site, size_t stream, Piece piece) {
+void Calibrator::Take(size_t site, size_t stream, Piece piece, std::optional<Piece> rotated) {
   auto& waiting = waiting_[stream];
-  waiting.emplace(site, std::move(piece));
+  waiting.emplace(std::pair(site, false), std::move(piece));
+  if (rotated) waiting.emplace(std::pair(site, true), std::move(*rotated));
   for (const size_t g : gathered_of_[site]) {
     Gathered& gathered = gathered_[g];
     if (gathered.sites.back() != site) continue;
     if (gathered.sites.size() == 1) {
-      gathered.AddChunk(&waiting.at(site), request_);
+      gathered.AddChunk(&waiting.at({site, gathered.rotated}), request_);
       continue;
     }
     Piece all(gathered.most);
-    for (const size_t s : gathered.sites) all.Add(waiting.at(s));
+    for (const size_t s : gathered.sites) all.Add(waiting.at({s, gathered.rotated}));
     gathered.AddChunk(&all, request_);
   }
-  std::erase_if(waiting, [&](const auto& w) { return last_use_[w.first] <= site; });
+  std::erase_if(waiting, [&](const auto& w) { return last_use_[w.first.first] <= site; });
+}
+
+// The rows as rotate=hadamard makes them, where some point needs that.
+std::optional<Piece> Calibrator::Rotated(size_t site, const RowsView& view) const {
+  if (!rotated_[site]) return std::nullopt;
+  std::vector<std::vector<double>> rows(view.rows.size());
+  std::vector<const void*> pointers(rows.size());
+  Workers& workers = request_.side.model->workers();
+  workers.For(rows.size(), 8, [&](size_t first, size_t last) {
+    for (size_t r = first; r < last; ++r) {
+      const size_t n = view.widths[r];
+      rows[r].resize(n);
+      if (view.type == Arithmetic::kF32)
+        std::copy_n(static_cast<const float*>(view.rows[r]), n, rows[r].data());
+      else
+        std::copy_n(static_cast<const double*>(view.rows[r]), n, rows[r].data());
+      Hadamard(rows[r].data(), n, HadamardBlock(n));
+      pointers[r] = rows[r].data();
+    }
+  });
+  const RowsView rotated{Arithmetic::kF64, pointers, view.widths};
+  Piece piece(most_[site]);
+  piece.sums.Add(MeasureSite(rotated, &workers));
+  piece.magnitudes.Add(rotated, &workers);
+  return piece;
 }
 
 void Calibrator::See(const SiteTensor& tensor) {
@@ -242,7 +284,7 @@ void Calibrator::See(const SiteTensor& tensor) {
   Piece piece(most_[site]);
   piece.sums.Add(MeasureSite(view, &request_.side.model->workers()));
   piece.magnitudes.Add(view, &request_.side.model->workers());
-  Take(site, tensor.stream, std::move(piece));
+  Take(site, tensor.stream, std::move(piece), Rotated(site, view));
   ++seen_;
   Tick(of_wave_ * static_cast<double>(seen_) /
        static_cast<double>(wanted_sites_ * waiting_.size()));
@@ -305,10 +347,11 @@ Calibration Calibrator::Finish() {
     const Site& site = graph_.sites[point.site];
     Gathered& gathered = gathered_[point.gathered];
     CalibratedPoint& p = out.points.emplace_back();
-    p = {site.Label() + (point.operand ? ".in" : ""),
+    p = {site.Label() + (point.operand ? ".in" : "") + (point.rotated ? kRotatedKey : ""),
          site.name,
          site.layer,
          point.operand,
+         point.rotated,
          ValuesOf(gathered.all.sums),
          {}};
     if (!gathered.any) continue;

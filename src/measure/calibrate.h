@@ -37,6 +37,7 @@ struct CalibratedPoint {
   std::string label, name;
   int layer = -1;
   bool operand = false;
+  bool rotated = false;  // its rows as rotate=hadamard makes them; kRotatedKey is in the label
   CalibratedValues values;
   std::vector<CalibratedPercentile> percentiles;  // in the order of the request
 };
@@ -52,6 +53,9 @@ struct CalibrationRequest {
   double ema = 0.01;
   size_t chunks_at_once = 0;  // 0: as many as make about 512 tokens. Changes no number
   ProgressSink progress;      // may be empty
+  // Which points there are rotated as well; not of rows that grow with the tokens seen, nor of
+  // logits. Empty: none.
+  std::function<bool(const Site&, bool operand)> rotates{};
 };
 
 struct Calibration {

@@ -11,6 +11,7 @@
 #include "measure/capture_fit.h"
 #include "measure/capture_kld.h"
 #include "measure/capture_text.h"
+#include "model/model_testing.h"
 #include "model/npy.h"
 #include "model/zip.h"
 
@@ -19,8 +20,10 @@ namespace {
 
 const std::string kArrays = VERNIER_SOURCE_DIR "/tests/data/captures/arrays.npz";
 
+// Gone when the tests end.
 std::string TempPath(const std::string& name) {
-  return testing::TempDir() + "/vernier_foreign_" + name;
+  static const TestFolder folder;
+  return folder / name;
 }
 
 // Element e of token t is 10 t + e.

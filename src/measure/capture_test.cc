@@ -6,12 +6,15 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "model/model_testing.h"
 
 namespace vernier {
 namespace {
 
+// Gone when the tests end.
 std::string TempPath(const std::string& name) {
-  return testing::TempDir() + "/vernier_capture_" + name + ".safetensors";
+  static const TestFolder folder;
+  return folder / (name + ".safetensors");
 }
 
 Capture Example() {

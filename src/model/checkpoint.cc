@@ -183,6 +183,7 @@ Status OpenFolder(Checkpoint* out) {
   const std::string config = (folder / "config.json").string();
   const std::string tokenizer = (folder / "tokenizer.json").string();
   ASSIGN_OR_RETURN(out->config_json, ReadText(config, kLongestJson));
+  out->config_json = WithoutInfinity(out->config_json);
   RETURN_IF_ERROR(ParseJsonObject(out->config_json, config));
   std::error_code error;
   if (fs::exists(tokenizer, error)) {
@@ -251,7 +252,7 @@ Result<Checkpoint> OpenCheckpoint(const std::string& path) {
 
 // Keys and tensors are taken in the order of their names, because splitting, sharding and
 // converters reorder them.
-Hash128 ContentHash(const Checkpoint& checkpoint) {
+Hash128 ContentHash(const Checkpoint& checkpoint, const ProgressSink& progress) {
   Hash128 hash = HashText(checkpoint.kind == CheckpointKind::kGguf ? "gguf" : "hugging-face");
   std::map<std::string_view, const MetaValue*> values;
   for (const auto& [key, value] : checkpoint.metadata.entries)
@@ -267,10 +268,14 @@ Hash128 ContentHash(const Checkpoint& checkpoint) {
   hash = Combine(hash, HashText(checkpoint.config_json));
   hash = Combine(hash, HashText(checkpoint.tokenizer_json));
   hash = Combine(hash, HashText(checkpoint.tokenizer_config_json));
+  const double total = static_cast<double>(checkpoint.TensorBytes()) / 1e6;
+  double done = 0;
   for (const auto& [name, position] : checkpoint.index) {
     const TensorView& tensor = checkpoint.tensors[position];
     hash = Combine(hash, HashOfTensor(tensor));
     for (const MappedFile& file : checkpoint.files) file.Release(tensor.data);
+    done += static_cast<double>(tensor.data.size()) / 1e6;
+    if (progress) progress({"hashing the model", done, total, "MB"});
   }
   return hash;
 }

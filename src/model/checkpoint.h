@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "model/metadata.h"
 #include "model/tensor.h"
@@ -48,8 +49,8 @@ Result<Checkpoint> OpenCheckpoint(const std::string& path);
 
 // Identity of the model's content: metadata (config and tokenizer text) and every tensor's name,
 // type, shape and bytes, whatever the file's name, split, shards, order or alignment. Reads all
-// tensor data once.
-Hash128 ContentHash(const Checkpoint& checkpoint);
+// tensor data once; `progress` (may be empty) is told, and cannot stop it.
+Hash128 ContentHash(const Checkpoint& checkpoint, const ProgressSink& progress = {});
 
 }  // namespace vernier
 

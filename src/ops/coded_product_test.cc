@@ -3,24 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
+
+#include "formats/treatment_testing.h"
 
 namespace vernier {
 namespace {
-
-Treatment Parse(std::string_view text, TreatedThing thing) {
-  auto t = ParseTreatment(text, thing);
-  EXPECT_TRUE(t) << text << (t ? "" : t.error().message);
-  return t.value_or(Treatment{});
-}
-
-std::vector<float> Normal(size_t n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0.1f, 1);
-  std::vector<float> x(n);
-  for (float& v : x) v = normal(random);
-  return x;
-}
 
 // The header's definition term by term, from codes and scales that are read off the treated rows.
 float Plain(const IntegerCodes& x, const IntegerCodes& w, size_t o) {
@@ -49,10 +36,10 @@ TEST(CodedProduct, EqualsAPlainLoopAndIsNearTheTreatedProduct) {
                                   {"int8,symmetric=false", "int8,symmetric=false"},
                                   {"int8,scale=0.03", "int2"}};
   for (const auto& [xt, wt] : rules) {
-    const Treatment tx = Parse(xt, TreatedThing::kActivation),
-                    tw = Parse(wt, TreatedThing::kWeight);
+    const Treatment tx = ParseOrFail(xt, TreatedThing::kActivation),
+                    tw = ParseOrFail(wt, TreatedThing::kWeight);
     const size_t k = 300, outputs = 37, rows = 3;
-    std::vector<float> weights = Normal(outputs * k, 1), x = Normal(rows * k, 2);
+    std::vector<float> weights = NormalNumbers(outputs * k, 1), x = NormalNumbers(rows * k, 2);
     const IntegerCodes w = CodesOfTensor(tw, weights.data(), outputs, k, 0);
     std::vector<IntegerCodes> codes;
     for (size_t r = 0; r < rows; ++r) codes.push_back(CodesOfRow(tx, x.data() + r * k, k, 0));
@@ -82,7 +69,7 @@ TEST(CodedProduct, EqualsAPlainLoopAndIsNearTheTreatedProduct) {
 }
 
 TEST(CodedProduct, LongRowsOfLargeCodesDoNotOverflow) {
-  const Treatment t = Parse("int8,symmetric=false", TreatedThing::kActivation);
+  const Treatment t = ParseOrFail("int8,symmetric=false", TreatedThing::kActivation);
   const size_t k = 40000;  // 40000 * 255 * 255 > 2^31
   std::vector<float> x(k, 1);
   const IntegerCodes a = CodesOfRow(t, x.data(), k, 0);
@@ -96,7 +83,7 @@ TEST(CodedProduct, LongRowsOfLargeCodesDoNotOverflow) {
 }
 
 TEST(CodedProduct, NanStays) {
-  const Treatment t = Parse("int8", TreatedThing::kActivation);
+  const Treatment t = ParseOrFail("int8", TreatedThing::kActivation);
   const std::vector<float> x = {1, std::nanf("")}, w = {1, 2};
   const IntegerCodes a = CodesOfRow(t, x.data(), 2, 0), b = CodesOfRow(t, w.data(), 2, 0);
   std::vector<IntegerCodes> rows = {a, b};

@@ -8,7 +8,7 @@ namespace vernier {
 
 namespace {
 
-constexpr size_t kWidth = 1000;  // reasons are not cut
+constexpr size_t kUncut = 1000;
 
 // "1 weight", "4 weights"
 std::string Counted(size_t count, const char* what) {
@@ -39,15 +39,15 @@ nlohmann::ordered_json EffectsJson(const std::vector<RuleEffect>& effects) {
   return json;
 }
 
-std::string EffectsTable(const std::vector<RuleEffect>& effects) {
+std::string EffectsTable(const std::vector<RuleEffect>& effects, const Screen& screen) {
   if (effects.empty()) return "";
   Table table{{{"rule", Align::kLeft},
-               {"sites"},
-               {"elements"},
+               {"sites", Align::kRight, 3},
+               {"elements", Align::kRight, 4},
                {"changed"},
-               {"saturated"},
-               {"flushed"},
-               {"", Align::kLeft}},
+               {"saturated", Align::kRight, 1},
+               {"flushed", Align::kRight, 2},
+               {"", Align::kLeft, 0, true}},
               {}};
   for (const RuleEffect& e : effects) {
     std::vector<std::string> row = {e.rule, std::to_string(e.sites.size())};
@@ -61,7 +61,7 @@ std::string EffectsTable(const std::vector<RuleEffect>& effects) {
     row.push_back(e.vacuous() ? "VACUOUS: " + WhyVacuous(e) : "");
     table.rows.push_back(std::move(row));
   }
-  return FormatTable(table, kWidth);
+  return FormatTable(table, screen.fit ? screen : Screen(kUncut, false, screen.colour));
 }
 
 std::string WhyVacuous(const RuleEffect& e) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/plan.h"
+#include "report/text_width.h"
 
 namespace vernier {
 
@@ -16,7 +17,8 @@ std::vector<RuleEffect> WithEffects(const Plan& plan, const std::vector<Treatmen
 // [{rule, sites, elements, changed, saturated, flushed, vacuous, why, labels}]; `why` is null where
 // it is not vacuous
 nlohmann::ordered_json EffectsJson(const std::vector<RuleEffect>& effects);
-std::string EffectsTable(const std::vector<RuleEffect>& effects);  // empty where there is no rule
+// Empty where there is no rule. In a file nothing is cut.
+std::string EffectsTable(const std::vector<RuleEffect>& effects, const Screen& screen = Screen());
 // Why a vacuous rule changed nothing: "all 1 024 elements of 4 weights (stored as BF16) are numbers
 // of that format already".
 std::string WhyVacuous(const RuleEffect& effect);

@@ -21,8 +21,8 @@ nlohmann::ordered_json FirstTokensJson(const StudyPart& part, size_t lane);
 // Values of the sites that `observe` names, by layer; errors inherited and contributed, and KL of
 // each layer alone, of variants with by_layer; first tokens by prompt. Empty where there is
 // nothing.
-std::string LayerTables(const StudyPart& part, size_t width);
-std::string FirstTokenTable(const StudyPart& part, size_t width);
+std::string LayerTables(const StudyPart& part, const Screen& screen);
+std::string FirstTokenTable(const StudyPart& part, const Screen& screen);
 
 }  // namespace vernier
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "report/text_width.h"
+
 namespace vernier {
 
 enum class Align { kLeft, kRight };
@@ -14,6 +16,10 @@ enum class Align { kLeft, kRight };
 struct Column {
   std::string title;
   Align align = Align::kRight;
+  // Where a screen is too narrow for all columns, those with the highest number are left out first;
+  // those with 0 stay.
+  int drop = 0;
+  bool wrap = false;  // a left-aligned cell may go on below: reasons, descriptions
 };
 
 struct Table {
@@ -21,10 +27,17 @@ struct Table {
   std::vector<std::vector<std::string>> rows;  // a cell a column; missing ones are empty
 };
 
-// Lines of at most `width` characters where that can be: left-aligned cells are cut ("...") from
-// the widest column on, right-aligned ones (numbers) never. Two spaces between columns, none at the
-// ends of lines; widths count UTF-8 characters. Without any title there is no title line.
-std::string FormatTable(const Table& table, size_t width = 100);
+// Two spaces between columns, none at the ends of lines; widths are those of a terminal. Without
+// any title there is no title line.
+//
+// For a file: lines of at most `screen.width` where that can be: left-aligned cells are cut ("...")
+// from the widest column on; numbers never.
+//
+// On a terminal (`screen.fit`) no line is longer than the screen: left-aligned cells are shortened
+// ("…" in the middle) or wrapped; then columns are left out by their `drop`, and a line below names
+// them; then the table is cut into blocks that all have its first column. Titles are bold and
+// verdicts coloured where the screen has colours.
+std::string FormatTable(const Table& table, const Screen& screen = Screen());
 
 // Four significant digits, as short as it can be: "1.234", "12340", "1.2e-07", "0", "inf", "nan".
 std::string NumberText(double value);

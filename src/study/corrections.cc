@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/names.h"
 
 namespace vernier {
 namespace {
-
-using Json = nlohmann::json;
 
 // A variant being fitted.
 struct Fit {
@@ -35,12 +32,11 @@ class Fitter {
     std::vector<Fit*> missing;
     for (Fit& fit : fits) {
       keys.push_back(KeyOf(fit));
-      ASSIGN_OR_RETURN(const auto text, store_.GetValue(keys.back()));
-      const Json json = Json::parse(text.value_or(""), nullptr, false);
-      try {
-        fit.rules = json.get<std::vector<std::string>>();
+      ASSIGN_OR_RETURN(const auto rules, store_.GetFit(keys.back()));
+      if (rules) {
+        fit.rules = *rules;
         RETURN_IF_ERROR(Recompile(fit));
-      } catch (const Json::exception&) {
+      } else {
         missing.push_back(&fit);
       }
     }
@@ -50,8 +46,7 @@ class Fitter {
         return false;
       RETURN_IF_ERROR(FitLayer(layer, missing));
     }
-    for (size_t i = 0; i < fits.size(); ++i)
-      RETURN_IF_ERROR(store_.PutValue(keys[i], Json(fits[i].rules).dump()));
+    for (size_t i = 0; i < fits.size(); ++i) RETURN_IF_ERROR(store_.PutFit(keys[i], fits[i].rules));
     return true;
   }
 
@@ -64,7 +59,7 @@ class Fitter {
                   uint64_t{fit.correction->scale} + 2 * uint64_t{fit.correction->shift});
     for (const Chunk& chunk : data_.fit_chunks)
       key = Combine(key, HashBytes(chunk.tokens.data(), chunk.tokens.size() * sizeof(int32_t)));
-    return "fit " + key.Hex();
+    return key.Hex();
   }
 
   // The lane's plan with the rules fitted so far.
@@ -76,6 +71,7 @@ class Fitter {
     recipe.own.insert(recipe.own.end(), fit.rules.begin(), fit.rules.end());
     ASSIGN_OR_RETURN(StudyLane made, MakeLane(model_, recipe));
     made.variant = lane.variant;
+    made.beside = lane.beside;
     lane = std::move(made);
     return {};
   }

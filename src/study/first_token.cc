@@ -1,34 +1,13 @@
 #include "study/first_token.h"
 
-#include <nlohmann/json.hpp>
-
 #include "measure/divergence.h"
+#include "study/describe.h"
 
 namespace vernier {
 namespace {
 
-using Json = nlohmann::json;
-
 bool IsMeasured(const StudyLane& lane) {
   return lane.kind != LaneKind::kNoise && lane.alone.whole < 0;
-}
-
-std::string KeyOf(const StudyLane& lane, const StudyPrompt& prompt) {
-  return "first " + Combine(HashText(lane.key),
-                            HashBytes(prompt.ids.data(), prompt.ids.size() * sizeof(int32_t)))
-                        .Hex();
-}
-
-// Nothing where the store has none, or a damaged one.
-Result<std::optional<FirstToken>> Stored(Store& store, const std::string& key) {
-  ASSIGN_OR_RETURN(const auto text, store.GetValue(key));
-  const Json json = Json::parse(text.value_or(""), nullptr, false);
-  try {
-    return FirstToken{json.at("token"), json.at("logit"), json.at("margin"), json.at("rank"),
-                      json.at("kld")};
-  } catch (const Json::exception&) {
-    return std::optional<FirstToken>();
-  }
 }
 
 // All lanes of one prompt, the baseline first.
@@ -68,9 +47,10 @@ Status MeasureFirstTokens(Model& model, Store& store, StudyData* data) {
   }
   for (size_t p = 0; p < data->first_prompts.size(); ++p) {
     const StudyPrompt& prompt = data->first_prompts[p];
+    const std::string key = PromptKey(prompt);
     std::vector<size_t> missing = {data->Baseline()};  // what the others are measured against
     for (const size_t l : measured) {
-      ASSIGN_OR_RETURN(const auto stored, Stored(store, KeyOf(data->lanes[l], prompt)));
+      ASSIGN_OR_RETURN(const auto stored, store.GetFirstToken(data->lanes[l].key, key));
       if (stored)
         data->first_tokens[l][p] = *stored;
       else if (l != data->Baseline())
@@ -78,20 +58,15 @@ Status MeasureFirstTokens(Model& model, Store& store, StudyData* data) {
       else
         missing.front() = l;
     }
-    ASSIGN_OR_RETURN(const auto base, Stored(store, KeyOf(data->lanes[data->Baseline()], prompt)));
+    ASSIGN_OR_RETURN(const auto base, store.GetFirstToken(data->lanes[data->Baseline()].key, key));
     if (missing.size() == 1 && base) continue;
     const std::vector<FirstToken> tokens = Measure(model, *data, missing, prompt);
+    std::vector<std::string> lanes;
     for (size_t i = 0; i < missing.size(); ++i) {
-      const FirstToken& t = tokens[i];
-      data->first_tokens[missing[i]][p] = t;
-      RETURN_IF_ERROR(
-          store.PutValue(KeyOf(data->lanes[missing[i]], prompt), Json{{"token", t.token},
-                                                                      {"logit", t.logit},
-                                                                      {"margin", t.margin},
-                                                                      {"rank", t.rank},
-                                                                      {"kld", t.kld}}
-                                                                     .dump()));
+      data->first_tokens[missing[i]][p] = tokens[i];
+      lanes.push_back(data->lanes[missing[i]].key);
     }
+    RETURN_IF_ERROR(store.PutFirstTokens(lanes, key, tokens));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,8 +12,11 @@
 #include "base/names.h"
 #include "engine/generate.h"
 #include "model/utf8.h"
+#include "study/calibration.h"
 #include "study/corrections.h"
+#include "study/describe.h"
 #include "study/first_token.h"
+#include "study/last_word.h"
 
 namespace vernier {
 namespace {
@@ -34,13 +38,10 @@ std::string LaneKey(Model& model, const std::vector<StudyLane>& lanes, const Stu
   for (const int site : sites) key = Combine(key, static_cast<uint64_t>(site));
   if (lane.alone.whole >= 0)
     key = Combine(key, lanes[static_cast<size_t>(lane.alone.whole)].plan.identity);
+  if (lane.beside >= 0)
+    key = Combine(Combine(key, HashText("beside")),
+                  lanes[static_cast<size_t>(lane.beside)].plan.identity);
   return key.Hex();
-}
-
-std::string ChunkKey(const Chunk& chunk) {
-  return Combine(HashBytes(chunk.tokens.data(), chunk.tokens.size() * sizeof(int32_t)),
-                 HashBytes(chunk.scored.data(), chunk.scored.size() * sizeof(uint32_t)))
-      .Hex();
 }
 
 // Texts of a study are text: a wrong file is more likely than bytes that mean something.
@@ -69,6 +70,11 @@ class InputReader {
       ASSIGN_OR_RETURN(data_.first_prompts,
                        ReadPrompts(spec_.first_token->prompts, spec_.first_token->limit));
     }
+    if (spec_.last_words) {
+      ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
+      ASSIGN_OR_RETURN(data_.passages, ReadPassages(spec_.last_words->prompts,
+                                                    spec_.last_words->limit, *tokenizer));
+    }
     return CheckCorrections();
   }
 
@@ -85,6 +91,8 @@ class InputReader {
   StudyData& data_;
 };
 
+constexpr size_t kClaimRounds = 25;  // of a lane whose overhead a claim asks for
+
 class Runner {
  public:
   Runner(const StudySpec& spec, Model& model, Store& store, const RunOptions& options,
@@ -99,11 +107,10 @@ class Runner {
   Status ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes);
   Status GenerateAll();
   Status GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted);
-  Result<Continuation> StoredContinuation(size_t lane, size_t prompt);
   Status MeasureTimes();
-  Result<bool> StoredTiming(const std::string& key, Timing* timing);
+  size_t TimingRounds(const StudyLane& lane) const;
   Status AddCost(const EvaluationCost& cost, double seconds);
-  std::string GenerationKey(size_t lane, size_t prompt) const;
+  ContinuationKey GenerationKey(size_t lane, size_t prompt) const;
   bool Continue(const char* what, double done, double total, const char* unit) {
     data_.complete =
         data_.complete && (!options_.progress || options_.progress({what, done, total, unit}));
@@ -204,32 +211,11 @@ Result<std::vector<size_t>> Runner::Missing(size_t chunk) {
 }
 
 Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
-  EvaluationCost total = cost;
-  double all = seconds;
-  Hash128 of = model_.hash();
-  for (const std::string& rule : spec_.model_rules) of = Combine(of, HashText(rule));
-  const std::string store_key = "cost " + of.Hex();
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(store_key));
-  if (stored) {
-    const auto json = nlohmann::json::parse(*stored, nullptr, false);
-    const auto get = [&](const char* key) {
-      return json.is_object() && json.contains(key) && json[key].is_number_unsigned()
-                 ? json[key].get<uint64_t>()
-                 : 0;
-    };
-    total +=
-        {get("tensors_naive"), get("tensors_evaluated"), get("rows_naive"), get("rows_evaluated")};
-    if (json.is_object() && json.contains("seconds") && json["seconds"].is_number())
-      all += json["seconds"].get<double>();
-  }
-  data_.cost = total;
-  data_.seconds = all;
-  const nlohmann::json json = {{"tensors_naive", total.tensors_naive},
-                               {"tensors_evaluated", total.tensors_evaluated},
-                               {"rows_naive", total.rows_naive},
-                               {"rows_evaluated", total.rows_evaluated},
-                               {"seconds", all}};
-  return store_.PutValue(store_key, json.dump());
+  ASSIGN_OR_RETURN(const Store::Cost total,
+                   store_.AddCost(model_.hash().Hex(), spec_.model_rules, {cost, seconds}));
+  data_.cost = total.evaluation;
+  data_.seconds = total.seconds;
+  return {};
 }
 
 // Scores chunks [first, last) for these lanes; the baseline and the truth always go along, since
@@ -237,22 +223,26 @@ Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
 Status Runner::ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes) {
   std::vector<size_t> all = {data_.Baseline()};
   if (data_.Truth() >= 0) all.push_back(static_cast<size_t>(data_.Truth()));
-  const auto add = [&](size_t lane) {
-    const auto found = std::find(all.begin(), all.end(), lane);
-    if (found == all.end()) all.push_back(lane);
+  const std::function<void(size_t)> add = [&](size_t lane) {
+    if (std::find(all.begin(), all.end(), lane) != all.end()) return;
+    for (const int other : {data_.lanes[lane].alone.whole, data_.lanes[lane].beside})
+      if (other >= 0) add(static_cast<size_t>(other));
+    all.push_back(lane);
   };
-  for (const size_t lane : lanes) {
-    if (data_.lanes[lane].alone.whole >= 0) add(static_cast<size_t>(data_.lanes[lane].alone.whole));
-    add(lane);
-  }
+  for (const size_t lane : lanes) add(lane);
+  const auto position = [&](int lane) {
+    return lane < 0
+               ? -1
+               : static_cast<int>(std::find(all.begin(), all.end(), static_cast<size_t>(lane)) -
+                                  all.begin());
+  };
   ScoreRequest request;
   for (const size_t lane : all) {
     request.plans.push_back(&data_.lanes[lane].plan);
     LayerAlone alone = data_.lanes[lane].alone;
-    if (alone.whole >= 0)
-      alone.whole = static_cast<int>(
-          std::find(all.begin(), all.end(), static_cast<size_t>(alone.whole)) - all.begin());
+    alone.whole = position(alone.whole);
     request.alone.push_back(alone);
+    request.beside.push_back(position(data_.lanes[lane].beside));
   }
   request.truth = data_.Truth() >= 0 ? 1 : -1;
   for (size_t c = first; c < last; ++c) request.chunks.push_back(&data_.chunks[c]);
@@ -262,7 +252,8 @@ Status Runner::ScoreRun(size_t first, size_t last, const std::vector<size_t>& la
   for (const size_t lane : all) keys.push_back(data_.lanes[lane].key);
   Status stored;
   const auto sink = [&](size_t chunk, std::vector<ChunkScore> scores) {
-    stored = store_.PutScores(keys, ChunkKey(data_.chunks[first + chunk]), scores);
+    const Chunk& of = data_.chunks[first + chunk];
+    stored = store_.PutScores(keys, {ChunkKey(of), of.scored, data_.sites}, scores);
     return stored.has_value();
   };
   const auto progress = [&](const Progress& p) {
@@ -337,11 +328,8 @@ Result<std::vector<StudyPrompt>> InputReader::ReadPrompts(const std::string& pat
   return prompts;
 }
 
-std::string Runner::GenerationKey(size_t lane, size_t prompt) const {
-  const auto& ids = data_.prompts[prompt].ids;
-  Hash128 key =
-      Combine(HashText(data_.lanes[lane].key), HashBytes(ids.data(), ids.size() * sizeof(int32_t)));
-  return "generated " + Combine(key, spec_.generate->tokens).Hex();
+ContinuationKey Runner::GenerationKey(size_t lane, size_t prompt) const {
+  return {data_.lanes[lane].key, PromptKey(data_.prompts[prompt]), spec_.generate->tokens};
 }
 
 Status Runner::GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted) {
@@ -351,16 +339,16 @@ Status Runner::GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted
   GenerateOptions options;
   options.tokens = spec_.generate->tokens;
   const std::vector<Generated> generated = Generate(model_, requests, options);
+  std::vector<ContinuationKey> keys;
+  std::vector<Continuation> continuations(wanted.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
-    nlohmann::json json = {{"tokens", nlohmann::json::array()},
-                           {"margins", nlohmann::json::array()}};
+    keys.push_back(GenerationKey(wanted[i].first, wanted[i].second));
     for (const GeneratedStep& step : generated[i].steps) {
-      json["tokens"].push_back(step.token);
-      json["margins"].push_back(step.margin);
+      continuations[i].tokens.push_back(step.token);
+      continuations[i].margins.push_back(step.margin);
     }
-    RETURN_IF_ERROR(store_.PutValue(GenerationKey(wanted[i].first, wanted[i].second), json.dump()));
   }
-  return {};
+  return store_.PutContinuations(keys, continuations);
 }
 
 Status Runner::GenerateAll() {
@@ -375,7 +363,7 @@ Status Runner::GenerateAll() {
   for (size_t p = 0; p < data_.prompts.size(); ++p) {
     for (size_t l = 0; l < data_.lanes.size(); ++l) {
       if (!generates(l)) continue;
-      ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(l, p)));
+      ASSIGN_OR_RETURN(const auto stored, store_.GetContinuation(GenerationKey(l, p)));
       if (!stored) missing.push_back({l, p});
     }
   }
@@ -392,57 +380,33 @@ Status Runner::GenerateAll() {
   data_.generated.resize(data_.lanes.size());
   for (size_t l = 0; l < data_.lanes.size(); ++l) {
     for (size_t p = 0; generates(l) && p < data_.prompts.size(); ++p) {
-      ASSIGN_OR_RETURN(Continuation stored, StoredContinuation(l, p));
-      data_.generated[l].push_back(std::move(stored));
+      ASSIGN_OR_RETURN(auto stored, store_.GetContinuation(GenerationKey(l, p)));
+      if (!stored) return Fail("{}: a continuation is gone from the store", spec_.path);
+      data_.generated[l].push_back(std::move(*stored));
     }
   }
   return {};
 }
 
-Result<Continuation> Runner::StoredContinuation(size_t lane, size_t prompt) {
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(GenerationKey(lane, prompt)));
-  const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
-  Continuation continuation;
-  try {
-    continuation.tokens = json.at("tokens").get<std::vector<int32_t>>();
-    for (const auto& margin : json.at("margins"))  // JSON has no NaN
-      continuation.margins.push_back(margin.is_null() ? std::nan("") : margin.get<double>());
-  } catch (const nlohmann::json::exception&) {
-    continuation = {{}, {0}};  // refused below
-  }
-  if (continuation.tokens.size() != continuation.margins.size())
-    return Fail("{}: a stored continuation is damaged; remove study.sqlite to start anew",
-                spec_.path);
-  return continuation;
-}
-
-// Whether the store has the times; what is damaged there is measured again.
-Result<bool> Runner::StoredTiming(const std::string& key, Timing* timing) {
-  ASSIGN_OR_RETURN(const auto stored, store_.GetValue(key));
-  const auto json = nlohmann::json::parse(stored.value_or(""), nullptr, false);
-  try {
-    *timing = {json.at("baseline").get<std::vector<double>>(),
-               json.at("variant").get<std::vector<double>>()};
-  } catch (const nlohmann::json::exception&) {
-    *timing = {};
-  }
-  const bool good = !timing->baseline.empty() && timing->baseline.size() == timing->variant.size();
-  if (!good) *timing = {};
-  return good;
+// How often the lane is timed: for `overhead`, or for the study's `timings`.
+size_t Runner::TimingRounds(const StudyLane& lane) const {
+  const auto& claimed = options_.timed_variants;
+  if (std::find(claimed.begin(), claimed.end(), lane.name) != claimed.end()) return kClaimRounds;
+  return lane.variant >= 0 && lane.alone.whole < 0 ? spec_.timings : 0;
 }
 
 // The baseline and a variant alone, alternately, on the first chunk. Times are of this run and this
 // machine; they are kept, so that a resumed study says the same.
 Status Runner::MeasureTimes() {
-  constexpr int kRounds = 25;
   for (size_t l = 0; l < data_.lanes.size() && data_.complete; ++l) {
-    if (std::find(options_.timed_variants.begin(), options_.timed_variants.end(),
-                  data_.lanes[l].name) == options_.timed_variants.end())
-      continue;
-    const std::string key = "times " + data_.lanes[l].key;
+    const size_t rounds = TimingRounds(data_.lanes[l]);
+    if (rounds == 0) continue;
     Timing& timing = data_.timings[l];
-    ASSIGN_OR_RETURN(const bool stored, StoredTiming(key, &timing));
-    if (stored) continue;
+    ASSIGN_OR_RETURN(auto stored, store_.GetTiming(data_.lanes[l].key));
+    if (stored && stored->baseline.size() >= rounds) {
+      timing = std::move(*stored);
+      continue;
+    }
     const auto run = [&](size_t lane) {
       const Stream stream{&data_.lanes[lane].plan, data_.chunks[0].tokens, nullptr,
                           data_.chunks[0].scored};
@@ -452,13 +416,13 @@ Status Runner::MeasureTimes() {
     };
     run(data_.Baseline());
     run(l);
-    for (int round = 0; round < kRounds; ++round) {
-      if (!Continue("timing", round, kRounds, "rounds")) return {};
+    for (size_t round = 0; round < rounds; ++round) {
+      if (!Continue("timing", static_cast<double>(round), static_cast<double>(rounds), "rounds"))
+        return {};
       timing.baseline.push_back(run(data_.Baseline()));
       timing.variant.push_back(run(l));
     }
-    RETURN_IF_ERROR(store_.PutValue(
-        key, nlohmann::json{{"baseline", timing.baseline}, {"variant", timing.variant}}.dump()));
+    RETURN_IF_ERROR(store_.PutTiming(data_.lanes[l].key, timing));
   }
   return {};
 }
@@ -471,9 +435,14 @@ Result<StudyData> Runner::Run() {
   for (const StudyLane& lane : data_.lanes)
     keys.push_back(LaneKey(model_, data_.lanes, lane, data_.sites));
   for (size_t l = 0; l < keys.size(); ++l) data_.lanes[l].key = keys[l];
+  const ModelRecord record = DescribeModel(spec_, model_, data_);
+  RETURN_IF_ERROR(store_.Describe(DescribeStudy(spec_), {&record, 1}));
   RETURN_IF_ERROR(ScoreChunks());
   RETURN_IF_ERROR(GenerateAll());
   if (data_.complete) RETURN_IF_ERROR(MeasureFirstTokens(model_, store_, &data_));
+  if (data_.complete) {
+    ASSIGN_OR_RETURN(data_.complete, MeasureLastWords(model_, store_, options_.progress, &data_));
+  }
   RETURN_IF_ERROR(MeasureTimes());
   return std::move(data_);
 }
@@ -523,14 +492,17 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   if (!spec.scales.empty()) {
     ASSIGN_OR_RETURN(StaticScales read, ReadStaticScales(spec.scales));
     scales = std::make_shared<const StaticScales>(std::move(read));
+  } else if (spec.calibrate_chunks > 0) {
+    ASSIGN_OR_RETURN(scales, CalibrateStudy(spec, model));
   }
   const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
-                       const std::vector<std::string>& own, uint64_t seed,
-                       int only = -1) -> Status {
+                       const std::vector<std::string>& own, uint64_t seed, int only = -1,
+                       const StudyVariant* of = nullptr) -> Status {
     auto lane = MakeLane(model, {kind, name, before, own, seed, only, scales});
     if (!lane)
-      return Fail("{}: {} '{}': {}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
-                  name, lane.error().message);
+      return Fail("{}: {} '{}': {}{}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
+                  name, of == nullptr ? "" : PlaceOfError(*of, lane.error().message),
+                  lane.error().message);
     lanes.push_back(std::move(*lane));
     return {};
   };
@@ -540,10 +512,12 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
     const StudyVariant& variant = spec.variants[v];
     const int only = variant.of.empty() ? -1 : variant.layer.value_or(-1);
     RETURN_IF_ERROR(
-        add(LaneKind::kVariant, variant.name, baseline, variant.rules, spec.seed, only));
+        add(LaneKind::kVariant, variant.name, baseline, variant.rules, spec.seed, only, &variant));
     lanes.back().variant = static_cast<int>(v);
     for (size_t l = 0; l < lanes.size() && only >= 0; ++l)
       if (lanes[l].name == variant.of) lanes.back().alone = {static_cast<int>(l), only};
+    for (size_t l = 0; l < lanes.size() && !variant.beside.empty(); ++l)
+      if (lanes[l].name == variant.beside) lanes.back().beside = static_cast<int>(l);
   }
   if (spec.truth)
     RETURN_IF_ERROR(

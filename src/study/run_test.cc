@@ -6,6 +6,7 @@
 
 #include "engine/generate.h"
 #include "study/corrections.h"
+#include "study/store_dump_testing.h"
 #include "study/study_testing.h"
 
 namespace vernier {
@@ -192,28 +193,30 @@ TEST_F(RunTest, ANewVariantIsAllThatIsComputed) {
   ExpectSame(Run("fresh").value(), *after);
 }
 
-TEST_F(RunTest, DamagedValuesOfTheStore) {
+TEST_F(RunTest, TimesAreKept) {
   RunOptions timed;
   timed.timed_variants = {"rounded"};
-  const auto right = Run("out", timed);
-  ASSERT_TRUE(right) << right.error().message;
-  ASSERT_EQ(right->timings.at(1).baseline.size(), right->timings.at(1).variant.size());
-  const std::string times = "times " + right->lanes[1].key;
-  {
-    auto store = Store::Open(folder_ / "out").value();
-    for (const char* damaged :
-         {"{", "{\"baseline\": [1], \"variant\": []}", "{\"baseline\": \"x\", \"variant\": 3}",
-          "{\"baseline\": [], \"variant\": []}"}) {
-      ASSERT_TRUE(store->PutValue(times, damaged));
-      const auto again = Run("out", timed);
-      ASSERT_TRUE(again) << again.error().message;
-      EXPECT_EQ(again->timings.at(1).variant.size(), 25u);
-    }
-    for (const char* damaged : {"", "[]", "{\"tensors_naive\": -1, \"seconds\": \"x\"}"}) {
-      ASSERT_TRUE(store->PutValue("cost", damaged));
-      EXPECT_TRUE(Run("out"));
-    }
+  const auto first = Run("out", timed), second = Run("out", timed);
+  ASSERT_TRUE(first && second);
+  ASSERT_EQ(first->timings.at(1).variant.size(), 25u);
+  EXPECT_EQ(first->timings.at(1).baseline, second->timings.at(1).baseline);
+  EXPECT_EQ(first->timings.at(1).variant, second->timings.at(1).variant);
+}
+
+// Content keys: an interrupted store ends with the rows of an uninterrupted one.
+TEST_F(RunTest, InterruptedStoresEndTheSame) {
+  SetStudy(kStudy);
+  ASSERT_TRUE(Run("whole"));
+  int calls = 0;
+  RunOptions stopping;
+  stopping.memory_budget = 0;
+  for (const int stop : {1, 3, 7}) {
+    calls = 0;
+    stopping.progress = [&](const Progress&) { return ++calls != stop; };
+    ASSERT_TRUE(Run("parts", stopping));
   }
+  ASSERT_TRUE(Run("parts"));
+  ExpectSameStores(folder_ / "whole", folder_ / "parts");
 }
 
 TEST_F(RunTest, WrongFiles) {

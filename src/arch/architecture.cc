@@ -12,6 +12,10 @@ constexpr Architecture kArchitectures[] = {
      DecoderConstants, WriteDecoderConstants},
     {"mamba", "Mamba 1: selective state spaces instead of attention", BuildMamba, SsmConstants,
      WriteSsmConstants},
+    {"falcon_mamba", "Mamba 1 with norms of dt, B and C (GGUF files of it say mamba)", BuildMamba,
+     SsmConstants, WriteSsmConstants},
+    {"mamba2", "Mamba 2: heads with one rate each, B and C by groups, a norm behind the gate",
+     BuildMamba2, SsmConstants, WriteSsmConstants},
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ Result<Graph> BuildGraph(const Checkpoint& checkpoint);
 Result<Graph> BuildLlama(const Checkpoint& checkpoint);
 Result<Graph> BuildQwen2(const Checkpoint& checkpoint);
 Result<Graph> BuildMamba(const Checkpoint& checkpoint);
+Result<Graph> BuildMamba2(const Checkpoint& checkpoint);
 
 }  // namespace vernier
 

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <tuple>
+#include <utility>
 
 #include "model/gguf_writer.h"
 
@@ -42,6 +44,18 @@ class Config {
     if (!Has(key) || !json_.at(key).is_object())
       return Fail("{}: '{}': expected an object", path_, key);
     return Config(path_, json_.at(key));
+  }
+  // A list of two numbers, null for one that is not finite (what Infinity is read as).
+  Result<std::pair<double, double>> Limits(const char* key) const {
+    const Json& v = json_.at(key);
+    const auto number = [](const Json& n) { return n.is_number() || n.is_null(); };
+    if (!v.is_array() || v.size() != 2 || !number(v[0]) || !number(v[1]))
+      return Fail("{}: '{}': expected two numbers", path_, key);
+    const std::pair<double, double> limits = {v[0].is_null() ? 0 : v[0].get<double>(),
+                                              v[1].is_null() ? INFINITY : v[1].get<double>()};
+    if (!(limits.first >= 0 && limits.first < limits.second))
+      return Fail("{}: '{}': expected two ascending numbers that are not negative", path_, key);
+    return limits;
   }
   bool Is(const char* key, bool value) const {
     return Has(key) && json_.at(key).is_boolean() && json_.at(key).get<bool>() == value;
@@ -197,11 +211,40 @@ Result<Hyperparameters> FromMetadata(const Checkpoint& checkpoint,
   return h;
 }
 
+// What Mamba 2 has in place of a rank: heads, groups and the limits of a step.
+Status ReadHeads(const Config& config, SsmHyperparameters* h) {
+  ASSIGN_OR_RETURN(h->heads, config.Count("num_heads"));
+  ASSIGN_OR_RETURN(h->groups, config.Count("n_groups"));
+  ASSIGN_OR_RETURN(const size_t head_dim, config.Count("head_dim"));
+  if (h->heads * head_dim != h->inner)
+    return Fail("{}: {} heads of {} are not the inner size, {}", config.path(), h->heads, head_dim,
+                h->inner);
+  if (config.Has("time_step_limit")) {
+    ASSIGN_OR_RETURN(const auto limits, config.Limits("time_step_limit"));
+    std::tie(h->step_low, h->step_high) = limits;
+  }
+  if (config.Is("rms_norm", false))
+    return Fail("{}: 'rms_norm': a mixer without its norm is not supported", config.path());
+  if (config.Is("norm_before_gate", true))
+    return Fail("{}: 'norm_before_gate': a norm before the gate is not supported", config.path());
+  return {};
+}
+
+Status ReadRank(const Config& config, SsmHyperparameters* h) {
+  const auto rank = config.Text("time_step_rank");
+  if (rank && *rank == "auto") {
+    h->dt_rank = (h->hidden + 15) / 16;
+    return {};
+  }
+  ASSIGN_OR_RETURN(h->dt_rank, config.Count("time_step_rank"));
+  return {};
+}
+
 Result<SsmHyperparameters> SsmFromConfig(const Checkpoint& checkpoint,
                                          const std::string& architecture) {
   ASSIGN_OR_RETURN(const Config config, ParseConfig(checkpoint));
   SsmHyperparameters h;
-  h.architecture = architecture;
+  h.architecture = architecture == "falcon_mamba" ? "mamba" : architecture;
   ASSIGN_OR_RETURN(h.layers, config.Count("num_hidden_layers"));
   ASSIGN_OR_RETURN(h.hidden, config.Count("hidden_size"));
   ASSIGN_OR_RETURN(h.vocabulary, config.Count("vocab_size"));
@@ -213,13 +256,11 @@ Result<SsmHyperparameters> SsmFromConfig(const Checkpoint& checkpoint,
     ASSIGN_OR_RETURN(const size_t expand, config.Count("expand"));
     h.inner = expand * h.hidden;
   }
-  const auto rank = config.Text("time_step_rank");
-  if (rank && *rank == "auto") {
-    h.dt_rank = (h.hidden + 15) / 16;
-  } else {
-    ASSIGN_OR_RETURN(h.dt_rank, config.Count("time_step_rank"));
-  }
+  RETURN_IF_ERROR(architecture == "mamba2" ? ReadHeads(config, &h) : ReadRank(config, &h));
   ASSIGN_OR_RETURN(h.eps, config.Positive("layer_norm_epsilon"));
+  if (architecture == "falcon_mamba") {
+    ASSIGN_OR_RETURN(h.parts_eps, config.Positive("mixer_rms_eps"));
+  }
   if (config.Has("max_position_embeddings")) {
     ASSIGN_OR_RETURN(h.context, config.Count("max_position_embeddings"));
   }
@@ -246,6 +287,10 @@ Result<SsmHyperparameters> SsmFromMetadata(const Checkpoint& checkpoint,
   ASSIGN_OR_RETURN(h.states, MetaCount(m, prefix + "ssm.state_size"));
   ASSIGN_OR_RETURN(h.taps, MetaCount(m, prefix + "ssm.conv_kernel"));
   ASSIGN_OR_RETURN(h.dt_rank, MetaCount(m, prefix + "ssm.time_step_rank"));
+  if (architecture == "mamba2") {
+    ASSIGN_OR_RETURN(h.groups, MetaCount(m, prefix + "ssm.group_count"));
+    h.heads = std::exchange(h.dt_rank, 0);  // where these files keep it
+  }
   ASSIGN_OR_RETURN(h.eps, m.Float(prefix + "attention.layer_norm_rms_epsilon"));
   if (!(h.eps > 0))
     return Fail("{}: '{}attention.layer_norm_rms_epsilon': expected a positive number",
@@ -255,9 +300,7 @@ Result<SsmHyperparameters> SsmFromMetadata(const Checkpoint& checkpoint,
   }
   if (m.Has(prefix + "ssm.dt_b_c_rms")) {
     ASSIGN_OR_RETURN(const bool norms, m.Bool(prefix + "ssm.dt_b_c_rms"));
-    if (norms)
-      return Fail("{}: '{}ssm.dt_b_c_rms': norms of dt, B and C (Falcon Mamba) are not supported",
-                  checkpoint.path, prefix);
+    if (norms) h.parts_eps = h.eps;
   }
   const TensorView* embedding = checkpoint.Find("token_embd.weight");
   if (embedding == nullptr) return Fail("{}: no tensor 'token_embd.weight'", checkpoint.path);
@@ -299,8 +342,16 @@ Result<Hyperparameters> ReadHyperparameters(const Checkpoint& checkpoint) {
 
 Result<SsmHyperparameters> ReadSsmHyperparameters(const Checkpoint& checkpoint) {
   ASSIGN_OR_RETURN(const std::string architecture, ArchitectureName(checkpoint));
-  return checkpoint.kind == CheckpointKind::kGguf ? SsmFromMetadata(checkpoint, architecture)
-                                                  : SsmFromConfig(checkpoint, architecture);
+  auto h = checkpoint.kind == CheckpointKind::kGguf ? SsmFromMetadata(checkpoint, architecture)
+                                                    : SsmFromConfig(checkpoint, architecture);
+  if (!h || h->heads == 0) return h;
+  if (h->inner % h->heads != 0)
+    return Fail("{}: an inner size of {} in {} heads: expected a multiple", checkpoint.path,
+                h->inner, h->heads);
+  if (h->heads % h->groups != 0)
+    return Fail("{}: {} heads in {} groups: expected a multiple", checkpoint.path, h->heads,
+                h->groups);
+  return h;
 }
 
 Result<std::vector<NamedConstant>> DecoderConstants(const Checkpoint& checkpoint) {
@@ -321,10 +372,19 @@ Result<std::vector<NamedConstant>> DecoderConstants(const Checkpoint& checkpoint
 
 Result<std::vector<NamedConstant>> SsmConstants(const Checkpoint& checkpoint) {
   ASSIGN_OR_RETURN(const SsmHyperparameters h, ReadSsmHyperparameters(checkpoint));
-  return std::vector<NamedConstant>{
-      Whole("layers", h.layers),         Whole("hidden", h.hidden),    Whole("inner", h.inner),
-      Whole("states", h.states),         Whole("conv_kernel", h.taps), Whole("dt_rank", h.dt_rank),
-      Whole("vocabulary", h.vocabulary), Whole("context", h.context),  {"eps", h.eps, false}};
+  std::vector<NamedConstant> constants = {Whole("layers", h.layers), Whole("hidden", h.hidden),
+                                          Whole("inner", h.inner), Whole("states", h.states),
+                                          Whole("conv_kernel", h.taps)};
+  if (h.heads == 0) constants.push_back(Whole("dt_rank", h.dt_rank));
+  if (h.heads > 0) constants.push_back(Whole("heads", h.heads));
+  if (h.heads > 0) constants.push_back(Whole("groups", h.groups));
+  constants.push_back(Whole("vocabulary", h.vocabulary));
+  constants.push_back(Whole("context", h.context));
+  constants.push_back({"eps", h.eps, false});
+  if (h.parts_eps) constants.push_back({"parts_eps", *h.parts_eps, false});
+  if (h.LimitsStep()) constants.push_back({"step_low", h.step_low, false});
+  if (h.LimitsStep()) constants.push_back({"step_high", h.step_high, false});
+  return constants;
 }
 
 Status WriteDecoderConstants(const Checkpoint& folder, Metadata* metadata) {
@@ -352,6 +412,12 @@ Status WriteDecoderConstants(const Checkpoint& folder, Metadata* metadata) {
 
 Status WriteSsmConstants(const Checkpoint& folder, Metadata* metadata) {
   ASSIGN_OR_RETURN(const SsmHyperparameters h, ReadSsmHyperparameters(folder));
+  if (h.LimitsStep())
+    return Fail("{}: 'time_step_limit': GGUF has no key for limits of the step", folder.path);
+  if (h.parts_eps && *h.parts_eps != h.eps)
+    return Fail(
+        "{}: 'mixer_rms_eps' is {} and 'layer_norm_epsilon' {}: GGUF has one constant for both",
+        folder.path, *h.parts_eps, h.eps);
   const std::string prefix = h.architecture + ".";
   SetCount(prefix + "block_count", h.layers, metadata);
   // A recurrence has no longest text; readers want a number all the same.
@@ -362,10 +428,11 @@ Status WriteSsmConstants(const Checkpoint& folder, Metadata* metadata) {
   SetCount(prefix + "ssm.conv_kernel", h.taps, metadata);
   SetCount(prefix + "ssm.inner_size", h.inner, metadata);
   SetCount(prefix + "ssm.state_size", h.states, metadata);
-  SetCount(prefix + "ssm.time_step_rank", h.dt_rank, metadata);
+  SetCount(prefix + "ssm.time_step_rank", h.heads > 0 ? h.heads : h.dt_rank, metadata);
+  if (h.heads > 0) SetCount(prefix + "ssm.group_count", h.groups, metadata);
   metadata->Set(prefix + "attention.layer_norm_rms_epsilon",
                 MetaFloat32(static_cast<float>(h.eps)));
-  metadata->Set(prefix + "ssm.dt_b_c_rms", MetaBool(false));
+  if (h.heads == 0) metadata->Set(prefix + "ssm.dt_b_c_rms", MetaBool(h.parts_eps.has_value()));
   SetCount(prefix + "vocab_size", h.vocabulary, metadata);
   return {};
 }

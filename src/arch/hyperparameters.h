@@ -4,6 +4,8 @@
 #ifndef VERNIER_ARCH_HYPERPARAMETERS_H_
 #define VERNIER_ARCH_HYPERPARAMETERS_H_
 
+#include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,13 +23,17 @@ struct Hyperparameters {
   RopeSpec rope;  // layout set by the architecture
 };
 
-// Of a model of state-space layers (Mamba).
+// Of a model of state-space layers (Mamba, Falcon Mamba, Mamba 2).
 struct SsmHyperparameters {
   std::string architecture;
   size_t layers = 0, hidden = 0, vocabulary = 0, context = 0;
   size_t inner = 0, states = 0, taps = 0, dt_rank = 0;  // taps: the convolution's kernel
   double eps = 0;
   bool conv_bias = true;
+  std::optional<double> parts_eps{};          // Falcon Mamba: of the norms of dt, B and C
+  size_t heads = 0, groups = 1;               // Mamba 2, which has no dt_rank
+  double step_low = 0, step_high = INFINITY;  // Mamba 2: the limits of a step
+  bool LimitsStep() const { return step_low > 0 || step_high < INFINITY; }
 };
 
 // A constant as people see it.

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "arch/architecture.h"
@@ -12,6 +13,7 @@
 #include "arch/numpy_exp.h"
 #include "arch/write_model.h"
 #include "model/gguf_writer.h"
+#include "model/json.h"
 #include "model/model_testing.h"
 
 namespace vernier {
@@ -96,8 +98,7 @@ TEST_F(MambaTest, ConstantsOfAFolder) {
     EXPECT_PART("config.json", message);
     EXPECT_PART(key, ErrorOf([&](auto& c) { c[key] = -1; }));
   }
-  EXPECT_PART("'falcon_mamba' is not known",
-              ErrorOf([](auto& c) { c["model_type"] = "falcon_mamba"; }));
+  EXPECT_PART("'mixer_rms_eps'", ErrorOf([](auto& c) { c["model_type"] = "falcon_mamba"; }));
 }
 
 TEST_F(MambaTest, ConstantsOfAFile) {
@@ -110,8 +111,9 @@ TEST_F(MambaTest, ConstantsOfAFile) {
             }),
             "");
   EXPECT_EQ(nodes_, nodes - 6);
-  EXPECT_PART("Falcon Mamba",
-              FileErrorOf([](auto& m, auto&) { m.Set("mamba.ssm.dt_b_c_rms", MetaBool(true)); }));
+  // Falcon Mamba: three norms a layer.
+  EXPECT_EQ(FileErrorOf([](auto& m, auto&) { m.Set("mamba.ssm.dt_b_c_rms", MetaBool(true)); }), "");
+  EXPECT_EQ(nodes_, nodes + 3 * 6);
   EXPECT_PART("mamba.ssm.state_size",
               FileErrorOf([](auto& m, auto&) { m.Set("mamba.ssm.state_size", MetaUint32(0)); }));
   EXPECT_PART("ssm_x.weight", FileErrorOf([](auto& m, auto&) {
@@ -120,6 +122,93 @@ TEST_F(MambaTest, ConstantsOfAFile) {
   EXPECT_PART("ssm_d", FileErrorOf([](auto&, auto& tensors) {
                 std::erase_if(tensors, [](const TensorView& t) { return t.name == "blk.3.ssm_d"; });
               }));
+}
+
+// A folder of Falcon Mamba as a file: GGUF has one eps.
+TEST_F(MambaTest, FalconAsAFile) {
+  const auto form = [&](double eps) {
+    const auto folder = Changed([&](auto& c) {
+      c["model_type"] = "falcon_mamba";
+      c["mixer_rms_eps"] = eps;
+    });
+    return MakeGgufForm(*folder);
+  };
+  EXPECT_PART("one constant for both", form(1e-6).error().message);
+  const auto same = form(1e-5);
+  ASSERT_TRUE(same) << same.error().message;
+  EXPECT_EQ(same->metadata.String("general.architecture").value(), "mamba");
+  EXPECT_TRUE(same->metadata.Bool("mamba.ssm.dt_b_c_rms").value());
+}
+
+// Mamba 2's constants, from a folder and as a file.
+class Mamba2Test : public ::testing::Test {
+ protected:
+  static Result<Checkpoint> Changed(const TestFolder& scratch,
+                                    const std::function<void(nlohmann::json&)>& change) {
+    const std::string source = std::string(VERNIER_SOURCE_DIR) + "/models/tiny-mamba2";
+    const std::string folder = scratch / "m2";
+    std::filesystem::create_directory(folder);
+    auto config = nlohmann::json::parse(WithoutInfinity(Get(source + "/config.json")));
+    change(config);
+    Put(folder + "/config.json", config.dump());
+    std::error_code exists;
+    std::filesystem::create_symlink(source + "/model.safetensors", folder + "/model.safetensors",
+                                    exists);
+    return OpenCheckpoint(folder);
+  }
+  std::string ErrorOf(const std::function<void(nlohmann::json&)>& change) {
+    auto checkpoint = Changed(scratch_, change);
+    EXPECT_TRUE(checkpoint);
+    const auto graph = BuildGraph(*checkpoint);
+    if (graph) nodes_ = graph->nodes.size();
+    return graph ? "" : graph.error().message;
+  }
+  TestFolder scratch_;
+  size_t nodes_ = 0;
+};
+
+TEST_F(Mamba2Test, ConstantsOfAFolder) {
+  EXPECT_EQ(ErrorOf([](auto&) {}), "");
+  const size_t nodes = nodes_;
+  EXPECT_EQ(ErrorOf([](auto& c) { c.erase("time_step_limit"); }), "");
+  EXPECT_EQ(nodes_, nodes);
+  EXPECT_EQ(ErrorOf([](auto& c) { c["time_step_limit"] = {0.01, 0.1}; }), "");
+  EXPECT_EQ(nodes_, nodes + 4);  // a clamp a layer
+  EXPECT_PART("time_step_limit", ErrorOf([](auto& c) { c["time_step_limit"] = {0.1, 0.01}; }));
+  EXPECT_PART("time_step_limit", ErrorOf([](auto& c) { c["time_step_limit"] = 3; }));
+  EXPECT_PART("are not the inner size", ErrorOf([](auto& c) { c["head_dim"] = 64; }));
+  EXPECT_PART("in_proj.weight", ErrorOf([](auto& c) { c["state_size"] = 16; }));
+  EXPECT_PART("in_proj.weight", ErrorOf([](auto& c) { c["n_groups"] = 1; }));
+  EXPECT_PART("6 heads in 4 groups", ErrorOf([](auto& c) { c["n_groups"] = 4; }));
+  EXPECT_PART("'rms_norm'", ErrorOf([](auto& c) { c["rms_norm"] = false; }));
+  EXPECT_PART("'norm_before_gate'", ErrorOf([](auto& c) { c["norm_before_gate"] = true; }));
+  for (const char* key : {"num_heads", "n_groups", "head_dim", "state_size", "expand"})
+    EXPECT_PART(key, ErrorOf([&](auto& c) { c.erase(key); }));
+}
+
+// The keys and shapes that conversion/mamba.py of ggml-org/llama.cpp writes.
+TEST_F(Mamba2Test, AsAFile) {
+  const auto folder = Changed(scratch_, [](auto&) {});
+  const auto form = MakeGgufForm(*folder);
+  ASSERT_TRUE(form) << form.error().message;
+  const Metadata& m = form->metadata;
+  EXPECT_EQ(m.String("general.architecture").value(), "mamba2");
+  EXPECT_EQ(m.Int("mamba2.ssm.time_step_rank").value(), 6);
+  EXPECT_EQ(m.Int("mamba2.ssm.group_count").value(), 2);
+  EXPECT_EQ(m.Int("mamba2.ssm.inner_size").value(), 192);
+  EXPECT_EQ(m.Int("mamba2.ssm.state_size").value(), 32);
+  EXPECT_EQ(m.Int("mamba2.ssm.conv_kernel").value(), 4);
+  EXPECT_FALSE(m.Has("mamba2.ssm.dt_b_c_rms"));
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const GgufTensor& t : form->tensors) shapes[t.name] = t.tensor.shape;
+  const std::map<std::string, std::vector<int64_t>> expected = {
+      {"attn_norm.weight", {96}}, {"ssm_in.weight", {518, 96}}, {"ssm_conv1d.weight", {320, 4}},
+      {"ssm_conv1d.bias", {320}}, {"ssm_dt.bias", {6}},         {"ssm_a", {6, 1}},
+      {"ssm_d", {6, 1}},          {"ssm_norm.weight", {2, 96}}, {"ssm_out.weight", {96, 192}}};
+  for (const auto& [name, shape] : expected) EXPECT_EQ(shapes["blk.3." + name], shape) << name;
+  EXPECT_EQ(shapes.size(), 4 * expected.size() + 2);
+  const auto limited = Changed(scratch_, [](auto& c) { c["time_step_limit"] = {0.01, 0.1}; });
+  EXPECT_PART("GGUF has no key", MakeGgufForm(*limited).error().message);
 }
 
 // Its bits are held to NumPy's by the hashes of ssm_a in the golden files (tests/convert_test.cc).

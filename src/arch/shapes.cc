@@ -11,7 +11,8 @@ namespace vernier {
 namespace {
 
 // Constants: the config.json files that TinyLlama/TinyLlama-1.1B-Chat-v1.0,
-// meta-llama/Llama-3.2-1B, Qwen/Qwen2.5-0.5B and state-spaces/mamba-130m-hf publish.
+// meta-llama/Llama-3.2-1B, Qwen/Qwen2.5-0.5B, state-spaces/mamba-130m-hf and
+// state-spaces/mamba2-130m (there in the layout of its own code) publish.
 const std::vector<ModelShape>& Table() {
   static const std::vector<ModelShape> table = {
       {"tinyllama-1.1b",
@@ -56,6 +57,19 @@ const std::vector<ModelShape>& Table() {
        R"({"model_type": "mamba", "num_hidden_layers": 24, "hidden_size": 768,
            "intermediate_size": 1536, "state_size": 16, "conv_kernel": 4, "time_step_rank": 48,
            "vocab_size": 50280, "layer_norm_epsilon": 1e-5, "use_bias": false,
+           "use_conv_bias": true})",
+       true,
+       {.kind = TokenizerKind::kByteLevel,
+        .pre = "olmo",
+        .pieces = 50254,
+        .special = {"<|endoftext|>"},
+        .bos = "<|endoftext|>",
+        .eos = "<|endoftext|>"}},
+      {"mamba2-130m",
+       "Mamba 2: 24 layers of 768 (24 heads of 64, 128 states), 50288 tokens, tied",
+       R"({"model_type": "mamba2", "num_hidden_layers": 24, "hidden_size": 768, "expand": 2,
+           "num_heads": 24, "head_dim": 64, "n_groups": 1, "state_size": 128, "conv_kernel": 4,
+           "vocab_size": 50288, "layer_norm_epsilon": 1e-5, "use_bias": false,
            "use_conv_bias": true})",
        true,
        {.kind = TokenizerKind::kByteLevel,
@@ -156,6 +170,25 @@ void ListDecoder(const Hyperparameters& h, bool tied, bool biases, ShapeForm* fo
       {"rope_freqs.weight", {static_cast<int64_t>(form->rope_factors.size())}, Fill::kFactors});
 }
 
+// A layer of Mamba 2, its norm apart: rates between -1 and -16.
+void ListHeads(const SsmHyperparameters& h, Lister* list) {
+  const size_t convolved = h.inner + 2 * h.groups * h.states;
+  const int64_t heads = static_cast<int64_t>(h.heads), groups = static_cast<int64_t>(h.groups);
+  list->Matrix("ssm_in.weight", h.inner + convolved + h.heads, h.hidden, 1.2);
+  list->Add({"ssm_conv1d.weight",
+             {static_cast<int64_t>(convolved), static_cast<int64_t>(h.taps)},
+             Fill::kUniform,
+             0,
+             0.29});
+  list->Vector("ssm_conv1d.bias", convolved, 0, 0.1);
+  list->Add({"ssm_dt.bias", {heads}, Fill::kUniform, -4.58, 1.34});
+  list->Add({"ssm_a", {heads, 1}, Fill::kUniform, -8.5, 4.33});
+  list->Add({"ssm_d", {heads, 1}, Fill::kVector, 1, 0.1});
+  list->Add(
+      {"ssm_norm.weight", {groups, static_cast<int64_t>(h.inner) / groups}, Fill::kVector, 1, 0.1});
+  list->Matrix("ssm_out.weight", h.hidden, h.inner, 1, Outliers::kRows);
+}
+
 // Steps: softplus of a bias between -6.9 and -2.25 is between 0.001 and 0.1, as Mamba begins with.
 void ListSsm(const SsmHyperparameters& h, ShapeForm* form) {
   Lister list(&form->tensors);
@@ -170,6 +203,10 @@ void ListSsm(const SsmHyperparameters& h, ShapeForm* form) {
   for (size_t layer = 0; layer < h.layers; ++layer) {
     list.SetLayer(layer, h.layers);
     list.Norm("attn_norm.weight", d, 0.4);
+    if (h.heads > 0) {
+      ListHeads(h, &list);
+      continue;
+    }
     list.Matrix("ssm_in.weight", 2 * h.inner, d, 1.2);
     list.Add({"ssm_conv1d.weight", {inner, static_cast<int64_t>(h.taps)}, Fill::kUniform, 0, 0.29});
     list.Vector("ssm_conv1d.bias", h.inner, 0, 0.1);
@@ -216,7 +253,7 @@ Result<ShapeForm> MakeShapeForm(const ModelShape& shape) {
   metadata.Set("general.name", MetaString(fmt::format("{} (synthetic)", shape.name)));
   RETURN_IF_ERROR(architecture->write_constants(folder, &metadata));
   const std::string_view name = architecture->name;
-  if (name == "mamba") {
+  if (name == "mamba" || name == "mamba2") {
     ASSIGN_OR_RETURN(const SsmHyperparameters h, ReadSsmHyperparameters(folder));
     ListSsm(h, &form);
     form.vocabulary = h.vocabulary;

@@ -26,12 +26,14 @@ SyntheticReport Write(const ModelShape& shape, const char* type, const std::stri
 }
 
 // The published numbers of parameters: model cards of TinyLlama (1,100,048,384), Llama-3.2-1B
-// (1.23B, with tied embeddings), Qwen2.5-0.5B (494,032,768) and mamba-130m (129,135,360).
+// (1.23B, with tied embeddings), Qwen2.5-0.5B (494,032,768), mamba-130m (129,135,360) and
+// mamba2-130m (128,989,632).
 TEST(Shapes, HaveTheParametersOfTheirModels) {
   const std::pair<const char*, uint64_t> expected[] = {{"tinyllama-1.1b", 1100048384},
                                                        {"llama-3.2-1b", 1235814400 + 32},
                                                        {"qwen2.5-0.5b", 494032768},
-                                                       {"mamba-130m", 129135360}};
+                                                       {"mamba-130m", 129135360},
+                                                       {"mamba2-130m", 128989632}};
   for (const auto& [name, count] : expected) {
     const ShapeForm form = MakeShapeForm(**FindShape(name)).value();
     uint64_t elements = 0;
@@ -60,6 +62,11 @@ ModelShape SmallOf(const std::string& like) {
         "intermediate_size": 512, "state_size": 16, "conv_kernel": 4, "time_step_rank": 16,
         "vocab_size": 2048, "layer_norm_epsilon": 1e-5, "use_conv_bias": true})",
                  "mamba-130m");
+  if (like == "mamba2-130m")
+    return Small(R"({"model_type": "mamba2", "num_hidden_layers": 2, "hidden_size": 256,
+        "expand": 2, "num_heads": 8, "head_dim": 64, "n_groups": 2, "state_size": 32,
+        "conv_kernel": 4, "vocab_size": 2048, "layer_norm_epsilon": 1e-5, "use_conv_bias": true})",
+                 "mamba2-130m");
   if (like == "qwen2.5-0.5b")
     return Small(R"({"model_type": "qwen2", "num_hidden_layers": 2, "hidden_size": 128,
         "intermediate_size": 384, "num_attention_heads": 2, "num_key_value_heads": 1,
@@ -74,7 +81,8 @@ ModelShape SmallOf(const std::string& like) {
 }
 
 TEST(Synthetic, FilesAreWhatTheirArchitectureReads) {
-  for (const char* like : {"tinyllama-1.1b", "llama-3.2-1b", "qwen2.5-0.5b", "mamba-130m"}) {
+  for (const char* like :
+       {"tinyllama-1.1b", "llama-3.2-1b", "qwen2.5-0.5b", "mamba-130m", "mamba2-130m"}) {
     const std::string path = TempPath("read.gguf");
     const SyntheticReport report = Write(SmallOf(like), "Q4_K_M", path);
     const Checkpoint checkpoint = OpenCheckpoint(path).value();

@@ -113,12 +113,15 @@ const std::vector<Manual>& Table() {
        "a required claim is not supported, or with --strict a variant is vacuous",
        "report, query, compare, eval; docs/studies.md"},
       {"query",
-       "A study's store, asked in SQL: every score of every token, the sites' statistics, the "
-       "claims "
-       "and costs. Nothing is written to it. Without SQL its tables and views are listed.",
+       "The store of a study, asked in SQL: what was measured token by token, by site, what it "
+       "cost. "
+       "Nothing is written, whatever is asked. Without SQL its tables, views and columns are "
+       "listed.",
        {{"What can be asked:", "vernier query out/types"},
-        {"The costliest variants:",
-         "vernier query out/types \"SELECT variant, kld FROM variant ORDER BY kld DESC LIMIT 5\""}},
+        {"The variants, worst first:",
+         "vernier query out/types \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
+        {"The same as CSV:",
+         "vernier query out/types \"SELECT variant, kld FROM variant\" --csv -o out/types.csv"}},
        "",
        "study, report; docs/store.md"},
       {"report",

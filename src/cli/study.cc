@@ -84,8 +84,8 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
   std::vector<StudyPart> reports;
   for (const ModelStudy& part : parts) {
     models.push_back({&part.spec, &part.data, &part.model->graph()});
-    reports.push_back(
-        {&part.spec, part.model.get(), &part.data, MakeStudyReport(part.spec, part.data)});
+    reports.push_back({&part.spec, part.model.get(), &part.data,
+                       MakeStudyReport(part.spec, part.data, part.model->graph())});
   }
   const std::vector<JudgedClaim> judged = JudgeClaims(parts[0].spec.claims, claims, models);
   std::vector<ModelRecord> records;

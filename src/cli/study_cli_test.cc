@@ -209,11 +209,31 @@ TEST_F(StudyVerb, ResultsHaveTheirKeys) {
       EXPECT_TRUE(v.at("kld").at(key).is_number()) << key;
     for (const char* key : {"mean", "rms"}) EXPECT_TRUE(v.at("delta_p").at(key).is_number()) << key;
     EXPECT_TRUE(v.contains("same_top_p") && v.contains("kld_truth"));
+    for (const char* key :
+         {"value", "uncertainty", "difference", "low", "high", "b", "c", "p_value"})
+      for (const Json* of : {&v, &v.at("texts").at(0)})
+        EXPECT_TRUE(of->at("accuracy").at(key).is_number()) << key;
+    for (const char* key : {"bytes", "weight_bytes", "activation_bytes", "integer_macs",
+                            "float_macs", "float_operations", "conversions"})
+      EXPECT_TRUE(v.at("cost").at(key).is_number()) << key;
+    const Json& site = v.at("sites").at(0);
+    EXPECT_EQ(site.at("shape"), (Json{62, 224}));
+    EXPECT_EQ(site.at("first").size(), 5u);
+    for (const char* key : {"std", "min", "max", "max_error"})
+      EXPECT_TRUE(site.at(key).is_number()) << key;
     EXPECT_EQ(v.at("tokens"), 62);
     EXPECT_LE(v.at("kld").at("median"), v.at("kld").at("p99"));
   }
   for (const char* key : {"says", "verdict", "detail"})
     EXPECT_TRUE(json.at("claims").at(0).at(key).is_string());
+  EXPECT_GT(json.at("baseline").at("accuracy").at("value"), 0.0);
+  ASSERT_EQ(json.at("recommendation").size(), 3u);
+  for (const Json& c : json.at("recommendation")) {
+    for (const char* key : {"bytes", "p_value"}) EXPECT_TRUE(c.at(key).is_number()) << key;
+    for (const char* key : {"kld", "ln_ppl_ratio", "accuracy_difference"})
+      EXPECT_TRUE(c.at(key).at("low") <= c.at(key).at("high")) << key;
+    EXPECT_TRUE(c.at("standing").is_string() && c.contains("other"));
+  }
   for (const char* key : {"tensors_naive", "tensors_evaluated", "seconds"})
     EXPECT_GT(json.at("cost").at(key), 0) << key;
 
@@ -335,6 +355,117 @@ TEST_F(StudyVerb, Posit32) {
     decided += claim.at("verdict") != "undecided";
   }
   EXPECT_GT(decided, 10u);  // two chunks a text leave wide intervals
+}
+
+// A study of tiny-mamba with recipes of INT8 modes, as small as can be.
+class Int8Modes : public StudyVerb {
+ protected:
+  Arguments Modes(const std::string& rest) {
+    WriteAll(folder_ + "/s.toml",
+             "name = \"m\"\nmodel = \"" + kSource + "/models/tiny-mamba\"\ntexts = [\"" + kSource +
+                 "/data/gsm8k.txt\"]\ncontext = 32\nchunks = 2\ncalibrate_chunks = 3\n" + rest);
+    return {"study", folder_ + "/s.toml", "-o", folder_ + "/out"};
+  }
+  static std::string Mode(const std::string& name, const std::string& more = "") {
+    return "[[variant]]\nname = \"" + name + "\"\nrecipe = \"" + kSource + "/recipes/quamba/" +
+           name + ".recipe\"\n" + more;
+  }
+  static inline const std::string kPromise =
+      "[[claim]]\nsays = \"2-0 equals 0\"\nrequire = \"identical('2-0', '0')\"\n";
+};
+
+// The promise that two modes are the same holds; broken on purpose it is a failure, loudly.
+TEST_F(Int8Modes, ABrokenPromiseIsExitStatusOne) {
+  Outcome outcome = Vernier(Modes(Mode("0") + Mode("2-0") + kPromise));
+  EXPECT_EQ(outcome.status, 0) << outcome.err << outcome.out;
+  EXPECT_EQ(Results().at("variants").at(1).at("same_as"), "0");
+  EXPECT_EQ(Results().at("claims").at(0).at("verdict"), "supported");
+  outcome = Vernier(
+      Modes(Mode("0") + Mode("2-0", "rules = [\"ssm_conv_x[1]=int8,scale=0.02\"]\n") + kPromise));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.out.find("refuted    2-0 equals 0 (required)"), std::string::npos)
+      << outcome.out;
+  EXPECT_EQ(Results().at("claims").at(0).at("verdict"), "refuted");
+  EXPECT_TRUE(Results().at("variants").at(1).at("same_as").is_null());
+}
+
+TEST_F(Int8Modes, BesideAndLastWordsAndTimings) {
+  WriteAll(folder_ + "/w.jsonl",
+           "{\"text\": \"The answer is the\"}\n{\"text\": \"She eats three eggs\"}\n");
+  const Outcome outcome = Vernier(
+      Modes("last_words = { passages = \"w.jsonl\" }\ntimings = 2\nobserve = [\"ssm_y\"]\n" +
+            Mode("0") + Mode("2-0", "beside = \"0\"\n") + Mode("5-1", "beside = \"0\"\n")));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  for (const char* said : {"last words of 2 passages", "Recommendation",
+                           "ssm_y[0]: 30 tokens of 512", "seconds / baseline's", "same as '0'"})
+    EXPECT_NE(outcome.out.find(said), std::string::npos) << said << outcome.out;
+  const Json json = Results();
+  EXPECT_EQ(json.at("baseline").at("last_word").at("passages"), 2);
+  for (const Json& v : json.at("variants")) {
+    for (const char* key : {"value", "ppl", "difference", "low", "high", "b", "c", "p_value"})
+      EXPECT_TRUE(v.at("last_word").at(key).is_number()) << key;
+    EXPECT_EQ(v.at("seconds_alone").at("variant").size(), 2u);
+    EXPECT_GT(v.at("cost").at("seconds"), 0.0);
+    EXPECT_GT(v.at("cost").at("integer_macs"), 0.0);
+    EXPECT_NE(v.at("recipe").get<std::string>().find("recipes/quamba/"), std::string::npos);
+  }
+  EXPECT_EQ(json.at("variants").at(2).at("beside"), "0");
+  for (const Json& site : json.at("variants").at(1).at("sites"))
+    EXPECT_EQ(site.at("beside").at("max_abs"), 0.0);
+  EXPECT_GT(json.at("variants").at(2).at("sites").at(0).at("beside").at("max_abs"), 0.0);
+}
+
+TEST_F(Int8Modes, Mistakes) {
+  WriteAll(folder_ + "/r.recipe", "# one\nssm_conv_silu=int8\nssm_conv_y=int8\n");
+  const std::string bad = "[[variant]]\nname = \"bad\"\nrecipe = \"r.recipe\"\n";
+  ExpectRefused(Modes(Mode("0") + bad), "r.recipe:3: rule 'ssm_conv_y=int8': no site is named");
+  // Of a model without a state space: which rule of which recipe does not fit.
+  Arguments arguments = Modes(Mode("0"));
+  arguments.insert(arguments.end(), {"--model", kQwen});
+  ExpectRefused(arguments, "variant '0'");
+  ExpectRefused(arguments, "no site is named 'ssm_");
+  ExpectRefused(arguments, ".recipe:");
+  ExpectRefused(Modes("[[variant]]\nname = \"v\"\nrules = [\"l_out=bf16\"]\n"),
+                "'calibrate_chunks': no rule has scale=static");
+  EXPECT_TRUE(LeftNothing());
+}
+
+// The study of the modes, on two chunks a text: its promises hold, its claims are judged.
+TEST_F(Int8Modes, TheStudy) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "two dozen lanes, and nothing new is read";
+#endif
+  std::string study = ReadAll(kSource + "/studies/mamba-int8-modes.toml");
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    size_t at = study.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    for (; at != std::string::npos; at = study.find(from, at + to.size()))
+      study.replace(at, from.size(), to);
+  };
+  replace("chunks = 24 ", "chunks = 2 ");
+  replace("calibrate_chunks = 16 ", "calibrate_chunks = 4 ");
+  replace("context = 128", "context = 32");
+  replace("limit = 40", "limit = 1");
+  replace("timings = 3", "timings = 1");
+  for (const char* path : {"models/tiny-mamba", "data/", "recipes/quamba/"})
+    replace("\"" + std::string(path), "\"" + kSource + "/" + path);
+  WriteAll(folder_ + "/s.toml", study);
+  const Outcome outcome = Vernier({"study", folder_ + "/s.toml", "-o", folder_ + "/out"});
+  const Json json = Results();
+  for (const Json& claim : json.at("claims")) {
+    EXPECT_NE(claim.at("detail"), "");
+    // Two chunks leave wide intervals; what is exact is judged on any number of them.
+    const std::string promise = claim.value("require", "");
+    if (promise.starts_with("identical")) {
+      EXPECT_EQ(claim.at("verdict"), "supported") << promise << claim.at("detail");
+    }
+  }
+  EXPECT_LE(outcome.status, 1) << outcome.err;
+  EXPECT_EQ(json.at("variants").size(), 23u);
+  for (const Json& v : json.at("variants")) {
+    EXPECT_GT(v.at("kld").at("mean"), 0.0) << v.at("name");
+    EXPECT_EQ(v.at("sites").size(), 7u * 6) << v.at("name");
+  }
 }
 
 // eval says of one recipe what a study says of its variant.

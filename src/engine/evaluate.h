@@ -36,6 +36,7 @@ struct KvCache {
   struct Layer {
     std::vector<RowRef> k, v;  // attention; k alone: the last rows of a convolution
     RowRef state;              // scan; no data: before the first token
+    bool chunked = false;      // the state is one of a scan in chunks (StateSize)
     Arithmetic k_type = Arithmetic::kF32, v_type = Arithmetic::kF32, state_type = Arithmetic::kF32;
     std::vector<std::shared_ptr<const void>> storage;
     Hash128 chain;  // of all rows so far that later ones depend on

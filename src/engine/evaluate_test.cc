@@ -83,7 +83,7 @@ TEST_P(ReferenceTest, GreedyTokensAndLogits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, ReferenceTest,
-                         ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba"),
+                         ::testing::Values("tiny-llama", "tiny-qwen2", "tiny-mamba", "tiny-mamba2"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 class EvaluateTest : public ::testing::Test {
@@ -132,6 +132,34 @@ std::vector<std::vector<std::string>> Recipes(const std::string& model) {
             {"ssm_*[1].math=step:posit32", "ssm_*[1].in=bf16"},
             {"ssm_scan[3].math=exact", "ssm_conv_nobias[3].math=quire:f16"},
             {"ssm_x.math=int", "ssm_x.in=int8", "ssm_x.weight=int8"},
+            {"ssm_scan.order=chunked:4"},
+            {"ssm_scan.order=chunked:3", "ssm_scan[2:].math=f64", "ssm_state[3]=int8,every=5"},
+            {"ssm_state=int8,every=4"},
+            {"ssm_*[1].math=step:f16", "ssm_state[1]=e4m3,every=3"},
+            {"result_output=bf16"}};
+  if (model == "tiny-mamba2")
+    return {{},
+            {"attn_norm=bf16"},
+            {"ssm_in_xbc[1:3]=e4m3"},
+            {"ssm_in_z=f16", "ssm_conv_b[1]=bf16"},
+            {"ssm_conv_c[0:2]=bf16"},
+            {"ssm_state=bf16"},
+            {"ssm_state[1:3]=int8,every=4"},
+            {"ssm_state[3]=bf16,round=stochastic"},
+            {"ssm_scan.in=bf16"},
+            {"*.math=f64"},
+            {"ssm_scan.order=chunked:4"},
+            {"ssm_scan.order=chunked:3", "ssm_scan[2:].math=f64", "ssm_state[3]=int8,every=5"},
+            {"blk.*.ssm_a=bf16"},
+            {"blk.1.ssm_d=e4m3"},
+            {"ssm_norm=bf16"},
+            {"ssm_norm.eps=1e-3"},
+            {"ssm_dt_softplus=f16", "ssm_y=bf16"},
+            {"l_out=bf16,round=stochastic"},
+            {"*.math=step:posit16"},
+            {"*[2].math=fused:bf16", "*[2].acc=f32,chunk=32", "ssm_state[2]=f16"},
+            {"ssm_scan[3].math=exact", "ssm_conv_nobias[3].math=quire:f16"},
+            {"ssm_out.math=int", "ssm_out.in=int8", "ssm_out.weight=int8"},
             {"result_output=bf16"}};
   return {{},
           {"ffn_norm=bf16"},
@@ -250,11 +278,12 @@ TEST_P(EveryModelTest, FormatsGiveTheSameBitsEverywhere) {
 // Each node by itself, fed with what the run had, gives what the run gave.
 TEST_P(EveryModelTest, ReplayedNodesGiveTheSameBits) {
   const std::vector<std::vector<std::string>> recipes =
-      std::string(GetParam()) == "tiny-mamba"
-          ? std::vector<std::vector<std::string>>{{"*.math=step:posit16", "ssm_x.in=bf16"},
+      std::string(GetParam()).starts_with("tiny-mamba")
+          ? std::vector<std::vector<std::string>>{{"*.math=step:posit16", "ssm_out.in=bf16"},
                                                   {"ssm_*.math=fused:bf16", "ssm_*.acc=f32"},
-                                                  {"ssm_x.math=int", "ssm_x.in=int8",
-                                                   "ssm_x.weight=int8"}}
+                                                  {"ssm_scan.order=chunked:4"},
+                                                  {"ssm_in.math=int", "ssm_in.in=int8",
+                                                   "ssm_in.weight=int8"}}
           : std::vector<std::vector<std::string>>{
                 {"*.math=step:posit16", "ffn_up.in=bf16"},
                 {"*[1].math=fused:bf16", "*[1].acc=f32"},
@@ -326,7 +355,7 @@ TEST_P(EveryModelTest, FormatsHoldWhatTheirNodesMake) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, EveryModelTest,
-                         ::testing::Values("tiny-qwen2", "tiny-mamba", "tiny-llama"),
+                         ::testing::Values("tiny-qwen2", "tiny-mamba", "tiny-mamba2", "tiny-llama"),
                          [](const auto& test) { return std::string(test.param).substr(5); });
 
 TEST_F(EvaluateTest, SharesWhatIsEqual) {
@@ -512,7 +541,7 @@ TEST_F(StateSpaceTest, SharesStatesBeforeTheFirstChange) {
                                        {&base, changed, nullptr, AllOf(ids_.size())}};
   const Evaluation both = Evaluate(*model_, streams, nullptr);
   const Evaluation one = Evaluate(*model_, {streams.data(), 1}, nullptr);
-  const uint64_t nodes = model_->graph().nodes.size() - 5 * 6;  // without the views
+  const uint64_t nodes = model_->graph().nodes.size() - 6 * 6;  // without the views
   EXPECT_EQ(both.cost.rows_evaluated, one.cost.rows_evaluated + nodes);
 }
 

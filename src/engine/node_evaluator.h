@@ -129,6 +129,8 @@ class NodeEvaluator {
   template <class T>
   void RunScan(const std::vector<size_t>& jobs, const LoadedWeight& weight);
   template <class T>
+  const T* StartOf(const Job& job, std::vector<std::unique_ptr<T[]>>* converted) const;
+  template <class T>
   ScanSequence<T> SequenceOf(const Job& job, size_t index,
                              const std::map<size_t, int>& sequence_of_job,
                              std::vector<std::unique_ptr<T[]>>* converted) const;

@@ -10,6 +10,7 @@
 #include "base/names.h"
 #include "engine/constant_rules.h"
 #include "engine/math_rules.h"
+#include "engine/state_rules.h"
 #include "engine/type_rules.h"
 #include "formats/treat_codes.h"
 
@@ -36,6 +37,9 @@ std::vector<bool> SelectedNodes(const Graph& graph) {
 }
 
 Status CheckGgml(const Graph& graph, const Node& node, const NodePlan& plan) {
+  if (node.shape.groups > 1 || (node.op == OpKind::kScan && node.shape.heads > 0))
+    return Fail("{}: the profiles do not know the scan and the norm of Mamba 2",
+                Site{node.site, node.layer}.Label());
   if (node.op != OpKind::kMatMul) return {};
   const WeightSlot& weight = graph.weights[static_cast<size_t>(node.weight)];
   if (plan.weight || plan.folded >= 0)
@@ -86,6 +90,7 @@ class Compiler {
   void FinishFolds();
   const PlacedTreatment* CodesOf(const NodePlan& node, int input) const;
   Status FinishSums();
+  Status FinishOrders();
   Status FinishIntegers();
   Status FinishGgml();
   void CountWeights();
@@ -98,6 +103,8 @@ class Compiler {
   Plan plan_;
   std::vector<int> math_rule_;  // of each node, the rule that gave it its arithmetic
   std::vector<int> acc_rule_;   // of each node, the rule that says how its sums are taken; -1: none
+  std::vector<int>
+      order_rule_;  // of each node, the rule that says in which order it scans; -1: none
   std::vector<int> acc_ended_;  // by rule: nodes where a later rule gave another arithmetic
   bool noting_ = false;
   std::vector<StaticNeed> needs_;
@@ -135,6 +142,8 @@ bool Compiler::HasPart(const Rule& rule, const Site& site) const {
       return site.inner == InnerSite::kNone && node.weight >= 0;
     case Part::kEps:
       return node.op == OpKind::kNormalise;
+    case Part::kOrder:
+      return site.inner == InnerSite::kNone && node.op == OpKind::kScan;
     case Part::kConstant:
       return false;
   }
@@ -301,14 +310,20 @@ Status Compiler::ApplyToSite(const Rule& rule, int index, const Site& site) {
       return Fail("rule '{}': expected a number that is not negative, found '{}'", rule.text,
                   rule.value);
     node.eps = eps;
+  } else if (rule.part == Part::kOrder) {
+    ASSIGN_OR_RETURN(node.order, OrderOf(rule));
+    order_rule_[static_cast<size_t>(site.node)] = index;
   } else {
     const std::string label = site.Label() + (rule.part == Part::kIn ? ".in" : "");
     Rule without_heads = rule;
     ASSIGN_OR_RETURN(const HeadRange heads, TakeHeads(graph_, site, &without_heads));
+    ASSIGN_OR_RETURN(const size_t every, TakeEvery(site, &without_heads));
     ASSIGN_OR_RETURN(const Treatment treatment, ReadActivation(without_heads, site, label, heads));
     PlacedTreatment placed = Place(treatment, index, label);
     placed.heads = heads;
     placed.identity = Combine(placed.identity, heads);
+    placed.every = every;
+    if (every > 1) placed.identity = Combine(placed.identity, every);
     std::optional<PlacedTreatment>& place = rule.part == Part::kIn              ? node.in
                                             : site.inner == InnerSite::kScores  ? node.scores
                                             : site.inner == InnerSite::kSoftmax ? node.softmax
@@ -332,7 +347,7 @@ Error Compiler::NothingMatches(const Rule& rule) const {
                         DidYouMean(rule.glob, names))};
   // A dot: the name of a weight, or a site with a part that is misspelt.
   for (size_t i = names.size(); i-- > 0;)
-    for (const char* part : {".weight", ".math", ".acc", ".eps", ".in", ".out"})
+    for (const char* part : {".weight", ".math", ".acc", ".eps", ".order", ".in", ".out"})
       names.push_back(names[i] + part);
   for (const WeightSlot& w : graph_.weights) names.push_back(w.name);
   return {fmt::format("rule '{}': no weight or site is named '{}'{}", rule.text, rule.glob,
@@ -428,6 +443,14 @@ Status Compiler::FinishSums() {
   return {};
 }
 
+Status Compiler::FinishOrders() {
+  for (size_t i = 0; i < plan_.nodes.size(); ++i)
+    if (order_rule_[i] >= 0)
+      RETURN_IF_ERROR(CheckOrder(recipe_.rules[static_cast<size_t>(order_rule_[i])],
+                                 graph_.nodes[i], plan_.nodes[i]));
+  return {};
+}
+
 // A store computes nothing: in a format its rows are rounded into it, as operands are.
 void Compiler::FinishStores() {
   for (size_t i = 0; i < plan_.nodes.size(); ++i) {
@@ -468,23 +491,6 @@ const PlacedTreatment* Compiler::CodesOf(const NodePlan& node, int input) const 
     if (from.op != OpKind::kSlice) return nullptr;
     input = from.inputs[0];
   }
-}
-
-// What integers need of each other.
-Status CheckIntegers(const Node& node, const Treatment& x, const Treatment& w) {
-  if (node.op == OpKind::kConvolve) {
-    if (x.hadamard || w.hadamard) return Fail("rotate=: a convolution's channels are not rotated");
-    if (ScaleFromData(x))
-      return Fail(
-          "a convolution sums codes of several tokens; expected one scale for all, static or a "
-          "number");
-    if (w.per == Granularity::kGroup) return Fail("per=group: expected per=channel or per=tensor");
-  }
-  if (x.hadamard != w.hadamard)
-    return Fail(
-        "rotate=hadamard stands on .{} alone; the product is of rotated codes by rotated codes",
-        x.hadamard ? "in" : "weight");
-  return {};
 }
 
 // Whether the treatments make codes that integer arithmetic takes.
@@ -551,8 +557,9 @@ void Compiler::CountWeights() {
     const NodePlan& node = plan_.nodes[i];
     const Node& of = graph_.nodes[i];
     if (node.in || node.out || node.scores || node.softmax || node.state ||
-        node.math != Arithmetic::kF32 || node.ggml || node.format || node.integer ||
-        node.eps != of.shape.eps || node.rope_theta != 0 || plan_.layers != graph_.layers)
+        node.math != Arithmetic::kF32 || node.order.chunk > 0 || node.ggml || node.format ||
+        node.integer || node.eps != of.shape.eps || node.rope_theta != 0 ||
+        plan_.layers != graph_.layers)
       plan_.weights_only = false;
     const WeightForm form = FormOf(node);
     if (of.weight < 0 || form.Plain() || !counted.insert({of.weight, node.folded}).second) continue;
@@ -586,6 +593,7 @@ void Compiler::MakeIdentities() {
     std::memcpy(&eps, &node.eps, sizeof eps);
     id = Combine(id, eps);
     if (node.rope_theta != 0) id = Combine(id, std::bit_cast<uint64_t>(node.rope_theta));
+    if (node.order.chunk > 0) id = Combine(Combine(id, HashText("chunked")), node.order.chunk);
     if (of.weight >= 0) {
       const WeightForm form = FormOf(node);
       id = Combine(id, form.Plain() ? model_.weights().Identity(of.weight)
@@ -610,6 +618,7 @@ void Compiler::Prepare() {
   plan_.nodes.resize(graph_.nodes.size());
   math_rule_.resize(graph_.nodes.size());
   acc_rule_.assign(graph_.nodes.size(), -1);
+  order_rule_.assign(graph_.nodes.size(), -1);
   acc_ended_.assign(recipe_.rules.size(), 0);
   fold_rule_.assign(graph_.weights.size(), -1);
   for (size_t i = 0; i < graph_.nodes.size(); ++i) plan_.nodes[i].eps = graph_.nodes[i].shape.eps;
@@ -633,6 +642,7 @@ Result<Plan> Compiler::Compile() {
   Prepare();
   RETURN_IF_ERROR(ApplyAll());
   RETURN_IF_ERROR(FinishSums());
+  RETURN_IF_ERROR(FinishOrders());
   FinishStores();
   FinishFolds();
   RETURN_IF_ERROR(FinishIntegers());

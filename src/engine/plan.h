@@ -15,6 +15,7 @@
 #include "formats/treatment.h"
 #include "ops/format_math.h"
 #include "ops/ggml_rows.h"
+#include "ops/scan_order.h"
 
 namespace vernier {
 
@@ -25,6 +26,7 @@ struct PlacedTreatment {
   uint64_t seed = 0;  // of this place, for stochastic rounding
   Hash128 identity;   // of treatment, seed and heads
   HeadRange heads{};  // the part of a row that is treated
+  size_t every = 1;   // of a state: after the tokens at positions every - 1, 2 every - 1, ...
 };
 
 struct NodePlan {
@@ -36,6 +38,7 @@ struct NodePlan {
   bool half_keys = false, half_values = false;  // ggml's attention: K, V are kept in binary16
   double eps = 0;
   double rope_theta = 0;  // of a rotary node; 0: the model's
+  ScanOrder order;        // of a scan
   std::optional<PlacedTreatment> in, out, weight, scores, softmax, state;
   // Integers: the treatment whose codes the operand has: `in`, or what the node it reads was
   // rounded by.

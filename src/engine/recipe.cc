@@ -15,9 +15,9 @@ struct PartName {
   const char* name;
   Part part;
 };
-constexpr PartName kParts[] = {{"out", Part::kOut},       {"in", Part::kIn},
-                               {"weight", Part::kWeight}, {"math", Part::kMath},
-                               {"acc", Part::kAcc},       {"eps", Part::kEps}};
+constexpr PartName kParts[] = {
+    {"out", Part::kOut}, {"in", Part::kIn},   {"weight", Part::kWeight}, {"math", Part::kMath},
+    {"acc", Part::kAcc}, {"eps", Part::kEps}, {"order", Part::kOrder}};
 
 std::optional<int> Integer(std::string_view text) {
   int value = 0;
@@ -70,6 +70,7 @@ Status AddFile(const std::string& path, std::vector<std::string>* open, Recipe* 
     }
     auto rule = ParseRule(line);
     if (!rule) return Fail("{}:{}: {}", path, number, rule.error().message);
+    rule->place = fmt::format("{}:{}", path, number);
     recipe->rules.push_back(std::move(*rule));
   }
   open->pop_back();

@@ -25,7 +25,7 @@
 
 namespace vernier {
 
-enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kProfile, kConstant };
+enum class Part { kOut, kIn, kWeight, kMath, kAcc, kEps, kOrder, kProfile, kConstant };
 
 struct LayerRange {
   std::optional<int> first,
@@ -47,6 +47,7 @@ struct Rule {
   Part part = Part::kOut;
   bool weight_name = false;  // the glob contains a dot: it names weights ("blk.*.attn_q.weight")
   std::string value;
+  std::string place{};  // "a.recipe:3", in a recipe file; empty: it stands in none
 };
 
 // Later rules win over earlier ones at the same part of the same site.

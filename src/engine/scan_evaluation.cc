@@ -55,21 +55,38 @@ void NodeEvaluator::KeepStates() {
   }
 }
 
+// The state that the job goes on from. Another order may have left it: a state in chunks begins
+// with what is one, and any state may begin a chunk.
+template <class T>
+const T* NodeEvaluator::StartOf(const Job& job,
+                                std::vector<std::unique_ptr<T[]>>* converted) const {
+  const KvCache::Layer& history = *job.history;
+  const size_t one = StateSize(node_.shape, {}), size = StateSize(node_.shape, job.plan->order);
+  const bool chunked = job.plan->order.chunk > 0;
+  const T* state = As<T>(history.state, history.state_type,
+                         history.chunked ? std::max(one, size) : one, converted);
+  if (!chunked || history.chunked) return state;
+  converted->push_back(std::make_unique<T[]>(size));
+  T* const begun = converted->back().get();
+  std::copy_n(state, one, begun);
+  BeginChunk(begun, one);
+  return begun;
+}
+
 // What one job runs, the kept states' memory being there.
 template <class T>
 ScanSequence<T> NodeEvaluator::SequenceOf(const Job& job, size_t index,
                                           const std::map<size_t, int>& sequence_of_job,
                                           std::vector<std::unique_ptr<T[]>>* converted) const {
   const TokenRange range = ScannedTokens(job);
-  const size_t states = node_.shape.states;
   ScanSequence<T> s;
+  s.position = job.context->start + range.first;
   if (range.first > 0) {
     const ScanState& before = states_[job.states[range.first - 1]];
     s.start = static_cast<const T*>(before.data.get());
     s.after = sequence_of_job.at(before.job);
   } else if (job.history->state.data != nullptr) {
-    s.start =
-        As<T>(job.history->state, job.history->state_type, node_.shape.width * states, converted);
+    s.start = StartOf<T>(job, converted);
   }
   const auto operand = [&](size_t o, size_t token) {
     return Operand<T>(*job.plan, job.inputs[o]->rows[token], job.inputs[o]->type, OperandWidth(o),
@@ -89,7 +106,7 @@ ScanSequence<T> NodeEvaluator::SequenceOf(const Job& job, size_t index,
   for (const size_t i : job.fresh) {
     const NewRow& row = new_rows_[i];
     s.c[row.token - range.first] =
-        Operand<T>(*job.plan, row.a, job.inputs[3]->type, states, converted);
+        Operand<T>(*job.plan, row.a, job.inputs[3]->type, OperandWidth(3), converted);
     s.y[row.token - range.first] = Mutable<T>(row.out);
   }
   return s;
@@ -105,15 +122,18 @@ void NodeEvaluator::RunScan(const std::vector<size_t>& jobs, const LoadedWeight&
     sequences.push_back(SequenceOf<T>(jobs_[j], j, sequence_of_job, &converted));
     sequence_of_job.emplace(j, static_cast<int>(sequences.size()) - 1);
   }
-  ScanSequencesArgs<T> args{node_.shape, &PanelsOf<T>(weight), sequences, {}, {}};
+  const NodePlan& plan = *jobs_[jobs.front()].plan;
+  ScanSequencesArgs<T> args{node_.shape, &PanelsOf<T>(weight), sequences, {}, plan.order};
   if constexpr (sizeof(T) == sizeof(float)) {
-    if (jobs_[jobs.front()].plan->ggml) args.scan = GgmlScan;
+    if (plan.ggml) args.scan = GgmlScan;
   }
-  const auto& place = jobs_[jobs.front()].plan->state;
+  const auto& place = plan.state;
   if (place) {
+    args.every = place->every;
     args.treat = [&](size_t sequence, size_t step, T* values) {
       const Job& job = jobs_[jobs[sequence]];
       const size_t token = ScannedTokens(job).first + step;
+      if ((job.context->start + token + 1) % place->every != 0) return;
       const TreatmentCounts counts =
           TreatRow(place->treatment, values, node_.shape.width * node_.shape.states,
                    RandomKey(*place, *job.context, static_cast<uint32_t>(token)));
@@ -121,20 +141,19 @@ void NodeEvaluator::RunScan(const std::vector<size_t>& jobs, const LoadedWeight&
       if (state.job == jobs[sequence]) state.counts = counts;
     };
   }
-  const auto& format = jobs_[jobs.front()].plan->format;
-  if (format)
-    return EvaluateFormatScan<T>({&*format, node_.shape, &weight.wide_small, sequences, args.treat},
-                                 request_.model.machine());
+  if (plan.format)
+    return EvaluateFormatScan<T>(
+        {&*plan.format, node_.shape, &weight.wide_small, sequences, args.treat},
+        request_.model.machine());
   EvaluateScan(args, request_.model.machine());
 }
 
 template <class T>
 void NodeEvaluator::ComputeScans(Arithmetic type) {
-  const size_t size = node_.shape.width * node_.shape.states;
   for (ScanState& state : states_) {
-    if (!state.kept || jobs_[state.job].plan->math != type) continue;
-    const auto memory = std::make_shared<AlignedArray<T>>(size);
-    state.data = std::shared_ptr<const void>(memory, memory->data());
+    const NodePlan& plan = *jobs_[state.job].plan;
+    if (!state.kept || plan.math != type) continue;
+    state.data = request_.model.buffers().Take(StateSize(node_.shape, plan.order) * sizeof(T));
   }
   std::unordered_map<Hash128, size_t> index_of_plan;
   std::vector<std::vector<size_t>> by_plan;
@@ -159,7 +178,7 @@ void NodeEvaluator::ComputeScans(Arithmetic type) {
     if (job.plan->math != type) continue;
     for (const size_t i : job.fresh) {
       auto inner = std::make_shared<InnerRow>();
-      inner->width = size;
+      inner->width = StateSize(node_.shape, {});
       inner->state = states_[job.states[new_rows_[i].token]].data;
       new_rows_[i].inner = std::move(inner);
     }
@@ -171,6 +190,7 @@ void NodeEvaluator::ExtendScan(const Job& job, KvCache::Layer* layer) const {
   const ScanState& last = states_[job.states.back()];
   layer->state = {last.data.get(), last.id};
   layer->state_type = job.plan->math;
+  layer->chunked = job.plan->order.chunk > 0;
   layer->storage = {last.data};
   layer->chain = last.id;
 }

@@ -48,6 +48,20 @@ bool NeedsDoubles(std::span<const double> values) {
   });
 }
 
+// A vector of fewer numbers than the row it multiplies has elements is one number a head.
+void Repeat(size_t width, WeightValues* values) {
+  const auto repeat = [width](auto* numbers) {
+    if (numbers->empty() || numbers->size() >= width) return;
+    auto repeated = *numbers;
+    repeated.resize(width);
+    const size_t times = width / numbers->size();
+    for (size_t i = 0; i < width; ++i) repeated[i] = (*numbers)[i / times];
+    *numbers = std::move(repeated);
+  };
+  repeat(&values->f32);
+  repeat(&values->f64);
+}
+
 // Panels of a matrix whose row r is written by rows(r, out).
 template <class W, class Row>
 Panels<W> BuildPanels(size_t outputs, size_t k, Workers& workers, const Row& rows) {
@@ -87,6 +101,7 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers, std::span<const M
       is_small_matrix_(graph.weights.size()),
       is_vector_(graph.weights.size()),
       is_embedding_(graph.weights.size()),
+      row_width_(graph.weights.size()),
       originals_(graph.weights.size()) {
   for (const Node& node : graph.nodes) {
     if (node.weight < 0) continue;
@@ -94,6 +109,7 @@ WeightStore::WeightStore(const Graph& graph, Workers& workers, std::span<const M
     if (node.op == OpKind::kMatMul) is_matrix_[slot] = true;
     if (node.op == OpKind::kConvolve || node.op == OpKind::kScan) is_small_matrix_[slot] = true;
     if (node.op == OpKind::kMultiply || node.op == OpKind::kBias) is_vector_[slot] = true;
+    if (node.op == OpKind::kMultiply) row_width_[slot] = node.shape.width;
     if (node.op == OpKind::kEmbed) is_embedding_[slot] = true;
   }
 }
@@ -273,6 +289,7 @@ std::shared_ptr<const LoadedWeight> WeightStore::Load(int slot, const WeightForm
   if (is_small_matrix_[s]) LoadSmall(slot, *values, loaded.get());
   if (is_matrix_[s]) LoadPanels(slot, form.Plain() ? nullptr : &*values, loaded.get());
   if (is_vector_[s]) {
+    Repeat(row_width_[s], &*values);
     if (values->f64.empty()) {
       loaded->vector = values->f32;
       loaded->vector_f64.assign(values->f32.begin(), values->f32.end());

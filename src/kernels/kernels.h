@@ -62,9 +62,21 @@ struct WideMatMulArgs {
 //   u = dt[t][c] * x[t][c]
 //   h[n] = fma(exp(dt[t][c] * A[c][n]), h[n], u * B[t][n])     for each n
 //   y[t][c] = one chain: s = 0, then s = fma(C[t][n], h[n], s) for ascending n, in blocks of 256
-// each product rounded to T before it is used, exp evaluated in double and rounded once to T. Runs
-// the panels [first_panel, last_panel) of 16 channels: A is a weight matrix as of WideMatMulArgs,
-// with `states` columns. States in memory are [width][states].
+// each product rounded to T before it is used, exp evaluated in double and rounded once to T. A is
+// a weight matrix as of WideMatMulArgs, with `states` columns. States in memory are
+// [width][states].
+//
+// With `heads`, the width / heads channels of head k have dt[t][k] for dt[t][c] and A[k] (the
+// numbers of `panels`, one a head) for A[c][n]. The channels of group g of `groups` equal runs read
+// the g-th `states` numbers of B and C.
+//
+// With `chunk` the order is another: tokens at positions k * chunk begin a chunk, at which base =
+// h, p = 1 and l = 0 for every number of the state; then a token has, with the exponential e,
+//   p = e * p,  l = fma(e, l, u * B[t][n]),  h = fma(p, base, l)
+// and a state in memory is four blocks [width][states]: h, base, p, l.
+//
+// Runs the panels [first_panel, last_panel): sixteen channels each, those of a group by themselves
+// (ceil(width / groups / 16) panels a group).
 template <class T>
 struct ScanArgs {
   const T* panels;
@@ -78,7 +90,10 @@ struct ScanArgs {
   const T* start;     // the state before the first token; null: zeros
   T* const* kept;  // where the state after each token goes (perhaps `start`); null entries: nowhere
   T* const* y;     // rows of `width`; null entries: not computed
-  T* scratch;      // states * 16 elements
+  T* scratch;      // states * 16 elements; with `heads` or `chunk` four times as many
+  size_t heads = 0, groups = 1;
+  size_t chunk = 0;     // 0: one token after another
+  size_t position = 0;  // with `chunk`: of the first token in its text
 };
 
 // y[r][o] = sum over i < terms[r] of panels[o / 16 * panel_stride + i * 16 + o % 16] * x[r][i]: one
@@ -135,7 +150,8 @@ struct RowKernels {
   void (*scan)(const ScanArgs<T>&);
   // y[c] = one chain over ascending n of C[n] and h[c][n], as a scan reads its state; `scratch`
   // holds states * 16 elements.
-  void (*read_state)(const T* h, const T* c, size_t states, size_t width, T* y, T* scratch);
+  void (*read_state)(const T* h, const T* c, size_t states, size_t width, size_t groups, T* y,
+                     T* scratch);
 };
 
 // What a row holds. NaN and infinities are counted and left out of the rest.
@@ -162,8 +178,8 @@ inline constexpr size_t kExponentFields = sizeof(T) == 4 ? 256 : 2048;
 
 template <class T>
 struct MomentKernels {
-  // How many elements have each exponent field, added to 4 * kExponentFields counters (in four
-  // tables, so that counting the same field again need not wait: their sums are the counts).
+  // How many elements have each exponent field, added to kExponentFields counters (whoever counts
+  // more than fit has to empty them in between).
   void (*exponents)(const T* x, size_t n, uint32_t* tables);
   // `finite`: how many elements are; n of them where there is no other.
   RowMoments (*moments)(const T* x, size_t n, size_t finite);

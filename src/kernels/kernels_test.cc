@@ -249,6 +249,10 @@ TEST_P(KernelsTest, ConvolutionEqualsTheReference) {
   TestConvolution<float>(kernels_->f32, 20, 300);  // more than a block
 }
 
+struct OpSizes {
+  size_t width, states, heads, groups, tokens;
+};
+
 // A sequence in one call, and in two with the state carried in memory.
 template <class T>
 void TestScan(const RowKernels<T>& kernels, size_t width, size_t states, size_t tokens) {
@@ -278,7 +282,7 @@ void TestScan(const RowKernels<T>& kernels, size_t width, size_t states, size_t 
   run(middle, tokens, 0, panels.Count(), middle == 0 ? nullptr : keep[middle - 1]);
   std::vector<T> h(width * states);
   for (size_t t = 0; t < tokens; ++t) {
-    kernels.read_state(keep[t], cs[t], states, width, read.data(), scratch.data());
+    kernels.read_state(keep[t], cs[t], states, width, 1, read.data(), scratch.data());
     for (size_t i = 0; i < width; ++i) {
       const T expected = reference::ScanStep(a.data() + i * states, dts[t][i], xs[t][i], bs[t],
                                              cs[t], states, h.data() + i * states);
@@ -293,6 +297,85 @@ void TestScan(const RowKernels<T>& kernels, size_t width, size_t states, size_t 
   kernels.scan({panels.data.data(), width, states, 0, panels.Count(), tokens, dts.data(), xs.data(),
                 bs.data(), cs.data(), nullptr, keep.data(), last.data(), scratch.data()});
   EXPECT_TRUE(SameBits(read.data(), ys.back(), width));
+}
+
+// With heads or without, in chunks or without, a text cut anywhere.
+template <class T>
+void TestScanOrder(const RowKernels<T>& kernels, const OpSizes& s, size_t chunk) {
+  const size_t channels = s.heads > 0 ? s.width / s.heads : 1,
+               steps = s.heads > 0 ? s.heads : s.width, of_group = s.groups * s.states,
+               size = s.width * s.states, blocks = chunk > 0 ? 4 : 1;
+  const size_t rows = s.heads > 0 ? s.heads : s.width, columns = s.heads > 0 ? 1 : s.states;
+  std::vector<T> a = Random<T>(rows * columns, 1, 3), dt = Random<T>(steps * s.tokens, 2, 0.3);
+  for (T& v : a) v = -std::abs(v);
+  for (T& v : dt) v = std::abs(v);
+  const std::vector<T> x = Random<T>(s.width * s.tokens, 3), b = Random<T>(of_group * s.tokens, 4),
+                       c = Random<T>(of_group * s.tokens, 5);
+  const Panels<T> panels = PanelsOf(a, rows, columns);
+  const auto dts = RowsOf(dt, steps), xs = RowsOf(x, s.width), bs = RowsOf(b, of_group),
+             cs = RowsOf(c, of_group);
+  std::vector<T> y(s.width * s.tokens), kept(blocks * size * s.tokens), read(s.width),
+      scratch(4 * s.states * kLanes);
+  std::vector<T*> ys, keep;
+  for (size_t t = 0; t < s.tokens; ++t) {
+    ys.push_back(y.data() + t * s.width);
+    keep.push_back(kept.data() + t * blocks * size);
+  }
+  const size_t last = s.groups * ((s.width / s.groups + kLanes - 1) / kLanes), half = last / 3;
+  const auto run = [&](size_t t0, size_t t1, size_t p0, size_t p1, const T* start) {
+    kernels.scan({panels.data.data(), s.width, s.states, p0, p1, t1 - t0, dts.data() + t0,
+                  xs.data() + t0, bs.data() + t0, cs.data() + t0, start, keep.data() + t0,
+                  ys.data() + t0, scratch.data(), s.heads, s.groups, chunk, t0});
+  };
+  const size_t cut = s.tokens / 3;
+  run(0, cut, half, last, nullptr);
+  run(0, cut, 0, half, nullptr);
+  run(cut, s.tokens, 0, last, cut == 0 ? nullptr : keep[cut - 1]);
+  std::vector<reference::ChunkedState<T>> chunked(s.width);
+  std::vector<T> h(size), zeros(s.states);
+  for (auto& of : chunked) of = {zeros, zeros, zeros, zeros};
+  for (size_t t = 0; t < s.tokens; ++t) {
+    kernels.read_state(keep[t], cs[t], s.states, s.width, s.groups, read.data(), scratch.data());
+    for (size_t i = 0; i < s.width; ++i) {
+      const size_t row = i / channels, group = i / (s.width / s.groups) * s.states;
+      const T *const rate = a.data() + row * columns, *const bt = bs[t] + group,
+                     *const ct = cs[t] + group;
+      const size_t stride = s.heads > 0 ? 0 : 1;
+      T expected;
+      if (chunk > 0) {
+        expected = reference::ChunkedScanStep(rate, stride, dts[t][row], xs[t][i], bt, ct, s.states,
+                                              t % chunk == 0, &chunked[i]);
+        const std::vector<T>* const parts[] = {&chunked[i].h, &chunked[i].base, &chunked[i].p,
+                                               &chunked[i].l};
+        for (size_t q = 0; q < 4; ++q)
+          ASSERT_TRUE(SameBits(parts[q]->data(), keep[t] + q * size + i * s.states, s.states))
+              << "token " << t << " channel " << i << " part " << q;
+      } else {
+        expected = reference::ScanStep(rate, dts[t][row], xs[t][i], bt, ct, s.states,
+                                       h.data() + i * s.states, stride);
+      }
+      ASSERT_TRUE(SameBits(&expected, &ys[t][i], 1)) << "token " << t << " channel " << i;
+      ASSERT_TRUE(SameBits(&expected, &read[i], 1)) << "token " << t << " channel " << i;
+    }
+    if (chunk == 0) {
+      ASSERT_TRUE(SameBits(h.data(), keep[t], size)) << "token " << t;
+    }
+  }
+}
+
+TEST_P(KernelsTest, ScanOfHeadsAndInChunksEqualsTheReference) {
+  const OpSizes sizes[] = {{.width = 192, .states = 24, .heads = 3, .groups = 1, .tokens = 9},
+                           {.width = 160, .states = 7, .heads = 8, .groups = 2, .tokens = 8},
+                           {.width = 30, .states = 5, .heads = 6, .groups = 3, .tokens = 6},
+                           {.width = 32, .states = 300, .heads = 2, .groups = 1, .tokens = 4},
+                           {.width = 37, .states = 6, .heads = 0, .groups = 1, .tokens = 8}};
+  for (const OpSizes& s : sizes) {
+    for (const size_t chunk : {0, 1, 3, 64}) {
+      SCOPED_TRACE(testing::Message() << s.width << " wide, chunk " << chunk);
+      TestScanOrder<float>(kernels_->f32, s, chunk);
+      TestScanOrder<double>(kernels_->f64, s, chunk);
+    }
+  }
 }
 
 TEST_P(KernelsTest, ScanEqualsTheReference) {

@@ -117,14 +117,37 @@ T Convolve(const T* weights, const T* const* x, size_t taps, size_t channel) {
 }
 
 // One token of one channel: the state h[0 .. states) changes; the result is what is read from it.
+// The rate of number n is a[n * stride].
 template <class T>
-T ScanStep(const T* a, T dt, T x, const T* b, const T* c, size_t states, T* h) {
+T ScanStep(const T* a, T dt, T x, const T* b, const T* c, size_t states, T* h, size_t stride = 1) {
   const T u = dt * x;
   for (size_t n = 0; n < states; ++n) {
-    const T product = dt * a[n], drive = u * b[n];
+    const T product = dt * a[n * stride], drive = u * b[n];
     h[n] = std::fma(static_cast<T>(ExpFor<T>(product)), h[n], drive);
   }
   return Dot<T>([&](size_t n) { return c[n]; }, [&](size_t n) { return h[n]; }, states);
+}
+
+// The state of one channel in the order chunked:N.
+template <class T>
+struct ChunkedState {
+  std::vector<T> h, base, p, l;
+};
+
+// `begins`: the token is the first of a chunk.
+template <class T>
+T ChunkedScanStep(const T* a, size_t stride, T dt, T x, const T* b, const T* c, size_t states,
+                  bool begins, ChunkedState<T>* s) {
+  const T u = dt * x;
+  for (size_t n = 0; n < states; ++n) {
+    if (begins) s->base[n] = s->h[n], s->p[n] = 1, s->l[n] = 0;
+    const T product = dt * a[n * stride], drive = u * b[n];
+    const T e = static_cast<T>(ExpFor<T>(product));
+    s->p[n] = e * s->p[n];
+    s->l[n] = std::fma(e, s->l[n], drive);
+    s->h[n] = std::fma(s->p[n], s->base[n], s->l[n]);
+  }
+  return Dot<T>([&](size_t n) { return c[n]; }, [&](size_t n) { return s->h[n]; }, states);
 }
 
 }  // namespace vernier::reference

@@ -26,6 +26,8 @@ constexpr NamePair kLlama[] = {
     {"ffn_gate_par", "ffn_swiglu"},
     {"ffn_out", "ffn_out"},
     {"l_out", "l_out"},
+    {"mamba2_y_add_d", "ssm_y"},
+    {"mamba_out", "ssm_out"},
 };
 constexpr NamePair kLlamaGlobal[] = {
     {"embd", "embd"},
@@ -60,6 +62,7 @@ constexpr NamePair kModules[] = {
     {"mixer.in_proj", "ssm_in"},
     {"mixer.x_proj", "ssm_x"},
     {"mixer.dt_proj", "ssm_dt"},
+    {"mixer.norm", "ssm_norm"},
     {"mixer.out_proj", "ssm_out"},
     {"mixer", "ssm_out"},
     {"", "l_out"},
@@ -198,6 +201,8 @@ SiteCandidates ModuleSites(std::string_view name) {
   if (!layer) return {};
   const std::string_view module = dot == name.size() ? std::string_view() : name.substr(dot + 1);
   const char* site = input ? Find(kModuleInputs, module) : Find(kModules, module);
+  if (input && module == "mixer.out_proj")  // behind Mamba 2's norm
+    return {{Label("ssm_norm", *layer), Label(site, *layer)}, false};
   return site == nullptr ? SiteCandidates{} : SiteCandidates{{Label(site, *layer)}, false};
 }
 

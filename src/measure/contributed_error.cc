@@ -104,6 +104,7 @@ NodePlan OwnArithmetic(const NodePlan& planned) {
   own.scores = planned.scores;
   own.softmax = planned.softmax;
   own.state = planned.state;
+  own.order = planned.order;
   return own;
 }
 
@@ -423,15 +424,17 @@ void ContributionMeter::Take(const SiteTensor& replayed) {
 const std::vector<Contribution>& ContributionMeter::results() const { return state_->results; }
 
 bool SameNodes(const Graph& a, const Graph& b) {
-  return std::equal(
-      a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(),
-      [](const Node& x, const Node& y) {
-        return x.op == y.op && x.site == y.site && x.layer == y.layer && x.inputs == y.inputs &&
-               x.shape.width == y.shape.width && x.shape.in_width == y.shape.in_width &&
-               x.shape.heads == y.shape.heads && x.shape.kv_heads == y.shape.kv_heads &&
-               x.shape.head_dim == y.shape.head_dim && x.shape.states == y.shape.states &&
-               x.shape.taps == y.shape.taps && x.shape.offset == y.shape.offset;
-      });
+  return std::equal(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(),
+                    [](const Node& x, const Node& y) {
+                      return x.op == y.op && x.site == y.site && x.layer == y.layer &&
+                             x.inputs == y.inputs && x.shape.width == y.shape.width &&
+                             x.shape.in_width == y.shape.in_width &&
+                             x.shape.heads == y.shape.heads &&
+                             x.shape.kv_heads == y.shape.kv_heads &&
+                             x.shape.head_dim == y.shape.head_dim &&
+                             x.shape.states == y.shape.states && x.shape.groups == y.shape.groups &&
+                             x.shape.taps == y.shape.taps && x.shape.offset == y.shape.offset;
+                    });
 }
 
 Result<std::vector<Contribution>> MeasureContributions(const ContributionRun& run) {

@@ -85,6 +85,7 @@ TokenMeasure MeasureToken(const Distribution& a, const Distribution& b, const Di
   m.mae = static_cast<float>(e.mae);
   m.margin = static_cast<float>(b.margin);
   m.same_top = a.top == b.top;
+  m.correct = b.top == next;
   return m;
 }
 

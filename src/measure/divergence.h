@@ -54,6 +54,7 @@ struct TokenMeasure {
   float mae_truth = 0;         // against t; 0 without a truth
   float margin = 0;            // of b
   uint8_t same_top = 1;        // whether a's likeliest token is b's
+  uint8_t correct = 0;         // whether b's likeliest token is the next one of the text
 };
 
 TokenMeasure MeasureToken(const Distribution& a, const Distribution& b, const Distribution* truth,

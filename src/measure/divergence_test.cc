@@ -88,6 +88,9 @@ TEST(Divergence, TiesGoToTheLowestId) {
   EXPECT_EQ(Rank(d, 0), 4u);
   EXPECT_EQ(MeasureToken(d, Make({1, 2, 3, 2, 3}), nullptr, 0).same_top, 0);
   EXPECT_EQ(MeasureToken(d, Make({1, 4, 4, 4, 4}), nullptr, 0).same_top, 1);
+  EXPECT_EQ(MeasureToken(d, Make({1, 4, 4, 4, 4}), nullptr, 1).correct, 1);
+  EXPECT_EQ(MeasureToken(d, Make({1, 4, 4, 4, 4}), nullptr, 2).correct, 0);
+  EXPECT_EQ(MeasureToken(d, Make({1, 2, 3, 2, 3}), nullptr, 2).correct, 1);
 }
 
 TEST(Divergence, TokenByHand) {

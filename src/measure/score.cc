@@ -1,6 +1,7 @@
 #include "measure/score.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace vernier {
@@ -114,7 +115,8 @@ class Wave {
             *request_.chunks[first_chunk_ + ChunkOf(s)], pending_[s],
             pending_[first_lane + baseline_],
             truth_ < 0 ? nullptr : &pending_[first_lane + static_cast<size_t>(truth_)],
-            !here ? nullptr : &pending_[first_lane + Position(static_cast<size_t>(alone.whole))]);
+            !here ? nullptr : &pending_[first_lane + Position(static_cast<size_t>(alone.whole))],
+            Beside(s));
       }
     });
     pending_.clear();
@@ -130,6 +132,13 @@ class Wave {
   LayerAlone Alone(size_t lane) const {
     return request_.alone.empty() ? LayerAlone{} : request_.alone[lane];
   }
+  // The same site in the lane that the stream's is compared with; null: none.
+  const SiteTensor* Beside(size_t stream) const {
+    const int beside = request_.beside.empty() ? -1 : request_.beside[lanes_[LaneOf(stream)]];
+    if (beside < 0) return nullptr;
+    const size_t first_lane = ChunkOf(stream) * lanes_.size();
+    return &pending_[first_lane + Position(static_cast<size_t>(beside))];
+  }
   static void Read(const SiteTensor& t, size_t row, std::vector<double>* out) {
     const size_t n = t.widths[row];
     if (t.type == Arithmetic::kF32) {
@@ -140,41 +149,60 @@ class Wave {
       out->assign(values, values + n);
     }
   }
-  // sum (x - y)^2 and sum y^2
-  static void AddError(const std::vector<double>& x, const std::vector<double>& y, double* error,
-                       double* reference) {
-    for (size_t i = 0; i < x.size(); ++i) {
-      const double d = x[i] - y[i];
-      *error += d * d;
-      *reference += y[i] * y[i];
+  // sum (x - y)^2, sum y^2, and the largest |x - y|
+  struct Distance {
+    double error = 0, reference = 0, most = 0;
+    void Add(const std::vector<double>& x, const std::vector<double>& y) {
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double d = x[i] - y[i];
+        error += d * d;
+        reference += y[i] * y[i];
+        most = std::max(most, std::abs(d));
+      }
+    }
+  };
+  static void AddValues(const std::vector<double>& x, SiteSums* s) {
+    if (s->count == 0 && !x.empty()) {
+      s->low = s->high = x[0];
+      std::copy_n(x.begin(), std::min(x.size(), s->first.size()), s->first.begin());
+    }
+    s->count += static_cast<double>(x.size());
+    for (const double value : x) {
+      s->sum += value;
+      s->squares += value * value;
+      s->low = std::min(s->low, value);
+      s->high = std::max(s->high, value);
     }
   }
   static SiteSums SumsOf(const Chunk& chunk, const SiteTensor& b, const SiteTensor& a,
-                         const SiteTensor* truth, const SiteTensor* whole) {
+                         const SiteTensor* truth, const SiteTensor* whole,
+                         const SiteTensor* beside) {
     SiteSums s;
     std::vector<double> x, y;
+    Distance to_base, to_truth, to_whole, to_beside;
+    // A lane with fewer layers has no value here.
+    const auto add = [&](const SiteTensor* other, size_t row, Distance* distance) {
+      if (other == nullptr || other->site == nullptr) return;
+      Read(*other, row, &y);
+      distance->Add(x, y);
+    };
     for (size_t r = 0; r < b.rows.size(); ++r) {
       if (!chunk.IsScored(b.tokens[r])) continue;
       Read(b, r, &x);
-      s.count += static_cast<double>(x.size());
-      for (const double value : x) {
-        s.sum += value;
-        s.squares += value * value;
-      }
-      // A lane with fewer layers has no value here.
-      if (a.site != nullptr) {
-        Read(a, r, &y);
-        AddError(x, y, &s.error, &s.reference);
-      }
-      if (truth != nullptr && truth->site != nullptr) {
-        Read(*truth, r, &y);
-        AddError(x, y, &s.truth_error, &s.truth_reference);
-      }
-      if (whole == nullptr || whole->site == nullptr) continue;
-      Read(*whole, r, &y);
-      double ignored = 0;
-      AddError(x, y, &s.inherited, &ignored);
+      AddValues(x, &s);
+      add(&a, r, &to_base);
+      add(truth, r, &to_truth);
+      add(whole, r, &to_whole);
+      add(beside, r, &to_beside);
     }
+    s.error = to_base.error;
+    s.reference = to_base.reference;
+    s.max_error = to_base.most;
+    s.truth_error = to_truth.error;
+    s.truth_reference = to_truth.reference;
+    s.inherited = to_whole.error;
+    s.beside = to_beside.error;
+    s.beside_max = to_beside.most;
     return s;
   }
 
@@ -189,8 +217,18 @@ class Wave {
   std::vector<SiteTensor> pending_;
 };
 
+// Adds a lane, and before it those that its sites are compared with.
+void AddWithOthers(const ScoreRequest& request, size_t lane, std::vector<size_t>* group) {
+  if (std::find(group->begin(), group->end(), lane) != group->end()) return;
+  const int whole = request.alone.empty() ? -1 : request.alone[lane].whole;
+  const int beside = request.beside.empty() ? -1 : request.beside[lane];
+  for (const int other : {whole, beside})
+    if (other >= 0) AddWithOthers(request, static_cast<size_t>(other), group);
+  group->push_back(lane);
+}
+
 // The lanes in groups of about `most`, the baseline and the truth in each; a lane of one layer
-// alone is with the lane it belongs to.
+// alone is with the lane it belongs to, and one with another beside it with that.
 std::vector<std::vector<size_t>> LaneGroups(const ScoreRequest& request, size_t most) {
   std::vector<size_t> always = {request.baseline};
   if (request.truth >= 0 && static_cast<size_t>(request.truth) != request.baseline)
@@ -199,10 +237,7 @@ std::vector<std::vector<size_t>> LaneGroups(const ScoreRequest& request, size_t 
   for (size_t lane = 0; lane < request.plans.size(); ++lane) {
     if (std::find(always.begin(), always.end(), lane) != always.end()) continue;
     if (groups.back().size() >= std::max(most, always.size() + 1)) groups.push_back(always);
-    const int whole = request.alone.empty() ? -1 : request.alone[lane].whole;
-    for (const size_t wanted : {whole < 0 ? lane : static_cast<size_t>(whole), lane})
-      if (std::find(groups.back().begin(), groups.back().end(), wanted) == groups.back().end())
-        groups.back().push_back(wanted);
+    AddWithOthers(request, lane, &groups.back());
   }
   return groups;
 }
@@ -214,6 +249,15 @@ bool Chunk::IsScored(uint32_t token) const {
 }
 
 SiteSums& SiteSums::Add(const SiteSums& other, double times) {
+  if (times <= 0) return *this;
+  if (other.count > 0) {
+    if (count == 0) first = other.first;
+    low = count == 0 ? other.low : std::min(low, other.low);
+    high = count == 0 ? other.high : std::max(high, other.high);
+  }
+  max_error = std::max(max_error, other.max_error);
+  beside_max = std::max(beside_max, other.beside_max);
+  beside += times * other.beside;
   count += times * other.count;
   sum += times * other.sum;
   squares += times * other.squares;
@@ -223,6 +267,12 @@ SiteSums& SiteSums::Add(const SiteSums& other, double times) {
   truth_reference += times * other.truth_reference;
   inherited += times * other.inherited;
   return *this;
+}
+
+double StandardDeviation(const SiteSums& s) {
+  const double mean = s.sum / s.count;
+  const double variance = s.squares / s.count - mean * mean;
+  return variance < 0 ? 0 : std::sqrt(variance);  // NaN stays
 }
 
 Result<std::vector<Chunk>> PerplexityChunks(const std::vector<int32_t>& tokens, size_t context,

@@ -4,6 +4,7 @@
 #ifndef VERNIER_MEASURE_SCORE_H_
 #define VERNIER_MEASURE_SCORE_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -38,11 +39,19 @@ struct SiteSums {
   double error = 0, reference = 0;              // (b - a)^2, a^2
   double truth_error = 0, truth_reference = 0;  // (b - t)^2, t^2; 0 without a truth
   double count = 0, sum = 0, squares = 0;       // 1, b, b^2
+  double low = 0, high = 0;                     // of b, where count > 0
+  double max_error = 0;                         // |b - a|
+  std::array<double, 5> first{};      // the first elements of the first token, as many as there are
+  double beside = 0, beside_max = 0;  // (b - o)^2 and |b - o|, o the value in the lane beside
   // Of a lane that is another one in this layer alone: (c - b)^2, c the value in that other lane,
   // whose layers before err too. What c has inherited: b has what the layer itself contributed.
   double inherited = 0;
+  // `times` is how often the other counts: a whole number.
   SiteSums& Add(const SiteSums& other, double times);
 };
+
+// Of the population: sqrt(mean(b^2) - mean(b)^2), at least 0.
+double StandardDeviation(const SiteSums& sums);
 
 // What one chunk gives in one lane.
 struct ChunkScore {
@@ -61,8 +70,10 @@ struct LayerAlone {
 struct ScoreRequest {
   std::vector<const Plan*> plans;  // the lanes
   std::vector<LayerAlone> alone;   // by lane; empty: none is such a lane
-  size_t baseline = 0;             // index of the lane all are compared with
-  int truth = -1;                  // index of the lane that is right; -1: none
+  std::vector<int> beside;  // by lane, another that its sites are compared with, too (-1: none), in
+                            // no circle; empty: no lane has one
+  size_t baseline = 0;      // index of the lane all are compared with
+  int truth = -1;           // index of the lane that is right; -1: none
   std::vector<const Chunk*> chunks;
   std::vector<int> sites;  // indices into Graph::sites whose error is wanted
   uint64_t memory_budget = uint64_t{2} << 30;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "base/file.h"
@@ -33,7 +34,7 @@ void ExpectSame(const TokenMeasure& a, const TokenMeasure& b) {
   EXPECT_TRUE(SameBits(a.nll, b.nll) && SameBits(a.kld, b.kld) && SameBits(a.delta_p, b.delta_p) &&
               SameBits(a.kld_truth, b.kld_truth));
   EXPECT_TRUE(a.max_abs == b.max_abs && a.mae == b.mae && a.margin == b.margin &&
-              a.same_top == b.same_top);
+              a.same_top == b.same_top && a.correct == b.correct);
 }
 
 void ExpectSame(const ChunkScore& a, const ChunkScore& b) {
@@ -241,6 +242,7 @@ TEST_F(ScoreTest, InheritedAndContributed) {
   request.plans = {&base, &alone, &truth, &whole};
   request.truth = 2;
   request.alone = {{}, {3, 2}, {}, {}};
+  request.beside = {-1, -1, -1, 1};  // what the whole is beside its layer 2
   const auto& sites = model->graph().sites;
   for (size_t i = 0; i < sites.size(); ++i)
     if (sites[i].name == "l_out" && (sites[i].layer == 1 || sites[i].layer == 2))
@@ -287,7 +289,11 @@ TEST_F(ScoreTest, InheritedAndContributed) {
         one.sum = b;
         one.squares = b * b;
         one.inherited = (b - w) * (b - w);
+        one.low = one.high = b;
+        one.max_error = std::abs(b - a);
+        one.beside_max = std::abs(b - w);
         expected.Add(one, 1);
+        expected.Add(SiteSums{.count = 1, .low = -1e9, .high = 1e9}, 0);  // counts not once
       }
       const SiteSums& got = scores[c][1].sites[1];
       EXPECT_DOUBLE_EQ(got.error, expected.error);
@@ -299,6 +305,13 @@ TEST_F(ScoreTest, InheritedAndContributed) {
       EXPECT_DOUBLE_EQ(got.squares, expected.squares);
       EXPECT_DOUBLE_EQ(got.inherited, expected.inherited);
       EXPECT_GT(got.inherited, 0);
+      EXPECT_EQ(got.low, expected.low);
+      EXPECT_EQ(got.high, expected.high);
+      EXPECT_EQ(got.max_error, expected.max_error);
+      for (size_t i = 0; i < got.first.size(); ++i) EXPECT_EQ(got.first[i], values[1][i]);
+      EXPECT_EQ(scores[c][3].sites[1].beside_max, expected.beside_max);
+      EXPECT_DOUBLE_EQ(scores[c][3].sites[1].beside, expected.inherited);
+      EXPECT_EQ(got.beside, 0) << "compared with none";
       EXPECT_EQ(scores[c][1].sites[0].error, 0) << "the layer before is the baseline's";
       EXPECT_EQ(scores[c][1].sites[0].inherited, 0) << "of its own layer alone";
       EXPECT_EQ(scores[c][3].sites[1].inherited, 0);
@@ -325,6 +338,22 @@ TEST_F(ScoreTest, SitesSpeakOfScoredTokens) {
         return true;
       },
       {}, &cost);
+}
+
+TEST(SiteSumsTest, StandardDeviationByHand) {
+  SiteSums sums;
+  for (const double x : {1.0, 2.0, 3.0, 6.0}) {
+    SiteSums one;
+    one.count = 1;
+    one.sum = one.low = one.high = x;
+    one.squares = x * x;
+    one.first = {x};
+    sums.Add(one, 1);
+  }
+  EXPECT_DOUBLE_EQ(StandardDeviation(sums), std::sqrt(3.5));
+  EXPECT_EQ(sums.low, 1);
+  EXPECT_EQ(sums.high, 6);
+  EXPECT_EQ(sums.first[0], 1);
 }
 
 TEST_F(ScoreTest, StopsWhenAsked) {

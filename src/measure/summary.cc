@@ -78,6 +78,18 @@ DivergenceSummary Summarize(std::span<const TokenMeasure> base,
   s.rms_delta_p.error = s.rms_delta_p.value > 0 ? 0.5 / s.rms_delta_p.value * square.error : 0;
   s.same_top =
       MeanOf(Column(tokens, [](const TokenMeasure& t) { return t.same_top != 0 ? 1.0 : 0.0; }));
+  s.accuracy =
+      MeanOf(Column(tokens, [](const TokenMeasure& t) { return t.correct != 0 ? 1.0 : 0.0; }));
+  std::vector<double> gained;
+  size_t lost_only = 0, gained_only = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool before = base[i].correct != 0, now = tokens[i].correct != 0;
+    gained.push_back(double(now) - double(before));
+    lost_only += before && !now;
+    gained_only += now && !before;
+  }
+  s.accuracy_difference = MeanOf(gained);
+  s.accuracy_test = McNemar(lost_only, gained_only);
   s.kld_truth = MeanOf(Column(tokens, [](const TokenMeasure& t) { return t.kld_truth; }));
   s.mae_truth = MeanOf(Column(tokens, [](const TokenMeasure& t) { return double{t.mae_truth}; }));
   s.mae = MeanOf(Column(tokens, [](const TokenMeasure& t) { return double{t.mae}; })).value;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "measure/divergence.h"
+#include "measure/mcnemar.h"
 #include "measure/statistics.h"
 
 namespace vernier {
@@ -31,6 +32,9 @@ struct DivergenceSummary {
   ValueError delta_p, rms_delta_p;        // of the correct token's probability
   std::vector<double> delta_p_quantiles;  // at kDeltaPFractions
   ValueError same_top;                    // share of tokens with the same likeliest token
+  ValueError accuracy;                    // share of tokens whose likeliest is the text's next
+  ValueError accuracy_difference;         // b's - a's, paired
+  PairedTest accuracy_test;               // b: right in a alone; c: in b alone
   ValueError log_ratio;                   // mean nll_b - mean nll_a, paired
   ValueError ratio;                       // exp of it: PPL(b) / PPL(a)
   ValueError difference;                  // PPL(b) - PPL(a)

@@ -63,6 +63,21 @@ TEST_F(SummaryTest, DivergenceAndProbabilities) {
   EXPECT_EQ(s.mae, 0.75);
 }
 
+// Right before: tokens 0, 1, 3; now: 1, 2.
+TEST_F(SummaryTest, AccuracyIsPaired) {
+  for (const size_t i : {0, 1, 3}) base_[i].correct = 1;
+  for (const size_t i : {1, 2}) tokens_[i].correct = 1;
+  const DivergenceSummary s = Summarize(base_, tokens_);
+  EXPECT_DOUBLE_EQ(s.accuracy.value, 0.5);
+  EXPECT_DOUBLE_EQ(s.accuracy.error, std::sqrt(0.25 / 3));
+  EXPECT_DOUBLE_EQ(s.accuracy_difference.value, -0.25);
+  // Differences -1, 0, 1, -1: mean square 3/4.
+  EXPECT_DOUBLE_EQ(s.accuracy_difference.error, std::sqrt((0.75 - 0.0625) / 3));
+  EXPECT_EQ(s.accuracy_test.b, 2u);
+  EXPECT_EQ(s.accuracy_test.c, 1u);
+  EXPECT_DOUBLE_EQ(s.accuracy_test.p_value, 1);  // of three tosses: 2 (1 + 3) / 8
+}
+
 TEST_F(SummaryTest, RatioOfPerplexitiesIsPaired) {
   const DivergenceSummary s = Summarize(base_, tokens_);
   const double a = std::exp(3), b = std::exp(3.5);

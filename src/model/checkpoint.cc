@@ -183,6 +183,7 @@ Status OpenFolder(Checkpoint* out) {
   const std::string config = (folder / "config.json").string();
   const std::string tokenizer = (folder / "tokenizer.json").string();
   ASSIGN_OR_RETURN(out->config_json, ReadText(config, kLongestJson));
+  out->config_json = WithoutInfinity(out->config_json);
   RETURN_IF_ERROR(ParseJsonObject(out->config_json, config));
   std::error_code error;
   if (fs::exists(tokenizer, error)) {

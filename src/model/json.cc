@@ -49,6 +49,28 @@ class Watcher {
 
 }  // namespace
 
+std::string WithoutInfinity(std::string_view text) {
+  std::string out;
+  bool inside = false;  // a string
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (inside && text[i] == '\\' && i + 1 < text.size()) {
+      out += text[i++];
+    } else if (text[i] == '"') {
+      inside = !inside;
+    } else if (!inside) {
+      for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+        if (!text.substr(i).starts_with(word)) continue;
+        out += "null";
+        i += word.size();
+        break;
+      }
+      if (i == text.size()) break;
+    }
+    out += text[i];
+  }
+  return out;
+}
+
 Result<Json> ParseJson(std::string_view text, const std::string& source) {
   // The parser takes a zero byte for the end and would not see what follows it.
   if (const size_t zero = text.find('\0'); zero != text.npos)

@@ -22,6 +22,10 @@ Result<nlohmann::json> ParseJson(std::string_view text, const std::string& sourc
 // The same, and the outermost value is an object.
 Result<nlohmann::json> ParseJsonObject(std::string_view text, const std::string& source);
 
+// The text with the words Infinity and NaN, outside strings, as null: Python's json writes them
+// ("time_step_limit": [0.0, Infinity]), and JSON has no such numbers.
+std::string WithoutInfinity(std::string_view text);
+
 }  // namespace vernier
 
 #endif  // VERNIER_MODEL_JSON_H_

@@ -76,6 +76,9 @@ Json ToJson(const std::string& name, const Metadata& metadata) {
     const bool special = types[i] == 2 || types[i] == 3;
     if (types[i] == 1 || types[i] == 6) vocab[tokens[i]] = i;
     if (special) added.push_back({{"id", i}, {"content", tokens[i]}, {"special", true}});
+    if (types[i] == 4 && name == "gpt-neox")  // runs of spaces
+      added.push_back(
+          {{"id", i}, {"content", tokens[i]}, {"special", false}, {"normalized", true}});
   }
   Json root = {{"added_tokens", added},
                {"normalizer", nullptr},
@@ -107,8 +110,8 @@ Json ToJson(const std::string& name, const Metadata& metadata) {
   }
   model["merges"] = std::move(merges);
   root["pre_tokenizer"] =
-      name == "gpt-2" ? ByteLevel(true) : SplitBy(FindPreTokenizer(name)->patterns[0]);
-  if (name == "qwen2") root["normalizer"] = {{"type", "NFC"}};
+      name.starts_with("gpt-") ? ByteLevel(true) : SplitBy(FindPreTokenizer(name)->patterns[0]);
+  if (name == "qwen2" || name == "gpt-neox") root["normalizer"] = {{"type", "NFC"}};
   if (name == "llama-bpe") {
     model["ignore_merges"] = true;
     root["post_processor"] = {
@@ -159,7 +162,7 @@ TEST_P(SameModel, GivesTheIdsOfItsGguf) {
 }
 
 INSTANTIATE_TEST_SUITE_P(HfTokenizer, SameModel,
-                         testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2"),
+                         testing::Values("gpt-2", "gpt-neox", "llama-bpe", "llama-spm", "qwen2"),
                          [](const auto& suite) {
                            std::string name = suite.param;
                            std::erase(name, '-');

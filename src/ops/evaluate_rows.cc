@@ -96,7 +96,9 @@ void OneRow(const RowsArgs<T>& args, const RowKernels<T>& kernels, size_t r) {
   T* out = args.out[r];
   switch (args.op) {
     case OpKind::kNormalise:
-      return kernels.normalise(a, n, static_cast<T>(args.shape.eps), out);
+      for (size_t i = 0; i < n; i += n / args.shape.groups)
+        kernels.normalise(a + i, n / args.shape.groups, static_cast<T>(args.shape.eps), out + i);
+      return;
     case OpKind::kMultiply:
       return kernels.multiply(a, args.weight.vector, n, out);
     case OpKind::kBias:
@@ -109,6 +111,11 @@ void OneRow(const RowsArgs<T>& args, const RowKernels<T>& kernels, size_t r) {
       return kernels.silu(a, n, out);
     case OpKind::kSoftplus:
       return kernels.softplus(a, n, out);
+    case OpKind::kClamp: {
+      const T low = static_cast<T>(args.shape.low), high = static_cast<T>(args.shape.high);
+      for (size_t i = 0; i < n; ++i) out[i] = a[i] < low ? low : a[i] > high ? high : a[i];
+      return;
+    }
     case OpKind::kRope: {
       const RopeTable& rope = *args.rope;
       const auto rotate =

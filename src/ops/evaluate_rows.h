@@ -18,13 +18,18 @@ namespace vernier {
 
 // A node's constants, as its op needs them; the rest is unused.
 struct OpShape {
-  size_t width = 0;                              // elements of a row of the result
-  size_t in_width = 0;                           // of the first operand
-  double eps = 0;                                // kNormalise
-  size_t heads = 0, kv_heads = 0, head_dim = 0;  // kAttention; kRope: heads of this operand
-  size_t offset = 0;                             // kSlice: the first element
-  size_t taps = 0;                               // kConvolve: tokens that a row reads
-  size_t states = 0;                             // kScan: numbers of a channel's state
+  size_t width = 0;     // elements of a row of the result
+  size_t in_width = 0;  // of the first operand
+  double eps = 0;       // kNormalise
+  // kAttention; kRope: heads of this operand. kScan: heads of width / heads channels with one rate
+  // and one step each; 0: every channel has a step, and a rate for each number of its state.
+  size_t heads = 0, kv_heads = 0, head_dim = 0;
+  size_t offset = 0;  // kSlice: the first element
+  size_t taps = 0;    // kConvolve: tokens that a row reads
+  size_t states = 0;  // kScan: numbers of a channel's state
+  // Equal runs of a row: kNormalise normalises each by itself; kScan: those with a B and C each.
+  size_t groups = 1;
+  double low = 0, high = 0;  // kClamp
 };
 
 // A weight in the form its op reads: `matrix` for kMatMul, and for doubles `wide_matrix` instead

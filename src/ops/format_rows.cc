@@ -37,15 +37,17 @@ void FromDoubles(const std::vector<double>& x, T* out) {
 
 template <class T>
 void Normalise(const FormatRowsArgs<T>& args, const Shared& shared, size_t r, Scratch<T>* s) {
-  const size_t n = args.shape.width;
-  const T* const x = args.a[r];
+  const size_t n = args.shape.width / args.shape.groups;
   const RoundSpec& spec = shared.ops.spec();
-  const double sum = FormatRowDot(*args.math, shared.ops.kernels(), x, x, n, &s->panel);
-  const double mean = RoundedQuotient(spec, sum, static_cast<double>(n));
-  const double root = RoundedReciprocalRoot(spec, shared.ops.Sum(mean, shared.eps));
-  ToDoubles(x, n, &s->a);
-  shared.ops.Product(s->a.data(), root, n, s->a.data());
-  FromDoubles(s->a, args.out[r]);
+  for (size_t group = 0; group < args.shape.groups; ++group) {
+    const T* const x = args.a[r] + group * n;
+    const double sum = FormatRowDot(*args.math, shared.ops.kernels(), x, x, n, &s->panel);
+    const double mean = RoundedQuotient(spec, sum, static_cast<double>(n));
+    const double root = RoundedReciprocalRoot(spec, shared.ops.Sum(mean, shared.eps));
+    ToDoubles(x, n, &s->a);
+    shared.ops.Product(s->a.data(), root, n, s->a.data());
+    FromDoubles(s->a, args.out[r] + group * n);
+  }
 }
 
 template <class T>
@@ -158,6 +160,12 @@ void OneRow(const FormatRowsArgs<T>& args, const Shared& shared, size_t r, Scrat
       ToDoubles(args.b[r], n, &s->b);
       ops.Sum(a, s->b.data(), n, a);
       break;
+    case OpKind::kClamp: {
+      const double low = RoundValue(shared.operands, args.shape.low),
+                   high = RoundValue(shared.operands, args.shape.high);
+      for (size_t i = 0; i < n; ++i) a[i] = a[i] < low ? low : a[i] > high ? high : a[i];
+      break;
+    }
     case OpKind::kSoftplus:
       RoundedRow(FormatFunction::kSoftplus, ops.spec(), ops.kernels(), a, n, a);
       break;

@@ -17,6 +17,7 @@
 //   silu            R(g * R(sigmoid(g)))
 //   swiglu          R(R(g * R(sigmoid(g))) * u)
 //   softplus        R(ln(1 + exp(x))), x itself above 20
+//   clamp           x, or the bound it is beyond, rounded to nearest even
 // A result that is NaN is the positive quiet one.
 #ifndef VERNIER_OPS_FORMAT_ROWS_H_
 #define VERNIER_OPS_FORMAT_ROWS_H_

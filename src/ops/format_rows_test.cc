@@ -302,41 +302,46 @@ TEST(FormatRows, Convolution) {
   }
 }
 
-TEST(FormatRows, Scan) {
+// Every channel with rates of its own, or heads of channels with one; B and C by groups.
+void TestScan(size_t width, size_t heads, size_t groups) {
   Workers workers(2);
-  constexpr size_t kWidth = 83, kStates = 6, kTokens = 7;
+  constexpr size_t kStates = 6, kTokens = 7;
+  const size_t steps = heads > 0 ? heads : width, columns = heads > 0 ? 1 : kStates;
   for (const Case& c : kCases) {
     const Plain p{MathOf(c)};
-    std::vector<double> rates(kWidth * kStates);
+    std::vector<double> rates(steps * columns);
     for (size_t i = 0; i < rates.size(); ++i) rates[i] = -0.1 - static_cast<double>(i % 7) / 3;
-    const Panels<double> panels = PanelsOf(rates, kWidth, kStates);
+    const Panels<double> panels = PanelsOf(rates, steps, columns);
     std::vector<std::vector<double>> dt, x, b, cs, right_y, right_h;
     for (uint32_t t = 0; t < kTokens; ++t) {
-      dt.push_back(Normal(p, kWidth, t));
+      dt.push_back(Normal(p, steps, t));
       for (double& v : dt.back()) v = std::abs(v);
-      x.push_back(Normal(p, kWidth, 20 + t));
-      b.push_back(Normal(p, kStates, 40 + t));
-      cs.push_back(Normal(p, kStates, 60 + t));
+      x.push_back(Normal(p, width, 20 + t));
+      b.push_back(Normal(p, groups * kStates, 40 + t));
+      cs.push_back(Normal(p, groups * kStates, 60 + t));
     }
-    std::vector<double> h(kWidth * kStates);
+    std::vector<double> h(width * kStates);
     for (size_t t = 0; t < kTokens; ++t) {
-      std::vector<double> y(kWidth);
-      for (size_t channel = 0; channel < kWidth; ++channel) {
+      std::vector<double> y(width);
+      for (size_t channel = 0; channel < width; ++channel) {
         std::vector<double> read(kStates);
+        const size_t row = heads > 0 ? channel / (width / heads) : channel,
+                     group = channel / (width / groups) * kStates;
         for (size_t n = 0; n < kStates; ++n) {
           double& state = h[channel * kStates + n];
           const double a =
-              RoundedExp(p.r, p.Times(dt[t][channel], p.Operand(rates[channel * kStates + n])));
-          const double u = p.Times(dt[t][channel], x[t][channel]);
+              RoundedExp(p.r, p.Times(dt[t][row], p.Operand(rates[row * columns + n % columns])));
+          const double u = p.Times(dt[t][row], x[t][channel]);
           if (p.math.kind == FormatMathKind::kStep)
-            state = RoundedSum(p.a, p.Times(a, state), p.Times(u, b[t][n]));
+            state = RoundedSum(p.a, p.Times(a, state), p.Times(u, b[t][group + n]));
           else if (p.math.kind == FormatMathKind::kFused)
-            state = RoundedFused(p.a, a, state, p.Times(u, b[t][n]));
+            state = RoundedFused(p.a, a, state, p.Times(u, b[t][group + n]));
           else
-            state = p.TwoProducts(a, state, u, b[t][n]);
+            state = p.TwoProducts(a, state, u, b[t][group + n]);
           read[n] = p.Operand(state);
         }
-        y[channel] = p.Dot(cs[t], read);
+        const auto at = cs[t].begin() + static_cast<std::ptrdiff_t>(group);
+        y[channel] = p.Dot(std::vector<double>(at, at + kStates), read);
       }
       right_y.push_back(y);
       right_h.push_back(h);
@@ -348,8 +353,8 @@ TEST(FormatRows, Scan) {
         for (const auto& row : *list) rows.push_back(As<T>(row));
       // In one piece, with treatments that change nothing, and cut in two.
       for (const int way : {0, 1, 2}) {
-        std::vector<std::vector<T>> y(kTokens, std::vector<T>(kWidth)),
-            kept(kTokens, std::vector<T>(kWidth * kStates));
+        std::vector<std::vector<T>> y(kTokens, std::vector<T>(width)),
+            kept(kTokens, std::vector<T>(width * kStates));
         std::vector<ScanSequence<T>> sequences(way == 2 ? 2 : 1);
         for (size_t t = 0; t < kTokens; ++t) {
           ScanSequence<T>& s = sequences[way == 2 && t >= 3 ? 1 : 0];
@@ -364,8 +369,10 @@ TEST(FormatRows, Scan) {
           sequences[1].start = kept[2].data();
           sequences[1].after = 0;
         }
-        OpShape shape{.width = kWidth, .in_width = kWidth};
+        OpShape shape{.width = width, .in_width = width};
         shape.states = kStates;
+        shape.heads = heads;
+        shape.groups = groups;
         FormatScanArgs<T> args{&p.math, shape, &panels, sequences};
         if (way == 1) args.treat = [](size_t, size_t, T*) {};
         EvaluateFormatScan<T>(args, {&BestKernels(), &workers});
@@ -375,6 +382,37 @@ TEST(FormatRows, Scan) {
           ExpectRow(right_h[t], kept[t].data(), NameOf(c) + " state");
         }
       }
+    });
+  }
+}
+
+TEST(FormatRows, Scan) { TestScan(83, 0, 1); }
+
+TEST(FormatRows, ScanOfHeads) {
+  TestScan(84, 6, 2);  // a head and a group end inside sixteen channels
+  TestScan(130, 2, 1);
+}
+
+// A norm by groups is the norm of each run by itself.
+TEST(FormatRows, NormsByGroups) {
+  Workers workers(1);
+  for (const Case& c : kCases) {
+    const Plain p{MathOf(c)};
+    WithHost(p.math, [&](auto zero) {
+      using T = decltype(zero);
+      const std::vector<T> x = As<T>(Normal(p, 60, 3));
+      std::vector<T> y(60), right(60);
+      const auto run = [&](size_t groups, size_t n, const T* in, T* out) {
+        OpShape shape{.width = n, .in_width = n, .eps = 1e-3};
+        shape.groups = groups;
+        const T* const a[] = {in};
+        T* const to[] = {out};
+        EvaluateFormatRows<T>({&p.math, OpKind::kNormalise, shape, {}, a, {}, to, {}, nullptr},
+                              {&BestKernels(), &workers});
+      };
+      run(3, 60, x.data(), y.data());
+      for (size_t i = 0; i < 60; i += 20) run(1, 20, x.data() + i, right.data() + i);
+      EXPECT_EQ(y, right) << NameOf(c);
     });
   }
 }

@@ -105,13 +105,21 @@ class Scanner {
         first_(first),
         channels_(last - first),
         n_(args.shape.states),
+        of_head_(args.shape.heads > 0 ? args.shape.width / args.shape.heads : 1),
+        of_group_(args.shape.width / args.shape.groups),
         size_(channels_ * n_),
         rates_(size_),
         h_(size_),
         panel_((channels_ + kLanes - 1) / kLanes * kLanes * n_) {
-    for (size_t c = 0; c < channels_; ++c)
-      for (size_t i = 0; i < n_; ++i) rates_[c * n_ + i] = At(*args.weight, first + c, i);
-    RoundRow(operands_, rates_.data(), size_);
+    if (args.shape.heads > 0) {
+      first_head_ = first / of_head_;
+      rates_.resize((last - 1) / of_head_ + 1 - first_head_);
+      for (size_t h = 0; h < rates_.size(); ++h) rates_[h] = At(*args.weight, first_head_ + h, 0);
+    } else {
+      for (size_t c = 0; c < channels_; ++c)
+        for (size_t i = 0; i < n_; ++i) rates_[c * n_ + i] = At(*args.weight, first + c, i);
+    }
+    RoundRow(operands_, rates_.data(), rates_.size());
     for (auto* row : {&a_, &u_, &d_, &b_}) row->resize(size_);
   }
 
@@ -120,7 +128,7 @@ class Scanner {
     std::vector<T> passing(args_.treat ? size_ : 0);  // the state where it is not kept
     Load(s.start == nullptr ? nullptr : s.start + first_ * n_);
     for (size_t t = 0; t < s.dt.size(); ++t) {
-      Step(s.dt[t] + first_, s.x[t] + first_, s.b[t]);
+      Step(s.dt[t], s.x[t] + first_, s.b[t]);
       T* const kept = s.kept[t] == nullptr ? nullptr : s.kept[t] + first_ * n_;
       T* const state = kept == nullptr && args_.treat ? passing.data() : kept;
       if (state != nullptr) ToHost(h_.data(), size_, state);
@@ -128,7 +136,7 @@ class Scanner {
         args_.treat(sequence, t, state);
         Load(state);
       }
-      if (s.y[t] != nullptr) Read(s.c[t], s.y[t] + first_);
+      if (s.y[t] != nullptr) ReadGroups(s.c[t], s.y[t] + first_);
     }
   }
 
@@ -147,14 +155,35 @@ class Scanner {
     for (size_t c = 0; c < channels_; ++c) std::fill_n(out->data() + c * n_, n_, double{row[c]});
   }
 
+  size_t HeadOf(size_t c) const { return (first_ + c) / of_head_ - first_head_; }
+  size_t GroupOf(size_t c) const { return (first_ + c) / of_group_; }
+
+  // a = R(exp(R(dt * A))) in a_ and the steps in d_, for every number of the state.
+  void Decays(const T* dt) {
+    const auto exponentials = [&](std::vector<double>* row, size_t n) {
+      values_.Product(d_.data(), rates_.data(), n, row->data());
+      RoundedRow(FormatFunction::kExp, values_.spec(), values_.kernels(), row->data(), n,
+                 row->data());
+    };
+    if (args_.shape.heads == 0) {
+      Spread(dt + first_, &d_);
+      return exponentials(&a_, size_);
+    }
+    const size_t heads = rates_.size();
+    std::vector<double> decays(heads);
+    std::copy_n(dt + first_head_, heads, d_.data());
+    exponentials(&decays, heads);
+    for (size_t c = 0; c < channels_; ++c) {
+      std::fill_n(a_.data() + c * n_, n_, decays[HeadOf(c)]);
+      std::fill_n(d_.data() + c * n_, n_, double{dt[first_head_ + HeadOf(c)]});
+    }
+  }
+
   void Step(const T* dt, const T* x, const T* b) {
-    Spread(dt, &d_);
-    values_.Product(d_.data(), rates_.data(), size_, a_.data());
-    RoundedRow(FormatFunction::kExp, values_.spec(), values_.kernels(), a_.data(), size_,
-               a_.data());
+    Decays(dt);
     Spread(x, &u_);
     values_.Product(d_.data(), u_.data(), size_, u_.data());
-    for (size_t c = 0; c < channels_; ++c) std::copy_n(b, n_, b_.data() + c * n_);
+    for (size_t c = 0; c < channels_; ++c) std::copy_n(b + GroupOf(c) * n_, n_, b_.data() + c * n_);
     if (args_.math->kind == FormatMathKind::kQuire)
       return sums_.TwoProducts(a_.data(), h_.data(), u_.data(), b_.data(), size_, h_.data());
     values_.Product(u_.data(), b_.data(), size_, d_.data());
@@ -164,21 +193,31 @@ class Scanner {
     sums_.Sum(a_.data(), d_.data(), size_, h_.data());
   }
 
-  void Read(const T* c, T* y) {
+  void ReadGroups(const T* c, T* y) {
     RoundRow(operands_, h_.data(), size_, a_.data());
-    for (size_t i = 0; i < channels_; ++i)
+    for (size_t first = 0, end = 0; first < channels_; first = end) {
+      const size_t group = GroupOf(first);
+      end = std::min(channels_, (group + 1) * of_group_ - first_);
+      Read(c + group * n_, first, end, y + first);
+    }
+  }
+
+  void Read(const T* c, size_t first, size_t end, T* y) {
+    for (size_t i = 0; i < end - first; ++i)
       for (size_t n = 0; n < n_; ++n)
-        panel_[(i / kLanes * n_ + n) * kLanes + i % kLanes] = static_cast<T>(a_[i * n_ + n]);
+        panel_[(i / kLanes * n_ + n) * kLanes + i % kLanes] =
+            static_cast<T>(a_[(first + i) * n_ + n]);
     const T* const in[] = {c};
     T* const out[] = {y};
-    EvaluateFormatChains<T>({args_.math, panel_.data(), n_ * kLanes, channels_, n_, in, {}, out},
+    EvaluateFormatChains<T>({args_.math, panel_.data(), n_ * kLanes, end - first, n_, in, {}, out},
                             values_.kernels());
   }
 
   const FormatScanArgs<T>& args_;
   const FormatRowOps values_, sums_;
   const RoundSpec operands_, states_;
-  const size_t first_, channels_, n_, size_;
+  const size_t first_, channels_, n_, of_head_, of_group_, size_;
+  size_t first_head_ = 0;
   std::vector<double> rates_, h_, a_, u_, d_, b_;
   std::vector<T> panel_;
 };

@@ -10,6 +10,7 @@
 //     fused: h[n] = A(a * h[n] + R(u * B[n]))
 //     quire: h[n] = R(a * h[n] + u * B[n])
 //     y = the dot product of C and h, ascending n, h rounded to `values` to nearest even
+//   With heads a head's channels have one dt and one A, and those of a group read its B and C.
 // The state is a sum over time: it is kept in the format of partial sums (site ssm_state), always
 // by ascending token, whatever order and chunks the sums inside a token have. What a treatment
 // leaves there, and a state that another arithmetic left, is rounded to that format, to nearest
@@ -42,7 +43,7 @@ template <class T>
 struct FormatScanArgs {
   const FormatMath* math;
   OpShape shape;
-  const Panels<double>* weight = nullptr;  // A: [width][states]
+  const Panels<double>* weight = nullptr;  // A: [width][states]; with heads [heads][1]
   std::span<const ScanSequence<T>> sequences;
   std::function<void(size_t sequence, size_t token, T* state)> treat{};
 };

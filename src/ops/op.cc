@@ -21,6 +21,7 @@ constexpr OpInfo kOps[kOpKinds] = {
     {OpKind::kConvolve, "convolve", "each channel's weights times its last values", 1, true, 0b1},
     {OpKind::kSilu, "silu", "x / (1 + exp(-x))", 1, false, 0},
     {OpKind::kSoftplus, "softplus", "ln(1 + exp(x)), x itself above 20", 1, false, 0},
+    {OpKind::kClamp, "clamp", "x limited to a range", 1, false, 0},
     {OpKind::kScan, "scan",
      "C h of h = exp(dt A) h + dt x B, the state of this and earlier tokens; operands dt, x, B, C",
      4, true, 0b0111},

@@ -25,6 +25,7 @@ enum class OpKind : uint8_t {
   kConvolve,   // causal convolution of each channel over this and the tokens before
   kSilu,       // x / (1 + exp(-x))
   kSoftplus,   // ln(1 + exp(x))
+  kClamp,      // x, but at least `low` and at most `high`
   kScan,       // selective state space: the state of all tokens so far, read
 };
 inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kScan) + 1;  // kScan: the last

@@ -7,13 +7,22 @@
 namespace vernier {
 namespace {
 
+// Of sixteen channels, those of a group by themselves.
+size_t ScanPanels(const OpShape& shape) {
+  return shape.groups * ((shape.width / shape.groups + kLanes - 1) / kLanes);
+}
+
 template <class T>
 ScanArgs<T> KernelArgs(const ScanSequencesArgs<T>& args, const ScanSequence<T>& s, T* scratch) {
   ScanArgs<T> a{};
   a.panels = args.weight->data.data();
   a.width = args.shape.width;
   a.states = args.shape.states;
-  a.last_panel = args.weight->Count();
+  a.heads = args.shape.heads;
+  a.groups = args.shape.groups;
+  a.chunk = args.order.chunk;
+  a.position = s.position;
+  a.last_panel = ScanPanels(args.shape);
   a.tokens = s.dt.size();
   a.dt = s.dt.data();
   a.x = s.x.data();
@@ -26,25 +35,42 @@ ScanArgs<T> KernelArgs(const ScanSequencesArgs<T>& args, const ScanSequence<T>& 
   return a;
 }
 
-// A treatment sees the whole state, so all channels take a step before the next.
+// A treatment sees the whole state, so all channels take the tokens up to the next that is treated
+// before they go on.
 template <class T>
 void TreatedSequence(const ScanSequencesArgs<T>& args, size_t index, const RowKernels<T>& kernels,
                      T* scratch) {
   const ScanSequence<T>& s = args.sequences[index];
+  const size_t size = args.shape.width * args.shape.states;
   ScanArgs<T> a = KernelArgs(args, s, scratch);
-  AlignedArray<T> passing(a.width * a.states);  // the state where it is not kept
-  T* const unread = nullptr;
-  T* state = nullptr;
-  a.tokens = 1;
-  a.y = &unread;
-  a.kept = &state;
-  for (size_t t = 0; t < s.dt.size(); ++t) {
-    state = s.kept[t] != nullptr ? s.kept[t] : passing.data();
+  AlignedArray<T> passing(StateSize(args.shape, args.order));  // where the state is not kept
+  for (size_t first = 0, end = 0; first < s.dt.size(); first = end) {
+    const size_t position = s.position + first;
+    end = std::min(s.dt.size(), first + args.every - position % args.every);
+    const size_t last = end - 1;
+    const bool treated = (s.position + end) % args.every == 0;
+    std::vector<T*> y(s.y.begin() + static_cast<std::ptrdiff_t>(first),
+                      s.y.begin() + static_cast<std::ptrdiff_t>(end)),
+        kept(s.kept.begin() + static_cast<std::ptrdiff_t>(first),
+             s.kept.begin() + static_cast<std::ptrdiff_t>(end));
+    if (treated) {
+      y.back() = nullptr;
+      if (kept.back() == nullptr) kept.back() = passing.data();
+    }
+    a.tokens = end - first;
+    a.position = position;
+    a.y = y.data();
+    a.kept = kept.data();
     (args.scan != nullptr ? args.scan : kernels.scan)(a);
-    args.treat(index, t, state);
-    if (s.y[t] != nullptr) kernels.read_state(state, s.c[t], a.states, a.width, s.y[t], scratch);
+    a.dt += a.tokens, a.x += a.tokens, a.b += a.tokens, a.c += a.tokens;
+    if (!treated) continue;
+    T* const state = kept.back();
+    args.treat(index, last, state);
+    if (args.order.chunk > 0) BeginChunk(state, size);
+    if (s.y[last] != nullptr)
+      kernels.read_state(state, s.c[last], args.shape.states, args.shape.width, args.shape.groups,
+                         s.y[last], scratch);
     a.start = state;
-    ++a.dt, ++a.x, ++a.b, ++a.c;
   }
 }
 
@@ -65,18 +91,19 @@ void EvaluateConvolution(const ConvolutionArgs<T>& args, const Machine& machine)
 template <class T>
 void EvaluateScan(const ScanSequencesArgs<T>& args, const Machine& machine) {
   const RowKernels<T>& kernels = RowKernelsOf<T>(*machine.kernels);
-  const size_t scratch_size = args.shape.states * kLanes;
+  const size_t scratch_size = 4 * args.shape.states * kLanes;
   if (!args.treat) {
     // Channels are independent: each worker takes some through all sequences in order.
-    machine.workers->For(args.weight->Count(), 2, [&](size_t first, size_t last) {
-      AlignedArray<T> scratch(scratch_size);
-      for (const ScanSequence<T>& s : args.sequences) {
-        ScanArgs<T> a = KernelArgs(args, s, scratch.data());
-        a.first_panel = first;
-        a.last_panel = last;
-        (args.scan != nullptr ? args.scan : kernels.scan)(a);
-      }
-    });
+    machine.workers->For(ScanPanels(args.shape), args.shape.heads > 0 ? 4 : 2,
+                         [&](size_t first, size_t last) {
+                           AlignedArray<T> scratch(scratch_size);
+                           for (const ScanSequence<T>& s : args.sequences) {
+                             ScanArgs<T> a = KernelArgs(args, s, scratch.data());
+                             a.first_panel = first;
+                             a.last_panel = last;
+                             (args.scan != nullptr ? args.scan : kernels.scan)(a);
+                           }
+                         });
     return;
   }
   std::vector<std::vector<size_t>> chains;  // sequences that begin where another of them was

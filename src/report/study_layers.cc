@@ -11,7 +11,7 @@ namespace vernier {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr size_t kMostColumns = 8, kMostPrompts = 8;
+constexpr size_t kMostColumns = 8, kMostPrompts = 8, kMostLayers = 16;
 
 SiteSums SumsOf(const StudyData& data, size_t lane, size_t site) {
   SiteSums sums;
@@ -26,7 +26,27 @@ double RelativeError(const SiteSums& s) {
 double TruthError(const SiteSums& s) {
   return s.truth_reference > 0 ? std::sqrt(s.truth_error / s.truth_reference) : 0;
 }
+double RelativeToBeside(const SiteSums& s) {
+  return s.squares > 0 ? std::sqrt(s.beside / s.squares) : 0;
+}
+// The first elements of the first token.
+std::vector<double> FirstValues(const SiteSums& s, std::optional<size_t> width) {
+  return {s.first.begin(), s.first.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                 s.first.size(), width.value_or(s.first.size())))};
+}
 double Drift(const SiteSums& s, const SiteSums& base) { return (Mean(s) - Mean(base)) / Rms(base); }
+
+// `width`: of a row; none where rows differ.
+void AddValuesJson(const SiteSums& sums, std::optional<size_t> width, Json* site) {
+  const double columns = static_cast<double>(width.value_or(0));
+  (*site)["shape"] =
+      !width ? Json(nullptr) : Json{static_cast<uint64_t>(sums.count / columns), width.value()};
+  (*site)["std"] = StandardDeviation(sums);
+  (*site)["min"] = sums.low;
+  (*site)["max"] = sums.high;
+  (*site)["max_error"] = sums.max_error;
+  (*site)["first"] = FirstValues(sums, width);
+}
 
 // The sites of a part, as its tables ask for them.
 class Sites {
@@ -61,9 +81,8 @@ class Sites {
   const Graph& graph_;
 };
 
-// The lanes that tables by layer have a column for: the variants measured in each layer alone, or
-// the first ones.
-std::vector<size_t> ColumnLanes(const StudyPart& part) {
+// The lanes that tables by layer show: the variants measured in each layer alone, or all.
+std::vector<size_t> ShownLanes(const StudyPart& part) {
   const StudyData& data = *part.data;
   std::vector<size_t> all, by_layer;
   for (size_t l = 0; l < data.lanes.size(); ++l) {
@@ -72,9 +91,7 @@ std::vector<size_t> ColumnLanes(const StudyPart& part) {
     if (part.spec->variants[static_cast<size_t>(data.lanes[l].variant)].by_layer)
       by_layer.push_back(l);
   }
-  if (!by_layer.empty()) return by_layer;
-  if (all.size() > kMostColumns) all.resize(kMostColumns);
-  return all;
+  return by_layer.empty() ? all : by_layer;
 }
 
 std::vector<Column> Columns(const StudyPart& part, const std::string& first,
@@ -85,22 +102,69 @@ std::vector<Column> Columns(const StudyPart& part, const std::string& first,
   return columns;
 }
 
-// One table: a row a layer of the site, a column a lane. cell(lane, site) is its text.
+// One table: a row a layer of the site, a column a lane; the other way round where there are many
+// lanes and few layers. cell(lane, site) is its text.
 using Cell = std::function<std::string(size_t lane, size_t site)>;
 std::string SiteTable(const StudyPart& part, const std::string& title, const std::string& name,
-                      const std::vector<size_t>& lanes, const Cell& cell, const Screen& screen) {
+                      std::vector<size_t> lanes, const Cell& cell, const Screen& screen) {
   const Sites sites(part);
+  const auto layer = [&](size_t i) {
+    return sites.at(i).layer < 0 ? name : std::to_string(sites.at(i).layer);
+  };
+  std::vector<size_t> of_name;
+  for (size_t i = 0; i < sites.count(); ++i)
+    if (sites.at(i).name == name) of_name.push_back(i);
+  if (of_name.empty()) return "";
+  const bool turned = lanes.size() > kMostColumns && of_name.size() <= kMostLayers;
+  if (!turned && lanes.size() > kMostColumns) lanes.resize(kMostColumns);
   Table table{Columns(part, "layer", lanes), {}};
-  for (size_t i = 0; i < sites.count(); ++i) {
-    if (sites.at(i).name != name) continue;
-    std::vector<std::string> row = {sites.at(i).layer < 0 ? name
-                                                          : std::to_string(sites.at(i).layer)};
-    for (const size_t lane : lanes) row.push_back(cell(lane, i));
-    table.rows.push_back(std::move(row));
+  if (turned) {
+    table.columns = {{"layer", Align::kLeft}};
+    for (const size_t i : of_name) table.columns.push_back({layer(i)});
+    for (const size_t lane : lanes) {
+      table.rows.push_back({part.data->lanes[lane].name.substr(part.spec->prefix.size())});
+      for (const size_t i : of_name) table.rows.back().push_back(cell(lane, i));
+    }
+  } else {
+    for (const size_t i : of_name) {
+      table.rows.push_back({layer(i)});
+      for (const size_t lane : lanes) table.rows.back().push_back(cell(lane, i));
+    }
   }
-  return table.rows.empty()
-             ? ""
-             : "\n" + Styled(screen, Style::kHeading, title) + "\n" + FormatTable(table, screen);
+  return "\n" + Styled(screen, Style::kHeading, title) + "\n" + FormatTable(table, screen);
+}
+
+// The values of the first layer as they are: a row a lane.
+std::string ValuesTable(const StudyPart& part, const std::string& name,
+                        const std::vector<size_t>& lanes, const Screen& screen) {
+  const Sites sites(part);
+  const int site = std::max(sites.Find(name, 0), sites.Find(name, -1));
+  if (site < 0) return "";
+  const size_t at = static_cast<size_t>(site);
+  const auto row_width = RowWidth(part.model->graph(), sites.at(at));
+  const double rows = sites.Sums(lanes[0], at).count / static_cast<double>(row_width.value_or(1));
+  Table table{{{"lane", Align::kLeft},
+               {"mean"},
+               {"std"},
+               {"min"},
+               {"max"},
+               {"largest error"},
+               {"first values", Align::kLeft}},
+              {}};
+  for (const size_t lane : lanes) {
+    const SiteSums sums = sites.Sums(lane, at);
+    std::string first;
+    for (const double x : FirstValues(sums, row_width))
+      first += (first.empty() ? "" : " ") + NumberText(x);
+    table.rows.push_back({part.data->lanes[lane].name.substr(part.spec->prefix.size()),
+                          NumberText(Mean(sums)), NumberText(StandardDeviation(sums)),
+                          NumberText(sums.low), NumberText(sums.high), NumberText(sums.max_error),
+                          first});
+  }
+  const std::string title =
+      fmt::format("{}: {} tokens{}, and the first one's first values", sites.at(at).Label(), rows,
+                  row_width ? fmt::format(" of {} elements", *row_width) : "");
+  return "\n" + Styled(screen, Style::kHeading, title) + "\n" + FormatTable(table, screen);
 }
 
 std::string RmsTable(const StudyPart& part, const std::string& name,
@@ -124,7 +188,7 @@ std::string ObservedTables(const StudyPart& part, const std::string& name,
   const size_t base = part.data->Baseline();
   std::vector<size_t> lanes = {base};
   lanes.insert(lanes.end(), variants.begin(), variants.end());
-  std::string text = RmsTable(part, name, lanes, screen);
+  std::string text = ValuesTable(part, name, lanes, screen) + RmsTable(part, name, lanes, screen);
   text += SiteTable(
       part, name + ": mean, and its drift from the baseline's in units of the rms", name, lanes,
       [&](size_t lane, size_t i) {
@@ -215,6 +279,9 @@ Json SitesJson(const StudyPart& part, size_t lane) {
                          ? Json(nullptr)
                          : Json(Rms(sums) / Rms(sites.Sums(lane, static_cast<size_t>(before))));
     site["drift"] = Drift(sums, base);
+    AddValuesJson(sums, RowWidth(part.model->graph(), sites.at(i)), &site);
+    if (data.lanes[lane].beside >= 0)
+      site["beside"] = {{"l2_rel", RelativeToBeside(sums)}, {"max_abs", sums.beside_max}};
     if (data.Truth() >= 0) site["truth_l2_rel"] = TruthError(sums);
     const int alone = sites.at(i).layer < 0 ? -1 : sites.Alone(lane, sites.at(i).layer);
     if (alone >= 0) {
@@ -245,7 +312,7 @@ Json FirstTokensJson(const StudyPart& part, size_t lane) {
 }
 
 std::string LayerTables(const StudyPart& part, const Screen& screen) {
-  const std::vector<size_t> lanes = ColumnLanes(part);
+  const std::vector<size_t> lanes = ShownLanes(part);
   std::string text;
   for (const std::string& name : part.spec->observe)
     text += ObservedTables(part, name, lanes, screen);
@@ -256,7 +323,8 @@ std::string FirstTokenTable(const StudyPart& part, const Screen& screen) {
   const StudyData& data = *part.data;
   if (data.first_prompts.empty()) return "";
   std::vector<size_t> lanes = {data.Baseline()};
-  for (const size_t lane : ColumnLanes(part)) lanes.push_back(lane);
+  for (const size_t lane : ShownLanes(part)) lanes.push_back(lane);
+  if (lanes.size() > kMostColumns + 1) lanes.resize(kMostColumns + 1);
   Table table{Columns(part, "prompt", lanes), {}};
   const size_t shown = std::min(kMostPrompts, data.first_prompts.size());
   for (size_t p = 0; p < shown; ++p) {

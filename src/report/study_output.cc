@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "report/rule_effects.h"
+#include "report/study_costs.h"
 #include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
@@ -55,13 +56,20 @@ Json VariantJson(const StudyPart& part, const VariantReport& v) {
     json["alone"] = {{"of", data.lanes[static_cast<size_t>(alone.whole)].name},
                      {"layer", alone.layer}};
   }
+  const StudyLane& lane = data.lanes[v.lane];
+  const StudyVariant& variant = spec.variants[static_cast<size_t>(lane.variant)];
+  if (!variant.recipe.empty()) json["recipe"] = variant.recipe;
+  if (lane.beside >= 0) json["beside"] = data.lanes[static_cast<size_t>(lane.beside)].name;
   json["rules"] = EffectsJson(v.rules);
   json["ppl"] = PerplexityJson(v.ppl);
   json.update(DivergenceJson(v.divergence, truth));
+  json["accuracy"] = AccuracyJson(v.divergence, v.accuracy_difference);
+  if (v.last_word) json["last_word"] = LastWordJson(*v.last_word, false);
   json["texts"] = Json::array();
   for (size_t t = 0; t < spec.texts.size(); ++t) {
     Json text = {{"text", spec.texts[t].name}, {"ppl", PerplexityJson(v.text_ppl[t])}};
     text.update(DivergenceJson(v.text_divergence[t], truth));
+    text["accuracy"] = AccuracyJson(v.text_divergence[t], v.text_accuracy_difference[t]);
     json["texts"].push_back(std::move(text));
   }
   json["sites"] = SitesJson(part, v.lane);
@@ -73,7 +81,9 @@ Json VariantJson(const StudyPart& part, const VariantReport& v) {
       json["free_running"]["tags"][v.agreement[i].first] = AgreementJson(v.agreement[i].second);
   }
   const auto timing = data.timings.find(v.lane);
-  if (timing != data.timings.end())
+  const bool timed = timing != data.timings.end();
+  json["cost"] = LaneCostJson(v.cost, timed ? timing->second.variant : std::vector<double>());
+  if (timed)
     json["seconds_alone"] = {{"baseline", timing->second.baseline},
                              {"variant", timing->second.variant}};
   return json;
@@ -147,7 +157,13 @@ Json ModelJson(const StudyPart& part) {
   json["baseline"]["texts"] = Json::array();
   for (size_t t = 0; t < spec.texts.size(); ++t)
     json["baseline"]["texts"].push_back(
-        {{"text", spec.texts[t].name}, {"ppl", PerplexityJson(report.baseline_texts[t])}});
+        {{"text", spec.texts[t].name},
+         {"ppl", PerplexityJson(report.baseline_texts[t])},
+         {"accuracy", ValueJson(report.baseline_text_accuracy[t])}});
+  json["baseline"]["accuracy"] = ValueJson(report.baseline_accuracy);
+  if (report.baseline_last_word)
+    json["baseline"]["last_word"] = LastWordJson(*report.baseline_last_word, true);
+  json["baseline"]["cost"] = LaneCostJson(report.baseline_cost, {});
   json["baseline"]["sites"] = SitesJson(part, part.data->Baseline());
   if (!part.data->first_tokens.empty()) {
     json["baseline"]["first_token"] = FirstTokensJson(part, part.data->Baseline());
@@ -159,6 +175,7 @@ Json ModelJson(const StudyPart& part) {
     json["noise"] = {{"lanes", spec.noise},
                      {"kld", KldJson(*report.noise)},
                      {"logits", {{"max_abs", report.noise->max_abs}, {"mae", report.noise->mae}}}};
+  if (!report.candidates.empty()) json["recommendation"] = RecommendationJson(part);
   return json;
 }
 
@@ -216,15 +233,17 @@ std::string StudyCsv(std::span<const StudyPart> parts) {
   std::string csv =
       "variant,text,tokens,ppl,ppl_uncertainty,kld,kld_uncertainty,kld_max,kld_p99,kld_median,"
       "delta_p,delta_p_rms,same_top_p,"
-      "logits_max_abs,logits_mae,kld_truth,mae_truth,vacuous,foretold,same_as\r\n";
+      "logits_max_abs,logits_mae,kld_truth,mae_truth,vacuous,foretold,same_as,accuracy,"
+      "accuracy_difference,accuracy_p\r\n";
   const auto line = [&](const VariantReport& v, const std::string& text, const Perplexity& ppl,
                         const DivergenceSummary& d) {
     csv +=
-        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
                     Quoted(v.name), Quoted(text), d.tokens, ppl.mean, ppl.uncertainty, d.kld.value,
                     d.kld.error, d.kld_quantiles[0], d.kld_quantiles[2], d.kld_quantiles[5],
                     d.delta_p.value, d.rms_delta_p.value, d.same_top.value, d.max_abs, d.mae,
-                    d.kld_truth.value, d.mae_truth.value, v.vacuous, v.foretold, Quoted(v.same_as));
+                    d.kld_truth.value, d.mae_truth.value, v.vacuous, v.foretold, Quoted(v.same_as),
+                    d.accuracy.value, d.accuracy_difference.value, d.accuracy_test.p_value);
   };
   for (const StudyPart& part : parts) {
     for (const VariantReport& v : part.report.variants) {
@@ -268,9 +287,16 @@ std::string ModelTable(const StudyPart& part, const Screen& screen) {
   std::string name = spec.model;
   if (!spec.model_rules.empty())
     name = fmt::format("{}{} with {}", spec.prefix, name, fmt::join(spec.model_rules, ", "));
-  std::string text =
-      fmt::format("{}: {} tokens scored, baseline perplexity {}\n", name, report.baseline.tokens,
-                  WithError(report.baseline.mean, report.baseline.uncertainty));
+  std::string text = fmt::format(
+      "{}: {} tokens scored, baseline perplexity {}, next token right {} ± {}\n", name,
+      report.baseline.tokens, WithError(report.baseline.mean, report.baseline.uncertainty),
+      PercentText(report.baseline_accuracy.value), PercentText(report.baseline_accuracy.error));
+  if (report.baseline_last_word)
+    text += fmt::format("last words of {} passages: baseline right {} ± {}, perplexity {} a word\n",
+                        report.baseline_last_word->passages,
+                        PercentText(report.baseline_last_word->right.value),
+                        PercentText(report.baseline_last_word->right.error),
+                        NumberText(report.baseline_last_word->ppl));
   if (data.Truth() >= 0)
     text +=
         fmt::format("baseline against truth (f64): KL {} nats a token, mean |dlogit| {}\n",
@@ -283,17 +309,23 @@ std::string ModelTable(const StudyPart& part, const Screen& screen) {
   Table table{{{"variant", Align::kLeft},
                {"KL to baseline"},
                {"ln PPL ratio", Align::kRight, 1},
-               {"same top", Align::kRight, 4},
-               {"mean |dlogit|", Align::kRight, 5},
-               {"max", Align::kRight, 6}},
+               {"same top", Align::kRight, 6},
+               {"accuracy", Align::kRight, 3},
+               {"p", Align::kRight, 4},
+               {"mean |dlogit|", Align::kRight, 7},
+               {"max", Align::kRight, 8}},
               {}};
   if (data.Truth() >= 0) {
-    table.columns.push_back({"KL to truth", Align::kRight, 3});
+    table.columns.push_back({"KL to truth", Align::kRight, 5});
     table.columns.push_back({"|dlogit| to truth"});
   }
   const bool free_running =
       std::any_of(report.variants.begin(), report.variants.end(),
                   [](const VariantReport& v) { return !v.agreement.empty(); });
+  if (report.baseline_last_word) {
+    table.columns.push_back({"last word", Align::kRight, 3});
+    table.columns.push_back({"p", Align::kRight, 4});
+  }
   if (free_running) table.columns.push_back({"free match", Align::kRight, 2});
   table.columns.push_back({"", Align::kLeft, 0, true});
   for (const VariantReport& v : report.variants) {
@@ -303,11 +335,17 @@ std::string ModelTable(const StudyPart& part, const Screen& screen) {
                                     WithError(d.kld.value, d.kld.error),
                                     WithError(d.log_ratio.value, d.log_ratio.error),
                                     PercentText(d.same_top.value),
+                                    PercentText(d.accuracy.value),
+                                    NumberText(d.accuracy_test.p_value),
                                     NumberText(d.mae),
                                     NumberText(d.max_abs)};
     if (data.Truth() >= 0) {
       row.push_back(NumberText(d.kld_truth.value));
       row.push_back(fmt::format("{}{}", NumberText(d.mae_truth.value), Nearer(d, report)));
+    }
+    if (report.baseline_last_word) {
+      row.push_back(v.last_word ? PercentText(v.last_word->right.value) : "");
+      row.push_back(v.last_word ? NumberText(v.last_word->test.p_value) : "");
     }
     if (free_running)
       row.push_back(v.agreement.empty() ? "" : PercentText(v.agreement[0].second.match_rate));
@@ -315,7 +353,8 @@ std::string ModelTable(const StudyPart& part, const Screen& screen) {
     table.rows.push_back(std::move(row));
   }
   text += "\n" + FormatTable(table, screen);
-  return text + VacuousText(report, data, screen) + FirstTokenTable(part, screen) +
+  return text + VacuousText(report, data, screen) + CostTable(part, screen) +
+         RecommendationTable(part, screen) + FirstTokenTable(part, screen) +
          LayerTables(part, screen);
 }
 

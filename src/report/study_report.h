@@ -13,6 +13,7 @@
 #include "measure/summary.h"
 #include "report/text_width.h"
 #include "study/claims.h"
+#include "study/recommend.h"
 #include "study/run.h"
 #include "study/spec.h"
 
@@ -27,6 +28,15 @@ struct Agreement {
   double margin = 0;               // mean top-2 margin of the baseline there
 };
 
+// Passages' last words in a lane.
+struct LastWordReport {
+  size_t passages = 0;
+  ValueError right;          // share
+  double ppl = 0;            // of a word
+  IntervalValue difference;  // of the share, from the baseline's
+  PairedTest test;
+};
+
 struct VariantReport {
   std::string name;
   size_t lane = 0;
@@ -37,6 +47,10 @@ struct VariantReport {
   DivergenceSummary divergence;      // over all texts
   std::vector<Perplexity> text_ppl;  // by text
   std::vector<DivergenceSummary> text_divergence;
+  IntervalValue accuracy_difference;  // of next tokens, from the baseline's
+  std::vector<IntervalValue> text_accuracy_difference;
+  std::optional<LastWordReport> last_word;
+  LaneCost cost;
   std::vector<std::pair<std::string, Agreement>>
       agreement;  // by tag, "" for all; empty without generation
 };
@@ -47,10 +61,15 @@ struct StudyReport {
   std::optional<DivergenceSummary> noise;  // the noise lanes together against the baseline
   ValueError baseline_truth;               // KL(truth || baseline)
   ValueError baseline_mae_truth;           // of logits
+  ValueError baseline_accuracy;            // share of next tokens that are the likeliest
+  std::vector<ValueError> baseline_text_accuracy;
+  std::optional<LastWordReport> baseline_last_word;
+  LaneCost baseline_cost;
   std::vector<VariantReport> variants;
+  std::vector<Candidate> candidates;  // empty where all lanes cost the same
 };
 
-StudyReport MakeStudyReport(const StudySpec& spec, const StudyData& data);
+StudyReport MakeStudyReport(const StudySpec& spec, const StudyData& data, const Graph& graph);
 
 // The study of one model, finished. A study of several models has a part for each.
 struct StudyPart {

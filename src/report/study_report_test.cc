@@ -56,7 +56,8 @@ class StudyReportTest : public testing::Test {
       claims.push_back(ParseClaim(claim.expression, {&spec_, 1}).value());
     const StudiedModel model{&spec_, &data, &model_->graph()};
     const auto judged = JudgeClaims(spec_.claims, claims, {&model, 1});
-    const StudyPart part{&spec_, model_.get(), &data, MakeStudyReport(spec_, data)};
+    const StudyPart part{&spec_, model_.get(), &data,
+                         MakeStudyReport(spec_, data, model_->graph())};
     auto json = StudyJson({&part, 1}, judged);
     json.erase("cost");
     json["csv"] = StudyCsv({&part, 1});

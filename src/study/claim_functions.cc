@@ -5,6 +5,7 @@
 
 #include "formats/facts.h"
 #include "formats/format.h"
+#include "measure/statistics.h"
 #include "ops/elementary.h"
 
 namespace vernier {
@@ -18,6 +19,7 @@ ChunkSums SumsOf(const ChunkScore& score) {
     s.delta_p += t.delta_p;
     s.delta_p_squared += t.delta_p * t.delta_p;
     s.same_top += t.same_top;
+    s.correct += t.correct;
     s.mae += double{t.mae};
     s.mae_truth += double{t.mae_truth};
     s.truth += t.kld_truth;
@@ -67,6 +69,56 @@ double FreeRunMeasure(const std::string& name, std::span<const FreeRun> runs,
     }
   }
   return total / count;
+}
+
+double FirstTokenMeasure(const std::string& name, std::span<const FirstToken> tokens,
+                         std::span<const uint32_t> times) {
+  double total = 0, count = 0;
+  for (size_t p = 0; p < tokens.size(); ++p) {
+    const double rank = static_cast<double>(tokens[p].rank);
+    total += times[p] * (name == "first_rank" ? rank : double(rank == 0));
+    count += times[p];
+  }
+  return total / count;
+}
+
+double Overhead(const Timing& timing, std::span<const uint32_t> times) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < timing.baseline.size(); ++i)
+    for (uint32_t n = 0; n < times[i]; ++n)
+      ratios.push_back(timing.variant[i] / timing.baseline[i]);
+  return Quantile(Sorted(ratios), 0.5) - 1;
+}
+
+double SiteMeasureOf(const std::string& name, const SiteSums& sums, const SiteSums& base) {
+  const double mean = sums.sum / sums.count;
+  if (name == "error") return std::sqrt(sums.error / sums.reference);
+  if (name == "truth_error") return std::sqrt(sums.truth_error / sums.truth_reference);
+  if (name == "rms") return std::sqrt(sums.squares / sums.count);
+  if (name == "mean") return mean;
+  if (name == "std") return StandardDeviation(sums);
+  if (name == "max_error") return sums.max_error;
+  if (name == "beside") return std::sqrt(sums.beside / sums.squares);
+  if (name == "beside_max") return sums.beside_max;
+  CHECK(name == "drift");
+  return (mean - base.sum / base.count) / std::sqrt(base.squares / base.count);
+}
+
+std::optional<PairedTest> CompareAccuracy(const StudyData& data_a, size_t a,
+                                          const StudyData& data_b, size_t b, int text) {
+  size_t first = 0, second = 0;
+  if (data_a.chunks.size() != data_b.chunks.size()) return std::nullopt;
+  for (size_t c = 0; c < data_a.chunks.size(); ++c) {
+    const Chunk &of_a = data_a.chunks[c], &of_b = data_b.chunks[c];
+    if (of_a.tokens != of_b.tokens || of_a.scored != of_b.scored) return std::nullopt;
+    if (text >= 0 && data_a.text_of_chunk[c] != static_cast<size_t>(text)) continue;
+    const auto &x = data_a.scores[a][c].tokens, &y = data_b.scores[b][c].tokens;
+    for (size_t i = 0; i < x.size(); ++i) {
+      first += x[i].correct && !y[i].correct;
+      second += y[i].correct && !x[i].correct;
+    }
+  }
+  return McNemar(first, second);
 }
 
 double DepthExponent(std::span<const LayerError> errors) {

@@ -36,6 +36,11 @@ constexpr CallShape kCalls[] = {
     {"max_abs", 1, 2, CallKind::kMeasure},
     {"late_mae", 1, 2, CallKind::kMeasure},
     {"mae_truth", 1, 2, CallKind::kMeasure},
+    {"accuracy", 1, 2, CallKind::kMeasure},
+    {"p_value", 2, 3, CallKind::kMeasure},
+    {"last_word", 1, 1, CallKind::kMeasure},
+    {"last_word_ppl", 1, 1, CallKind::kMeasure},
+    {"last_word_p", 2, 2, CallKind::kMeasure},
     {"noise", 0, 2, CallKind::kMeasure},
     {"noise_mae", 0, 2, CallKind::kMeasure},
     {"match", 1, 1, CallKind::kMeasure},
@@ -51,6 +56,10 @@ constexpr CallShape kCalls[] = {
     {"inherited", 2, 2, CallKind::kSite},
     {"rms", 2, 2, CallKind::kSite},
     {"mean", 2, 2, CallKind::kSite},
+    {"std", 2, 2, CallKind::kSite},
+    {"max_error", 2, 2, CallKind::kSite},
+    {"beside", 2, 2, CallKind::kSite},
+    {"beside_max", 2, 2, CallKind::kSite},
     {"growth", 2, 2, CallKind::kSite},
     {"drift", 2, 2, CallKind::kSite},
     {"depth_exponent", 2, 2, CallKind::kSite},
@@ -79,10 +88,7 @@ bool IsSeries(const std::string& name) {
   return name == "increasing" || name == "decreasing" || name == "monotone" || name == "largest" ||
          name == "anomalous";
 }
-bool IsOfSite(const Expression& e) {
-  const CallShape* call = e.kind == Kind::kCall ? FindCall(e.text) : nullptr;
-  return call != nullptr && call->kind == CallKind::kSite;
-}
+bool IsOfSite(const Expression& e) { return e.kind == Kind::kCall && IsSiteMeasure(e.text); }
 
 // Measures of sites that lanes of one layer alone give.
 bool NeedsLayersAlone(const std::string& name) {
@@ -254,7 +260,8 @@ class Parser {
         return Fail("{}: claim \"{}\": '{}' takes quoted names", spec_.path, text_, e.text);
       const std::string& name = e.parts[i].text;
       if (IsOfSite(e) && i == 1) continue;  // a site: checked against the model
-      const char* what = i == 1 && e.text != "identical" ? "text" : "variant";
+      const size_t variants = e.text == "identical" || IsPairedTest(e.text) ? 2 : 1;
+      const char* what = i < variants ? "variant" : "text";
       if (e.text.starts_with("noise")) what = Several() && i == 0 ? "model" : "text";
       const std::vector<std::string> known = NamesOf(what);
       if (std::find(known.begin(), known.end(), name) == known.end())
@@ -278,6 +285,10 @@ class Parser {
       return Fail(
           "{}: claim \"{}\": 'depth_exponent' goes over the layers of a site: its name alone",
           spec_.path, text_);
+    if (e.text.starts_with("last_") && !spec_.last_words)
+      return Fail("{}: claim \"{}\": '{}' needs last_words in the study", spec_.path, text_,
+                  e.text);
+    if (e.text.starts_with("beside")) RETURN_IF_ERROR(CheckBeside(e));
     if (NeedsLayersAlone(e.text)) RETURN_IF_ERROR(CheckLayersAlone(e));
     return e.text.starts_with("noise") ? CheckNoise(e) : Status{};
   }
@@ -288,6 +299,14 @@ class Parser {
         if (v.of == e.parts[0].text) return {};
     return Fail("{}: claim \"{}\": '{}' needs by_layer = true in variant '{}'", spec_.path, text_,
                 e.text, e.parts[0].text);
+  }
+
+  Status CheckBeside(const Expression& e) const {
+    for (const StudySpec& part : parts_)
+      for (const StudyVariant& v : part.variants)
+        if (v.name == e.parts[0].text && !v.beside.empty()) return {};
+    return Fail("{}: claim \"{}\": '{}' needs beside = \"VARIANT\" in variant '{}'", spec_.path,
+                text_, e.text, e.parts[0].text);
   }
 
   Status CheckNoise(const Expression& e) const {
@@ -396,6 +415,11 @@ std::string SweepKey(const StudySpec& part, const StudyVariant& v) {
   return v.of.empty() ? part.prefix + v.site + " " + v.format : v.of;
 }
 
+bool IsSiteMeasure(const std::string& name) {
+  const CallShape* call = FindCall(name);
+  return call != nullptr && call->kind == CallKind::kSite;
+}
+bool IsPairedTest(const std::string& name) { return name == "p_value" || name == "last_word_p"; }
 bool IsFreeRunMeasure(const std::string& name) {
   return name == "match" || name == "agreed" || name == "parted" || name == "parting_margin";
 }

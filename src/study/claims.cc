@@ -10,6 +10,7 @@
 #include "measure/statistics.h"
 #include "ops/elementary.h"
 #include "study/claim_functions.h"
+#include "study/last_word.h"
 
 namespace vernier {
 namespace {
@@ -46,6 +47,8 @@ class Judge {
       }
       first_prompt_.push_back(groups_);
       AddStratum(models[m].data->first_prompts.size());
+      first_passage_.push_back(groups_);
+      AddStratum(models[m].data->passages.size());
       first_run_.push_back(groups_);
       AddStratum(models[m].data->generated.empty() ? 0 : models[m].data->prompts.size());
     }
@@ -133,13 +136,10 @@ class Judge {
 
   Statistic MeasureOf(const std::string& name, LaneOf lane, int text) const {
     static constexpr std::pair<const char*, double Sums::*> kMeans[] = {
-        {"kld", &Sums::kld},
-        {"nll", &Sums::nll},
-        {"delta_p", &Sums::delta_p},
-        {"same_top", &Sums::same_top},
-        {"mae", &Sums::mae},
-        {"truth", &Sums::truth},
-        {"mae_truth", &Sums::mae_truth}};
+        {"kld", &Sums::kld},          {"nll", &Sums::nll},
+        {"delta_p", &Sums::delta_p},  {"same_top", &Sums::same_top},
+        {"accuracy", &Sums::correct}, {"mae", &Sums::mae},
+        {"truth", &Sums::truth},      {"mae_truth", &Sums::mae_truth}};
     for (const auto& [mean, field] : kMeans)
       if (name == mean)
         return [this, lane, text, f = field](std::span<const uint32_t> times) {
@@ -216,14 +216,9 @@ class Judge {
       return before < 0 ? Unknown() : RmsRatio(of, site, static_cast<size_t>(before));
     }
     return [this, name, of, site](std::span<const uint32_t> times) {
-      const SiteSums sums = SumsAt(of, site, times);
-      if (name == "error") return std::sqrt(sums.error / sums.reference);
-      if (name == "truth_error") return std::sqrt(sums.truth_error / sums.truth_reference);
-      if (name == "rms") return std::sqrt(sums.squares / sums.count);
-      if (name == "mean") return sums.sum / sums.count;
-      CHECK(name == "drift");
-      const SiteSums base = SumsAt({of.model, Data(of).Baseline()}, site, times);
-      return (sums.sum / sums.count - base.sum / base.count) / std::sqrt(base.squares / base.count);
+      const LaneOf base{of.model, Data(of).Baseline()};
+      return SiteMeasureOf(name, SumsAt(of, site, times),
+                           name == "drift" ? SumsAt(base, site, times) : SiteSums{});
     };
   }
   Statistic RmsRatio(LaneOf of, size_t site, size_t before) const {
@@ -273,28 +268,38 @@ class Judge {
       return FreeRunMeasure(name, runs, times.subspan(first, runs.size()));
     };
   }
-  Statistic FirstOf(LaneOf of, bool rank) const {
-    return [this, of, rank](std::span<const uint32_t> times) {
-      const auto& tokens = Data(of).first_tokens[of.lane];
-      double total = 0, count = 0;
-      for (size_t p = 0; p < tokens.size(); ++p) {
-        const double n = times[first_prompt_[of.model] + p];
-        total += n * (rank ? static_cast<double>(tokens[p].rank) : double(tokens[p].rank == 0));
-        count += n;
-      }
-      return total / count;
+  // Of first tokens, in the groups of a model's prompts.
+  Statistic FirstOf(const std::string& name, LaneOf of) const {
+    const auto& tokens = Data(of).first_tokens[of.lane];
+    if (tokens.empty()) return Unknown();
+    return [name, &tokens, first = first_prompt_[of.model]](std::span<const uint32_t> times) {
+      return FirstTokenMeasure(name, tokens, times.subspan(first, tokens.size()));
+    };
+  }
+  Statistic LastWordOf(const std::string& name, LaneOf of) const {
+    const auto& words = Data(of).last_words[of.lane];
+    return [name, &words, first = first_passage_[of.model]](std::span<const uint32_t> times) {
+      return LastWordMeasure(name, words, times.subspan(first, words.size()));
     };
   }
   Statistic OverheadOf(LaneOf of) const {
     const Timing& timing = Data(of).timings.at(of.lane);
     return [&timing, first = timing_at_.at({of.model, of.lane})](std::span<const uint32_t> times) {
-      // Medians: a pause of the machine in one round says nothing of the rule.
-      std::vector<double> ratios;
-      for (size_t i = 0; i < timing.baseline.size(); ++i)
-        for (uint32_t n = 0; n < times[first + i]; ++n)
-          ratios.push_back(timing.variant[i] / timing.baseline[i]);
-      return Quantile(Sorted(ratios), 0.5) - 1;
+      return Overhead(timing, times.subspan(first, timing.baseline.size()));
     };
+  }
+  // McNemar's p-value: a number of all tokens, without an interval of its own.
+  Statistic PValueOf(const Expression& e) const {
+    const LaneOf a = Lane(e.parts[0].text), b = Lane(e.parts[1].text);
+    const StudyData &of_a = Data(a), &of_b = Data(b);
+    std::optional<PairedTest> test;
+    if (e.text == "p_value") {
+      const int text = e.parts.size() > 2 ? Text(e.parts[2].text) : -1;
+      test = CompareAccuracy(of_a, a.lane, of_b, b.lane, text);
+    } else if (of_a.last_words[a.lane].size() == of_b.last_words[b.lane].size()) {
+      test = CompareLastWords(of_a.last_words[a.lane], of_b.last_words[b.lane]);
+    }
+    return [p = test ? test->p_value : std::nan("")](std::span<const uint32_t>) { return p; };
   }
 
   Statistic Compile(const Expression& e) const {
@@ -315,13 +320,6 @@ class Judge {
     }
   }
 
-  // Whether the call is of a lane's site.
-  static bool IsSiteMeasure(const Expression& e) {
-    static constexpr const char* kNames[] = {"error",     "truth_error", "contributed",
-                                             "inherited", "rms",         "mean",
-                                             "growth",    "drift",       "depth_exponent"};
-    return std::find(std::begin(kNames), std::end(kNames), e.text) != std::end(kNames);
-  }
   // abs, max, min
   Statistic CompileFunction(const Expression& e) const {
     std::vector<Statistic> parts;
@@ -339,6 +337,7 @@ class Judge {
 
   Statistic CompileCall(const Expression& e) const {
     if (e.text == "noise" || e.text == "noise_mae") return CompileNoise(e);
+    if (IsPairedTest(e.text)) return PValueOf(e);
     if (IsFormatFact(e.text)) {
       const double x = e.parts.size() > 1 ? ValueOf(e.parts[1]) : 0;
       return [v = FormatFact(e.text, e.parts[0].text, x).value_or(std::nan(""))](
@@ -348,10 +347,9 @@ class Judge {
     const LaneOf lane = Lane(e.parts[0].text);
     if (e.text == "overhead") return OverheadOf(lane);
     if (IsFreeRunMeasure(e.text)) return FreeRunOf(e.text, lane);
-    if (e.text.starts_with("first_"))
-      return Data(lane).first_tokens[lane.lane].empty() ? Unknown()
-                                                        : FirstOf(lane, e.text == "first_rank");
-    if (IsSiteMeasure(e)) return CompileSite(e.text, lane, e.parts[1].text);
+    if (e.text.starts_with("first_")) return FirstOf(e.text, lane);
+    if (e.text.starts_with("last_word")) return LastWordOf(e.text, lane);
+    if (IsSiteMeasure(e.text)) return CompileSite(e.text, lane, e.parts[1].text);
     return MeasureOf(e.text, lane, e.parts.size() == 2 ? Text(e.parts[1].text) : -1);
   }
 
@@ -412,7 +410,8 @@ class Judge {
   }
   // Whether an expression speaks of prompts alone.
   static bool OfPrompts(const Expression& e) {
-    if (e.kind == Kind::kCall && (e.text.starts_with("first_") || IsFreeRunMeasure(e.text)))
+    if (e.kind == Kind::kCall &&
+        (e.text.starts_with("first_") || e.text.starts_with("last_") || IsFreeRunMeasure(e.text)))
       return true;
     const bool measure =
         e.kind == Kind::kCall && e.text != "abs" && e.text != "max" && e.text != "min";
@@ -422,9 +421,11 @@ class Judge {
     return !measure && std::any_of(e.parts.begin(), e.parts.end(), OfPrompts) &&
            std::all_of(e.parts.begin(), e.parts.end(), allowed);
   }
-  static bool SpeaksOfFirstTokens(const Expression& e) {
-    return (e.kind == Kind::kCall && e.text.starts_with("first_")) ||
-           std::any_of(e.parts.begin(), e.parts.end(), SpeaksOfFirstTokens);
+  // Whether a call's name begins so.
+  static bool Speaks(const Expression& e, const char* prefix) {
+    return (e.kind == Kind::kCall && e.text.starts_with(prefix)) ||
+           std::any_of(e.parts.begin(), e.parts.end(),
+                       [&](const Expression& part) { return Speaks(part, prefix); });
   }
   std::string Describe(const Expression& of, const Estimate& e, double alpha) const {
     std::set<size_t> models;
@@ -432,13 +433,16 @@ class Judge {
     if (models.empty()) models.insert(0);
     const std::string figures = fmt::format("{:.6g} [{:.6g}, {:.6g}] at {:.4g} %", e.value,
                                             e.interval.low, e.interval.high, 100 * (1 - alpha));
+    const bool passages = Speaks(of, "last_"), first = Speaks(of, "first_");
     size_t prompts = 0;
-    for (const size_t m : models)
-      prompts += SpeaksOfFirstTokens(of) ? models_[m].data->first_prompts.size()
-                                         : models_[m].data->prompts.size();
-    if (prompts > 0 && OfPrompts(of)) {
-      return fmt::format("{}, n = {} prompts", figures, prompts);
+    for (const size_t m : models) {
+      const StudyData& data = *models_[m].data;
+      prompts += passages ? data.passages.size()
+                 : first  ? data.first_prompts.size()
+                          : data.prompts.size();
     }
+    if (prompts > 0 && OfPrompts(of))
+      return fmt::format("{}, n = {} {}", figures, prompts, passages ? "passages" : "prompts");
     std::map<size_t, std::pair<double, size_t>> counted;  // by first group: tokens and chunks
     for (const size_t m : models) {
       double tokens = 0;
@@ -655,6 +659,7 @@ class Judge {
   size_t groups_ = 0;
   std::vector<size_t> first_group_;                        // of a model's chunks
   std::vector<size_t> first_prompt_;                       // of a model's first tokens
+  std::vector<size_t> first_passage_;                      // of its passages
   std::vector<size_t> first_run_;                          // of its free-running texts
   std::map<std::pair<size_t, size_t>, size_t> timing_at_;  // (model, lane) -> its first group
 };

@@ -6,6 +6,10 @@
 //             kld('VARIANT' [, 'TEXT'])        mean KL(baseline || variant) in nats a token
 //             ppl, nll('VARIANT' [, 'TEXT'])   perplexity, mean negative log-likelihood
 //             delta_p, rms_delta_p, same_top, mae, max_abs('VARIANT' [, 'TEXT'])
+//             accuracy('VARIANT' [, 'TEXT'])   share of tokens whose likeliest is the text's next
+//             p_value('A', 'B' [, 'TEXT'])     McNemar's test of two accuracies
+//             last_word, last_word_ppl('VARIANT'), last_word_p('A', 'B')
+//                                              of passages' last words; the test of their shares
 //             late_mae('VARIANT' [, 'TEXT'])   mae of the second half of each chunk's scored tokens
 //             mae_truth('VARIANT' [, 'TEXT'])  mean |logit - the truth's|
 //             truth('VARIANT' [, 'TEXT'])      mean KL(truth || variant)
@@ -13,7 +17,12 @@
 //                                              relative l2 error of a site against baseline, truth
 //             contributed, inherited('VARIANT', 'SITE[LAYER]')
 //                                              its parts, with by_layer = true
-//             rms, mean('VARIANT', 'SITE[LAYER]')
+//             rms, mean, std('VARIANT', 'SITE[LAYER]')
+//             max_error('VARIANT', 'SITE[LAYER]')
+//                                              largest |value - the baseline's|
+//             beside, beside_max('VARIANT', 'SITE[LAYER]')
+//                                              relative l2, largest difference from the variant
+//                                              that `beside` names
 //             growth('VARIANT', 'SITE[LAYER]') rms over that of the layer before; of 'SITE': of the
 //                                              last layer over the first
 //             drift('VARIANT', 'SITE[LAYER]')  (mean - the baseline's) / the baseline's rms; of
@@ -85,6 +94,8 @@ Result<Expression> ParseClaim(const std::string& text, std::span<const StudySpec
 // What a series says beside the measure: the sweep it goes over (null: the only one), whether its
 // last argument is a layer, the layers in a text ("0,-1"); and the name of a variant's sweep.
 bool IsFreeRunMeasure(const std::string& name);  // match, agreed, parted, parting_margin
+bool IsSiteMeasure(const std::string& name);     // error, rms, growth ...: of a lane's site
+bool IsPairedTest(const std::string& name);      // p_value, last_word_p
 bool IsFormatFact(const std::string& name);      // fraction_bits, format_max, format_min
 double ValueOf(const Expression& number);        // of a number, perhaps negated
 const Expression* SweepOf(const Expression& series);

@@ -18,6 +18,8 @@ StudySpec Spec() {
   spec.variants.resize(5);
   spec.variants[0].name = "a";
   spec.variants[1].name = "b";
+  spec.variants[1].beside = "a";
+  spec.last_words.emplace();
   for (int layer = 0; layer < 3; ++layer) {
     StudyVariant& v = spec.variants[2 + static_cast<size_t>(layer)];
     v.name = fmt::format("layer {}", layer);
@@ -99,6 +101,13 @@ TEST(ClaimParser, Accepted) {
         "match('a') + parted('b') < agreed('a') * parting_margin('a')",
         "increasing(mae_truth, layer)",
         "fraction_bits('posit32', -1e-6) < format_max('f16') - format_min('bf16')",
+        "accuracy('a') - accuracy('b', 'u') < 0.01",
+        "p_value('a', 'baseline') + p_value('a', 'b', 'u') < 0.05",
+        "last_word('a') < last_word_ppl('b') + last_word_p('a', 'b')",
+        "std('a', 'l_out[0]') + max_error('a', 'l_out[-1]') < 1",
+        "beside('b', 'l_out[0]') + beside_max('b', 'l_out[1]') < 1",
+        "increasing(beside('b', 'l_out'), layer)",
+        "increasing(accuracy, layer)",
         "largest(kld, layer, '0,-1')",
         "largest(kld, layer, 'ffn_norm bf16', '0:2')",
         "largest(truth_error('a', 'l_out'), layer, '0')",
@@ -138,6 +147,12 @@ TEST(ClaimParser, Mistakes) {
   refused("identical('a')", "arguments");
   refused("vacuous('c')", "no variant");
   refused("error('a') > 1", "a variant and a site");
+  refused("accuracy('c') > 1", "no variant is named 'c'");
+  refused("p_value('a') > 1", "arguments");
+  refused("p_value('a', 't') > 1", "no variant is named 't'");
+  refused("p_value('a', 'b', 'v') > 1", "no text is named 'v'");
+  refused("last_word('a', 't') > 1", "arguments");
+  refused("beside('a', 'l_out[0]') > 1", "needs beside = \"VARIANT\" in variant 'a'");
   refused("increasing(kld, layers)", "the word layer");
   refused("increasing('kld', layer)", "first argument");
   refused("increasing(identical, layer)", "first argument");
@@ -191,6 +206,8 @@ TEST(ClaimParser, NeedsWhatTheStudyMeasures) {
   ExpectError(ParseClaim("noise() > 0", {&spec, 1}), "noise = N");
   ExpectError(ParseClaim("noise_mae() > 0", {&spec, 1}), "noise = N");
   ExpectError(ParseClaim("match('a') > 0", {&spec, 1}), "'match' needs generate");
+  spec.last_words.reset();
+  ExpectError(ParseClaim("last_word('a') > 0", {&spec, 1}), "'last_word' needs last_words");
   spec.variants.resize(2);
   ExpectError(ParseClaim("increasing(kld, layer)", {&spec, 1}), "0 sweeps");
 }
@@ -248,7 +265,10 @@ class JudgeTest : public testing::Test {
       for (size_t c = 0; c < data_.chunks.size(); ++c) {
         ChunkScore score;
         score.tokens.resize(10);
-        score.sites = {{1, 100}, {1, 100}, {1, 100}};
+        SiteSums sums;
+        sums.error = 1;
+        sums.reference = 100;
+        score.sites.assign(3, sums);
         lane.push_back(std::move(score));
       }
   }
@@ -316,6 +336,36 @@ TEST_F(JudgeTest, LogitErrors) {
   Expect("abs(noise_mae() - 0.25) <= 0", Verdict::kSupported);
   Expect("format_max('posit32') > 1e36", Verdict::kSupported);
   Expect("fraction_bits('posit32', 1) > 30", Verdict::kRefuted);
+}
+
+// Of each chunk's ten tokens the baseline has five right, "a" (lane 1) four of them, "b" (lane 2)
+// the same as the baseline and one more.
+TEST_F(JudgeTest, NextWords) {
+  for (size_t c = 0; c < data_.chunks.size(); ++c)
+    for (size_t i = 0; i < 10; ++i) {
+      data_.scores[0][c].tokens[i].correct = i < 5;
+      data_.scores[1][c].tokens[i].correct = i < 4;
+      data_.scores[2][c].tokens[i].correct = i < 6;
+    }
+  Expect("abs(accuracy('a') - 0.4) < 1e-12", Verdict::kSupported);
+  Expect("accuracy('b', 'u') > accuracy('baseline', 'u')", Verdict::kSupported);
+  // Twelve tokens lost, none gained: 2 / 2^12. In one text: 2 / 2^6.
+  Expect("abs(p_value('baseline', 'a') - 2 / 4096) <= 0", Verdict::kSupported);
+  Expect("abs(p_value('a', 'baseline', 't') - 2 / 64) <= 0", Verdict::kSupported);
+  Expect("p_value('a', 'a') >= 1", Verdict::kSupported);
+}
+
+TEST_F(JudgeTest, LastWords) {
+  data_.passages.resize(8);
+  data_.last_words.assign(data_.lanes.size(), std::vector<LastWord>(8, {true, 2}));
+  for (size_t p = 0; p < 6; ++p) data_.last_words[1][p] = {false, 4};
+  Expect("abs(last_word('a') - 0.25) < 1e-12", Verdict::kUndecided);  // its interval is wide
+  Expect("last_word('a') < 0.9", Verdict::kSupported);
+  Expect("last_word('b') >= 1", Verdict::kSupported);
+  Expect("abs(last_word_ppl('b') - 7.38905609893065) < 1e-12", Verdict::kSupported);
+  Expect("last_word_ppl('a') > last_word_ppl('b')", Verdict::kSupported);
+  Expect("abs(last_word_p('a', 'b') - 2 / 64) <= 0", Verdict::kSupported);
+  EXPECT_NE(Judge("last_word('a') < 0.9").detail.find("n = 8 passages"), std::string::npos);
 }
 
 TEST_F(JudgeTest, ErrorsOverDepth) {
@@ -507,6 +557,23 @@ TEST_F(AnomalyTest, OneLayerApart) {
   SetErrors(1.02);
   Expect("anomalous(error('a', 'l_out'), layer)", Verdict::kRefuted);
   Expect("anomalous(error('a', 'l_out'), layer, 5)", Verdict::kRefuted);
+}
+
+TEST_F(JudgeTest, ExtremesOfSites) {
+  for (size_t c = 0; c < data_.chunks.size(); ++c) {
+    SiteSums& sums = data_.scores[2][c].sites[1];
+    sums.count = 4;
+    sums.sum = 8;
+    sums.squares = 32;
+    sums.max_error = static_cast<double>(c);
+    sums.beside = 8;
+    sums.beside_max = 0.5;
+  }
+  Expect("abs(std('b', 'l_out[1]') - 2) <= 0", Verdict::kSupported);
+  Expect("max_error('b', 'l_out[1]') <= 11", Verdict::kSupported);
+  Expect("max_error('b', 'l_out[1]') > 5", Verdict::kSupported);
+  Expect("abs(beside('b', 'l_out[1]') - 0.5) <= 0", Verdict::kSupported);
+  Expect("abs(beside_max('b', 'l_out[1]') - 0.5) <= 0", Verdict::kSupported);
 }
 
 TEST_F(JudgeTest, FewLayersHaveNoOutlier) {

@@ -71,6 +71,7 @@ class Fitter {
     recipe.own.insert(recipe.own.end(), fit.rules.begin(), fit.rules.end());
     ASSIGN_OR_RETURN(StudyLane made, MakeLane(model_, recipe));
     made.variant = lane.variant;
+    made.beside = lane.beside;
     lane = std::move(made);
     return {};
   }

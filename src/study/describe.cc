@@ -98,6 +98,11 @@ std::string PromptKey(const StudyPrompt& prompt) {
   return HashBytes(prompt.ids.data(), prompt.ids.size() * sizeof(int32_t)).Hex();
 }
 
+std::string PassageKey(const StudyPassage& passage) {
+  const Hash128 ids = HashBytes(passage.ids.data(), passage.ids.size() * sizeof(int32_t));
+  return Combine(ids, passage.word).Hex();
+}
+
 StudyRecord DescribeStudy(const StudySpec& spec, const std::vector<JudgedClaim>& judged) {
   StudyRecord record{spec.name,
                      spec.path,
@@ -144,6 +149,11 @@ ModelRecord DescribeModel(const StudySpec& spec, Model& model, const StudyData& 
   }
   DescribePrompts(data.prompts, "generate", spec.generate ? spec.generate->tokens : 0, &record);
   DescribePrompts(data.first_prompts, "first", 1, &record);
+  for (size_t p = 0; p < data.passages.size(); ++p) {
+    const StudyPassage& passage = data.passages[p];
+    record.prompts.push_back({"last word", p, passage.ids.size() - passage.word, passage.tag,
+                              passage.text, PassageKey(passage)});
+  }
   if (const auto tokenizer = model.tokenizer())
     for (const int32_t token : TokensOf(data)) record.pieces[token] = (*tokenizer)->Piece(token);
   return record;

@@ -15,6 +15,7 @@ namespace vernier {
 // Keys of the store.
 std::string ChunkKey(const Chunk& chunk);
 std::string PromptKey(const StudyPrompt& prompt);
+std::string PassageKey(const StudyPassage& passage);
 
 // `judged`: empty before the claims are.
 StudyRecord DescribeStudy(const StudySpec& spec, const std::vector<JudgedClaim>& judged = {});

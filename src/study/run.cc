@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,9 +12,11 @@
 #include "base/names.h"
 #include "engine/generate.h"
 #include "model/utf8.h"
+#include "study/calibration.h"
 #include "study/corrections.h"
 #include "study/describe.h"
 #include "study/first_token.h"
+#include "study/last_word.h"
 
 namespace vernier {
 namespace {
@@ -35,6 +38,9 @@ std::string LaneKey(Model& model, const std::vector<StudyLane>& lanes, const Stu
   for (const int site : sites) key = Combine(key, static_cast<uint64_t>(site));
   if (lane.alone.whole >= 0)
     key = Combine(key, lanes[static_cast<size_t>(lane.alone.whole)].plan.identity);
+  if (lane.beside >= 0)
+    key = Combine(Combine(key, HashText("beside")),
+                  lanes[static_cast<size_t>(lane.beside)].plan.identity);
   return key.Hex();
 }
 
@@ -64,6 +70,11 @@ class InputReader {
       ASSIGN_OR_RETURN(data_.first_prompts,
                        ReadPrompts(spec_.first_token->prompts, spec_.first_token->limit));
     }
+    if (spec_.last_words) {
+      ASSIGN_OR_RETURN(const Tokenizer* tokenizer, model_.tokenizer());
+      ASSIGN_OR_RETURN(data_.passages, ReadPassages(spec_.last_words->prompts,
+                                                    spec_.last_words->limit, *tokenizer));
+    }
     return CheckCorrections();
   }
 
@@ -80,6 +91,8 @@ class InputReader {
   StudyData& data_;
 };
 
+constexpr size_t kClaimRounds = 25;  // of a lane whose overhead a claim asks for
+
 class Runner {
  public:
   Runner(const StudySpec& spec, Model& model, Store& store, const RunOptions& options,
@@ -95,6 +108,7 @@ class Runner {
   Status GenerateAll();
   Status GenerateSome(const std::vector<std::pair<size_t, size_t>>& wanted);
   Status MeasureTimes();
+  size_t TimingRounds(const StudyLane& lane) const;
   Status AddCost(const EvaluationCost& cost, double seconds);
   ContinuationKey GenerationKey(size_t lane, size_t prompt) const;
   bool Continue(const char* what, double done, double total, const char* unit) {
@@ -209,22 +223,26 @@ Status Runner::AddCost(const EvaluationCost& cost, double seconds) {
 Status Runner::ScoreRun(size_t first, size_t last, const std::vector<size_t>& lanes) {
   std::vector<size_t> all = {data_.Baseline()};
   if (data_.Truth() >= 0) all.push_back(static_cast<size_t>(data_.Truth()));
-  const auto add = [&](size_t lane) {
-    const auto found = std::find(all.begin(), all.end(), lane);
-    if (found == all.end()) all.push_back(lane);
+  const std::function<void(size_t)> add = [&](size_t lane) {
+    if (std::find(all.begin(), all.end(), lane) != all.end()) return;
+    for (const int other : {data_.lanes[lane].alone.whole, data_.lanes[lane].beside})
+      if (other >= 0) add(static_cast<size_t>(other));
+    all.push_back(lane);
   };
-  for (const size_t lane : lanes) {
-    if (data_.lanes[lane].alone.whole >= 0) add(static_cast<size_t>(data_.lanes[lane].alone.whole));
-    add(lane);
-  }
+  for (const size_t lane : lanes) add(lane);
+  const auto position = [&](int lane) {
+    return lane < 0
+               ? -1
+               : static_cast<int>(std::find(all.begin(), all.end(), static_cast<size_t>(lane)) -
+                                  all.begin());
+  };
   ScoreRequest request;
   for (const size_t lane : all) {
     request.plans.push_back(&data_.lanes[lane].plan);
     LayerAlone alone = data_.lanes[lane].alone;
-    if (alone.whole >= 0)
-      alone.whole = static_cast<int>(
-          std::find(all.begin(), all.end(), static_cast<size_t>(alone.whole)) - all.begin());
+    alone.whole = position(alone.whole);
     request.alone.push_back(alone);
+    request.beside.push_back(position(data_.lanes[lane].beside));
   }
   request.truth = data_.Truth() >= 0 ? 1 : -1;
   for (size_t c = first; c < last; ++c) request.chunks.push_back(&data_.chunks[c]);
@@ -370,17 +388,22 @@ Status Runner::GenerateAll() {
   return {};
 }
 
+// How often the lane is timed: for `overhead`, or for the study's `timings`.
+size_t Runner::TimingRounds(const StudyLane& lane) const {
+  const auto& claimed = options_.timed_variants;
+  if (std::find(claimed.begin(), claimed.end(), lane.name) != claimed.end()) return kClaimRounds;
+  return lane.variant >= 0 && lane.alone.whole < 0 ? spec_.timings : 0;
+}
+
 // The baseline and a variant alone, alternately, on the first chunk. Times are of this run and this
 // machine; they are kept, so that a resumed study says the same.
 Status Runner::MeasureTimes() {
-  constexpr int kRounds = 25;
   for (size_t l = 0; l < data_.lanes.size() && data_.complete; ++l) {
-    if (std::find(options_.timed_variants.begin(), options_.timed_variants.end(),
-                  data_.lanes[l].name) == options_.timed_variants.end())
-      continue;
+    const size_t rounds = TimingRounds(data_.lanes[l]);
+    if (rounds == 0) continue;
     Timing& timing = data_.timings[l];
     ASSIGN_OR_RETURN(auto stored, store_.GetTiming(data_.lanes[l].key));
-    if (stored) {
+    if (stored && stored->baseline.size() >= rounds) {
       timing = std::move(*stored);
       continue;
     }
@@ -393,8 +416,9 @@ Status Runner::MeasureTimes() {
     };
     run(data_.Baseline());
     run(l);
-    for (int round = 0; round < kRounds; ++round) {
-      if (!Continue("timing", round, kRounds, "rounds")) return {};
+    for (size_t round = 0; round < rounds; ++round) {
+      if (!Continue("timing", static_cast<double>(round), static_cast<double>(rounds), "rounds"))
+        return {};
       timing.baseline.push_back(run(data_.Baseline()));
       timing.variant.push_back(run(l));
     }
@@ -416,6 +440,9 @@ Result<StudyData> Runner::Run() {
   RETURN_IF_ERROR(ScoreChunks());
   RETURN_IF_ERROR(GenerateAll());
   if (data_.complete) RETURN_IF_ERROR(MeasureFirstTokens(model_, store_, &data_));
+  if (data_.complete) {
+    ASSIGN_OR_RETURN(data_.complete, MeasureLastWords(model_, store_, options_.progress, &data_));
+  }
   RETURN_IF_ERROR(MeasureTimes());
   return std::move(data_);
 }
@@ -465,14 +492,17 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
   if (!spec.scales.empty()) {
     ASSIGN_OR_RETURN(StaticScales read, ReadStaticScales(spec.scales));
     scales = std::make_shared<const StaticScales>(std::move(read));
+  } else if (spec.calibrate_chunks > 0) {
+    ASSIGN_OR_RETURN(scales, CalibrateStudy(spec, model));
   }
   const auto add = [&](LaneKind kind, std::string name, const std::vector<std::string>& before,
-                       const std::vector<std::string>& own, uint64_t seed,
-                       int only = -1) -> Status {
+                       const std::vector<std::string>& own, uint64_t seed, int only = -1,
+                       const StudyVariant* of = nullptr) -> Status {
     auto lane = MakeLane(model, {kind, name, before, own, seed, only, scales});
     if (!lane)
-      return Fail("{}: {} '{}': {}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
-                  name, lane.error().message);
+      return Fail("{}: {} '{}': {}{}", spec.path, kind == LaneKind::kVariant ? "variant" : "lane",
+                  name, of == nullptr ? "" : PlaceOfError(*of, lane.error().message),
+                  lane.error().message);
     lanes.push_back(std::move(*lane));
     return {};
   };
@@ -482,10 +512,12 @@ Result<std::vector<StudyLane>> MakeLanes(const StudySpec& spec, Model& model) {
     const StudyVariant& variant = spec.variants[v];
     const int only = variant.of.empty() ? -1 : variant.layer.value_or(-1);
     RETURN_IF_ERROR(
-        add(LaneKind::kVariant, variant.name, baseline, variant.rules, spec.seed, only));
+        add(LaneKind::kVariant, variant.name, baseline, variant.rules, spec.seed, only, &variant));
     lanes.back().variant = static_cast<int>(v);
     for (size_t l = 0; l < lanes.size() && only >= 0; ++l)
       if (lanes[l].name == variant.of) lanes.back().alone = {static_cast<int>(l), only};
+    for (size_t l = 0; l < lanes.size() && !variant.beside.empty(); ++l)
+      if (lanes[l].name == variant.beside) lanes.back().beside = static_cast<int>(l);
   }
   if (spec.truth)
     RETURN_IF_ERROR(

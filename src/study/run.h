@@ -20,7 +20,7 @@ namespace vernier {
 // Changes whenever a number that a study stores would: part of every key of the store.
 inline constexpr const char* kNumericsVersion = "vernier-numerics-3";
 // Changes whenever what is kept of a token or a site does.
-inline constexpr const char* kSitesVersion = "site-sums-3";
+inline constexpr const char* kSitesVersion = "site-sums-4";
 
 enum class LaneKind { kBaseline, kVariant, kTruth, kNoise };
 
@@ -32,12 +32,20 @@ struct StudyLane {
       0;  // the plan's rules from here on are the variant's own, those before the baseline's
   Plan plan;
   LayerAlone alone{};  // of a variant in one layer alone: the lane of that variant
+  int beside = -1;     // the lane that its sites are compared with, too; -1: none
   std::string key;     // of the store
 };
 
 struct StudyPrompt {
   std::string tag, text;
   std::vector<int32_t> ids;
+};
+
+// A passage whose last word is guessed.
+struct StudyPassage {
+  std::string tag, text;
+  std::vector<int32_t> ids;
+  size_t word = 0;  // the first token of the last word
 };
 
 struct StudyData {
@@ -54,6 +62,9 @@ struct StudyData {
   std::vector<StudyPrompt> first_prompts;
   std::vector<std::vector<FirstToken>>
       first_tokens;  // [lane][prompt]; empty for noise lanes and those of one layer alone
+  std::vector<StudyPassage> passages;
+  std::vector<std::vector<LastWord>>
+      last_words;  // [lane][passage]; empty for noise lanes and those of one layer alone
   EvaluationCost cost;
   double seconds = 0;
   bool complete = true;  // false: interrupted; what is done is in the store

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/names.h"
+#include "engine/recipe.h"
 
 namespace vernier {
 namespace {
@@ -241,21 +242,23 @@ Status ReadGenerate(const std::string& study, const TableReader& top, StudySpec*
   return {};
 }
 
-Status ReadFirstToken(const std::string& study, const TableReader& top, StudySpec* spec) {
-  if (!top.Has("first_token")) return {};
-  const toml::table* table = top.Node("first_token")->as_table();
-  if (table == nullptr) return top.Wrong("first_token", "a table with prompts");
+// A JSON-lines file and how many of its lines of each tag: { FILE = "...", limit = N }
+Result<std::optional<StudyPrompts>> ReadPromptsTable(const std::string& study,
+                                                     const TableReader& top, const char* key,
+                                                     const char* file) {
+  if (!top.Has(key)) return std::nullopt;
+  const toml::table* table = top.Node(key)->as_table();
+  if (table == nullptr) return top.Wrong(key, fmt::format("a table with {}", file));
   const TableReader reader(study, *table);
-  RETURN_IF_ERROR(reader.Allow({"prompts", "limit"}));
-  StudyPrompts first;
-  ASSIGN_OR_RETURN(const std::string prompts, reader.Text("prompts"));
-  ASSIGN_OR_RETURN(first.prompts, Locate(study, prompts, reader.line()));
+  RETURN_IF_ERROR(reader.Allow({file, "limit"}));
+  StudyPrompts read;
+  ASSIGN_OR_RETURN(const std::string path, reader.Text(file));
+  ASSIGN_OR_RETURN(read.prompts, Locate(study, path, reader.line()));
   if (reader.Has("limit")) {
     ASSIGN_OR_RETURN(const int64_t limit, reader.Integer("limit", 0, 1 << 20));
-    first.limit = static_cast<size_t>(limit);
+    read.limit = static_cast<size_t>(limit);
   }
-  spec->first_token = std::move(first);
-  return {};
+  return read;
 }
 
 // correct = { site = "l_out", by = "scale" }
@@ -286,15 +289,38 @@ Status CheckTemplate(const std::string& study, const StudySweep& sweep, const st
   return {};
 }
 
+// The rules of its recipe file, then its own.
+Status ReadVariantRules(const std::string& study, const TableReader& reader,
+                        StudyVariant* variant) {
+  if (reader.Has("recipe")) {
+    ASSIGN_OR_RETURN(const std::string path, reader.Text("recipe"));
+    ASSIGN_OR_RETURN(variant->recipe,
+                     Locate(study, path, reader.Node("recipe")->source().begin.line));
+    ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(variant->recipe));
+    for (const Rule& rule : recipe.rules) {
+      variant->rules.push_back(rule.text);
+      variant->places.push_back(rule.place);
+    }
+    if (!reader.Has("rules")) return {};
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> own, reader.Texts("rules"));
+  variant->rules.insert(variant->rules.end(), own.begin(), own.end());
+  return {};
+}
+
 Status ReadVariants(const std::string& study, const TableReader& top, StudySpec* spec) {
   ASSIGN_OR_RETURN(const auto variants, top.Tables("variant"));
   for (const toml::table* table : variants) {
     const TableReader reader(study, *table);
-    RETURN_IF_ERROR(reader.Allow({"name", "rules", "models", "by_layer", "generate", "correct"}));
+    RETURN_IF_ERROR(reader.Allow(
+        {"name", "rules", "recipe", "models", "by_layer", "generate", "correct", "beside"}));
     StudyVariant variant;
     ASSIGN_OR_RETURN(variant.models, ReadModelNames(reader, *spec));
     ASSIGN_OR_RETURN(variant.name, reader.Text("name"));
-    ASSIGN_OR_RETURN(variant.rules, reader.Texts("rules"));
+    RETURN_IF_ERROR(ReadVariantRules(study, reader, &variant));
+    if (reader.Has("beside")) {
+      ASSIGN_OR_RETURN(variant.beside, reader.Text("beside"));
+    }
     if (reader.Has("by_layer")) {
       ASSIGN_OR_RETURN(variant.by_layer, reader.Flag("by_layer"));
     }
@@ -360,6 +386,8 @@ Status ReadNumbers(const TableReader& top, StudySpec* spec) {
   RETURN_IF_ERROR(number("chunks", 0, 1 << 30, &spec->chunks));
   RETURN_IF_ERROR(number("seed", 0, INT64_MAX, &spec->seed));
   RETURN_IF_ERROR(number("noise", 0, 1000, &spec->noise));
+  RETURN_IF_ERROR(number("timings", 0, 1000, &spec->timings));
+  RETURN_IF_ERROR(number("calibrate_chunks", 1, 1 << 20, &spec->calibrate_chunks));
   RETURN_IF_ERROR(number("fit_chunks", 1, 1 << 20, &spec->fit_chunks));
   if (top.Has("observe")) {
     ASSIGN_OR_RETURN(spec->observe, top.Texts("observe"));
@@ -453,6 +481,7 @@ void ExpandLayers(StudySpec* spec, int layers) {
     for (int layer = 0; layer < layers; ++layer) {
       StudyVariant alone = spec->variants[v];
       alone.by_layer = false;
+      alone.beside.clear();
       alone.of = spec->variants[v].name;
       alone.layer = layer;
       alone.name += fmt::format(", layer {} alone", layer);
@@ -461,14 +490,36 @@ void ExpandLayers(StudySpec* spec, int layers) {
   }
 }
 
+// What a variant is compared with stands before it, so there is no circle.
+Status CheckBeside(const StudySpec& spec) {
+  std::vector<std::string> before;
+  for (const StudyVariant& variant : spec.variants) {
+    if (!variant.beside.empty() &&
+        std::find(before.begin(), before.end(), variant.beside) == before.end())
+      return Fail("{}: variant '{}': 'beside': no variant before it is named '{}'{}", spec.path,
+                  variant.name, variant.beside, DidYouMean(variant.beside, before));
+    before.push_back(variant.name);
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string PlaceOfError(const StudyVariant& variant, const std::string& message) {
+  for (size_t i = variant.places.size(); i-- > 0;)  // the last of two that are the same
+    if (message.starts_with(fmt::format("rule '{}'", variant.rules[i])))
+      return variant.places[i] + ": ";
+  return "";
+}
 
 Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::string>& overrides) {
   ASSIGN_OR_RETURN(const toml::table table, ParseToml(path));
   const TableReader top(path, table);
-  RETURN_IF_ERROR(top.Allow({"name", "model", "models", "texts", "context", "chunks", "seed",
-                             "noise", "truth", "baseline", "scales", "generate", "variant", "sweep",
-                             "claim", "observe", "fit_chunks", "first_token"}));
+  RETURN_IF_ERROR(top.Allow(
+      {"name",        "model",      "models", "texts",    "context",    "chunks",
+       "seed",        "noise",      "truth",  "baseline", "scales",     "generate",
+       "variant",     "sweep",      "claim",  "observe",  "fit_chunks", "calibrate_chunks",
+       "first_token", "last_words", "timings"}));
   StudySpec spec;
   spec.path = path;
   ASSIGN_OR_RETURN(spec.name, top.Text("name"));
@@ -477,13 +528,18 @@ Result<StudySpec> ReadStudy(const std::string& path, const std::vector<std::stri
   RETURN_IF_ERROR(ReadNumbers(top, &spec));
   if (top.Has("scales")) {
     ASSIGN_OR_RETURN(const std::string scales, top.Text("scales"));
+    if (spec.calibrate_chunks > 0)
+      return top.Wrong("scales", "not both 'scales' and 'calibrate_chunks'");
     ASSIGN_OR_RETURN(spec.scales, Locate(path, scales, top.Node("scales")->source().begin.line));
   }
   RETURN_IF_ERROR(ReadGenerate(path, top, &spec));
   RETURN_IF_ERROR(ReadVariants(path, top, &spec));
-  RETURN_IF_ERROR(ReadFirstToken(path, top, &spec));
+  ASSIGN_OR_RETURN(spec.first_token, ReadPromptsTable(path, top, "first_token", "prompts"));
+  ASSIGN_OR_RETURN(spec.last_words, ReadPromptsTable(path, top, "last_words", "passages"));
   RETURN_IF_ERROR(ReadClaims(path, top, &spec));
   RETURN_IF_ERROR(CheckFitting(top, spec));
+  if (spec.calibrate_chunks > 0 && spec.chunks == 0)
+    return top.Wrong("calibrate_chunks", "a number of chunks: others than the scored ones");
   if (spec.variants.empty() && spec.sweeps.empty())
     return Fail("{}: no [[variant]] and no [[sweep]]", path);
   return spec;
@@ -541,8 +597,10 @@ Status ExpandSweeps(StudySpec* spec, int layers) {
     if (!names.insert(variant.name).second)
       return Fail("{}: two variants are named '{}' (or it is a reserved name)", spec->path,
                   variant.name);
+  RETURN_IF_ERROR(CheckBeside(*spec));
   for (StudyVariant& variant : spec->variants) {
     variant.name = spec->prefix + variant.name;
+    if (!variant.beside.empty()) variant.beside = spec->prefix + variant.beside;
     if (!variant.of.empty()) variant.of = spec->prefix + variant.of;
   }
   return {};

@@ -55,7 +55,14 @@ struct StudyVariant {
   bool by_layer = false;  // also measured in each layer alone
   std::string of{};       // the variant that this one is in `layer` alone; empty: none
   std::optional<StudyCorrection> correct{};
+  std::string recipe{};               // a file whose rules are the first of `rules`; empty: none
+  std::vector<std::string> places{};  // of those rules: "a.recipe:3"
+  std::string beside{};               // an earlier variant that its sites are compared with, too
 };
+
+// Where the rule that an error speaks of first ("rule 'RULE': ...") stands in the variant's recipe:
+// "recipes/a.recipe:3: "; empty when it is not of the recipe.
+std::string PlaceOfError(const StudyVariant& variant, const std::string& message);
 
 // One variant for each combination of what is listed. An axis that is not listed is not in the
 // combinations.
@@ -87,13 +94,17 @@ struct StudySpec {
   uint64_t seed = 0;
   std::vector<std::string> baseline;
   std::string scales;  // a file of scales for scale=static; empty: none
+  size_t calibrate_chunks =
+      0;  // of each text, after those scored and fitted: what scale=static is measured on
   bool truth = false;  // also evaluate in f64
   size_t noise = 0;    // lanes of the baseline with random rounding, for the noise floor
   std::vector<std::string> observe;  // names of sites whose values are measured in every layer
   size_t fit_chunks =
       0;  // of each text, after those that are scored: what corrections are fitted on
   std::optional<StudyPrompts> first_token;
+  std::optional<StudyPrompts> last_words;  // passages whose last words are guessed
   std::optional<StudyGenerate> generate;
+  size_t timings = 0;  // rounds in which every variant is timed alone; 0: those of claims only
   std::vector<StudyVariant> variants;
   std::vector<StudySweep> sweeps;
   std::vector<StudyClaim> claims;

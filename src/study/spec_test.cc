@@ -17,6 +17,8 @@ truth = true
 baseline = ["l_out=f32"]
 generate = { prompts = "p.jsonl", tokens = 5, limit = 2 }
 first_token = { prompts = "p.jsonl", limit = 3 }
+last_words = { passages = "p.jsonl", limit = 7 }
+timings = 4
 observe = ["l_out", "embd"]
 fit_chunks = 2
 [[variant]]
@@ -167,6 +169,10 @@ TEST_F(SpecTest, EveryKey) {
   ASSERT_TRUE(spec->generate);
   EXPECT_EQ(spec->generate->tokens, 5u);
   EXPECT_EQ(spec->generate->limit, 2u);
+  ASSERT_TRUE(spec->last_words);
+  EXPECT_TRUE(spec->last_words->prompts.ends_with("p.jsonl"));
+  EXPECT_EQ(spec->last_words->limit, 7u);
+  EXPECT_EQ(spec->timings, 4u);
   EXPECT_EQ(spec->variants.at(0).rules, (std::vector<std::string>{"ffn_norm=bf16", "embd=f16"}));
   EXPECT_TRUE(spec->sweeps.at(0).each_layer);
   EXPECT_FALSE(spec->claims.at(0).required);
@@ -217,8 +223,8 @@ TEST_F(SpecTest, Mistakes) {
   ExpectError(Read(Replace(kWhole, "model = \"model\"", "")), "'model' is missing");
   ExpectError(Read(Replace(kWhole, "name = \"whole\"", "")), "'name' is missing");
   ExpectError(Read(Replace(kWhole, "rules = [\"ffn_norm=bf16\", \"embd=f16\"]", "")),
-              ":14: 'rules' is missing");
-  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":16: unknown key 'rulez'");
+              ":16: 'rules' is missing");
+  ExpectError(Read(Replace(kWhole, "rules = [\"f", "rulez = [\"f")), ":18: unknown key 'rulez'");
   ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = [\"a.txt\"]\n"), "no [[variant]]");
   ExpectError(Read("name = \"n\"\nmodel = \"model\"\ntexts = []\n"), "'texts'");
   ExpectError(Read(Replace(kWhole, "[[claim]]", "[claim]")), "study.toml");
@@ -230,7 +236,7 @@ TEST_F(SpecTest, Mistakes) {
 
 TEST_F(SpecTest, AClaimHasOneExpression) {
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "says = \"s\"\nrequire = \"1 > 0\"")),
-              ":27: a claim has either 'expect' or 'require'");
+              ":29: a claim has either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "expect = \"kld('v') > 0\"", "")),
               "either 'expect' or 'require'");
   ExpectError(Read(Replace(kWhole, "says = \"s\"", "")), "'says' is missing");
@@ -315,6 +321,42 @@ TEST_F(SpecTest, LayersAlone) {
     EXPECT_FALSE(alone.by_layer);
     EXPECT_EQ(alone.rules, std::vector<std::string>{"types=q4_0"});
   }
+}
+
+TEST_F(SpecTest, RecipesOfVariants) {
+  folder_.Write("r.recipe", "# two rules\n\nffn_norm=bf16\nembd = f16\n");
+  const std::string with = "[[variant]]\nname = \"w\"\n";
+  const auto spec = After(with + "recipe = \"r.recipe\"\nrules = [\"l_out=f16\"]\n");
+  ASSERT_TRUE(spec) << spec.error().message;
+  const StudyVariant& v = spec->variants[0];
+  EXPECT_EQ(v.rules, (std::vector<std::string>{"ffn_norm=bf16", "embd=f16", "l_out=f16"}));
+  EXPECT_TRUE(PlaceOfError(v, "rule 'embd=f16': no").ends_with("r.recipe:4: "));
+  EXPECT_EQ(PlaceOfError(v, "rule 'l_out=f16': no"), "");
+  EXPECT_EQ(After(with + "recipe = \"r.recipe\"\n")->variants[0].rules.size(), 2u);
+  ExpectError(After(with + "recipe = \"s.recipe\"\n"), "study.toml:7: 's.recipe' is not there");
+  ExpectError(After(with + "recipe = 1\n"), "'recipe': expected a string");
+  ExpectError(After(with), "'rules' is missing");
+  folder_.Write("r.recipe", "ffn_norm=bf16\nembd\n");
+  ExpectError(After(with + "recipe = \"r.recipe\"\n"), "r.recipe:2: rule 'embd'");
+}
+
+TEST_F(SpecTest, VariantsBesideOthers) {
+  const std::string with = "[[variant]]\nname = \"w\"\nrules = []\nbeside = ";
+  const std::string v = "\n[[variant]]\nname = \"u\"\nrules = []\n";
+  auto spec = After(v + with + "\"u\"\n");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->variants[1].beside, "u");
+  EXPECT_TRUE(ExpandSweeps(&*spec, 2));
+  for (const char* other : {"v", "w", "x", "baseline"}) {  // v stands after it
+    spec = After(v + with + "\"" + other + "\"\n");
+    ASSERT_TRUE(spec);
+    const Status expanded = ExpandSweeps(&*spec, 2);
+    ASSERT_FALSE(expanded) << other;
+    EXPECT_NE(expanded.error().message.find("no variant before it is named"), std::string::npos);
+  }
+  ExpectError(With("last_words = 1"), "a table with passages");
+  ExpectError(With("last_words = { limit = 1 }"), "'passages' is missing");
+  ExpectError(With("timings = 1001"), "'timings'");
 }
 
 TEST_F(SpecTest, CorrectionsAndFirstTokens) {

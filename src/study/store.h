@@ -38,6 +38,12 @@ struct FirstToken {
   double kld = 0;                // KL(baseline || this)
 };
 
+// What one lane makes of a passage whose last word is guessed.
+struct LastWord {
+  bool right = false;  // each token of the word is the likeliest
+  double nll = 0;      // of the word: the sum over its tokens
+};
+
 // Wall times of the same work alone, taken alternately.
 struct Timing {
   std::vector<double> baseline, variant;  // seconds
@@ -85,6 +91,9 @@ class Store {
                                                   const std::string& prompt);
   Status PutFirstTokens(const std::vector<std::string>& lanes, const std::string& prompt,
                         std::span<const FirstToken> tokens);
+  Result<std::optional<LastWord>> GetLastWord(const std::string& lane, const std::string& passage);
+  Status PutLastWords(const std::vector<std::string>& lanes, const std::string& passage,
+                      std::span<const LastWord> words);
   Result<std::optional<std::vector<std::string>>> GetFit(const std::string& key);
   Status PutFit(const std::string& key, const std::vector<std::string>& rules);
 

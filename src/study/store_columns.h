@@ -23,6 +23,7 @@ void TokenColumns(M& m, F column) {
   column("kld", m.kld);
   column("delta_p", m.delta_p);
   column("same_top", m.same_top);
+  column("correct", m.correct);
   column("margin", m.margin);
   column("mae", m.mae);
   column("max_abs", m.max_abs);
@@ -40,6 +41,16 @@ void SiteColumns(M& m, F column) {
   column("truth_error", m.truth_error);
   column("truth_reference", m.truth_reference);
   column("inherited", m.inherited);
+  column("low", m.low);
+  column("high", m.high);
+  column("max_error", m.max_error);
+  column("beside", m.beside);
+  column("beside_max", m.beside_max);
+  column("first_1", m.first[0]);
+  column("first_2", m.first[1]);
+  column("first_3", m.first[2]);
+  column("first_4", m.first[3]);
+  column("first_5", m.first[4]);
 }
 
 template <class M, class F>

@@ -89,6 +89,13 @@ int64_t SealOf(const FirstToken& t) {
   return seal.value();
 }
 
+int64_t SealOf(const LastWord& word) {
+  Seal seal;
+  seal.Add(int64_t{word.right});
+  seal.Add(word.nll);
+  return seal.value();
+}
+
 int64_t SealOf(const std::string& text) {
   Seal seal;
   seal.Add(text);
@@ -257,6 +264,39 @@ Status Store::PutFirstTokens(const std::vector<std::string>& lanes, const std::s
       RETURN_IF_ERROR(
           state_->Run("INSERT OR REPLACE INTO first_token VALUES (?, ?, ?, ?, ?, ?, ?, ?)", lane,
                       prompt_id, t.token, t.logit, t.margin, t.rank, t.kld, SealOf(t)));
+    }
+    return {};
+  });
+}
+
+Result<std::optional<LastWord>> Store::GetLastWord(const std::string& lane,
+                                                   const std::string& passage) {
+  ASSIGN_OR_RETURN(const int64_t lane_id, state_->Find("lane", lane));
+  ASSIGN_OR_RETURN(const int64_t passage_id, state_->Find("prompt", passage));
+  LastWord word;
+  int64_t right = 0, sealed = 0;
+  ASSIGN_OR_RETURN(const bool found, state_->Row(
+                                         "SELECT \"right\", nll, seal FROM last_word WHERE lane=? "
+                                         "AND prompt=?",
+                                         [&](Statement& row) {
+                                           row.Read(&right);
+                                           row.Read(&word.nll);
+                                           row.Read(&sealed);
+                                         },
+                                         lane_id, passage_id));
+  word.right = right != 0;
+  return found && SealOf(word) == sealed ? std::optional<LastWord>(word) : std::nullopt;
+}
+
+Status Store::PutLastWords(const std::vector<std::string>& lanes, const std::string& passage,
+                           std::span<const LastWord> words) {
+  return state_->InTransaction([&]() -> Status {
+    ASSIGN_OR_RETURN(const int64_t passage_id, state_->Id("prompt", passage));
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      ASSIGN_OR_RETURN(const int64_t lane, state_->Id("lane", lanes[i]));
+      RETURN_IF_ERROR(state_->Run("INSERT OR REPLACE INTO last_word VALUES (?, ?, ?, ?, ?)", lane,
+                                  passage_id, int64_t{words[i].right}, words[i].nll,
+                                  SealOf(words[i])));
     }
     return {};
   });

@@ -42,6 +42,8 @@ CREATE TABLE generated_token (lane INTEGER NOT NULL, prompt INTEGER NOT NULL,
 CREATE TABLE first_token (lane INTEGER NOT NULL, prompt INTEGER NOT NULL, token INTEGER NOT NULL,
   logit REAL, margin REAL, rank INTEGER NOT NULL, kld REAL, seal INTEGER NOT NULL,
   PRIMARY KEY (lane, prompt)) STRICT, WITHOUT ROWID;
+CREATE TABLE last_word (lane INTEGER NOT NULL, prompt INTEGER NOT NULL, "right" INTEGER NOT NULL,
+  nll REAL, seal INTEGER NOT NULL, PRIMARY KEY (lane, prompt)) STRICT, WITHOUT ROWID;
 CREATE TABLE fit (key TEXT NOT NULL PRIMARY KEY, rules TEXT NOT NULL, seal INTEGER NOT NULL)
   STRICT, WITHOUT ROWID;
 )";
@@ -97,6 +99,7 @@ FROM study_chunk c JOIN study_model m ON m.number = c.model JOIN study_lane l ON
 CREATE VIEW variant AS
 SELECT m.name AS model, l.name AS variant, l.kind, count(*) AS tokens, exp({mean nll}) AS ppl,
   {mean kld} AS kld, max(t.kld) AS kld_max, {mean delta_p} AS delta_p, {mean same_top} AS same_top,
+  {mean correct} AS accuracy,
   {mean mae} AS mae, max(t.max_abs) AS max_abs,
   CASE WHEN (SELECT truth FROM study) THEN {mean kld_truth} END AS kld_truth,
   CASE WHEN (SELECT truth FROM study) THEN {mean mae_truth} END AS mae_truth,
@@ -139,6 +142,13 @@ FROM study_prompt p JOIN study_model m ON m.number = p.model JOIN study_lane l O
   JOIN first_token f ON f.lane = l.lane AND f.prompt = p.prompt
   LEFT JOIN piece w ON w.model = m.model AND w.token = f.token
 WHERE p.purpose = 'first';
+CREATE VIEW variant_last_word AS
+SELECT m.name AS model, l.name AS variant, l.kind, p.tag, p.number AS prompt, q.text, w."right",
+  w.nll
+FROM study_prompt p JOIN study_model m ON m.number = p.model JOIN study_lane l ON l.model = p.model
+  JOIN prompt q ON q.id = p.prompt
+  JOIN last_word w ON w.lane = l.lane AND w.prompt = p.prompt
+WHERE p.purpose = 'last word';
 CREATE VIEW variant_time AS
 SELECT m.name AS model, l.name AS variant, t.round, t.baseline, t.variant AS seconds
 FROM study_lane l JOIN study_model m ON m.number = l.model JOIN timing t ON t.lane = l.lane;

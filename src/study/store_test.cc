@@ -175,8 +175,8 @@ TEST_F(StoreTest, TextsComeBackAsTheyWere) {
   EXPECT_EQ(store->GetFit("f").value(), (std::vector<std::string>{"a=bf16", "b"}));
   EXPECT_TRUE(store->GetFit("none").value()->empty());
   EXPECT_FALSE(store->GetFit("g").value());
-  EXPECT_EQ(store->GetTiming("l").value()->variant, (std::vector<double>{3, 4}));
-  EXPECT_FALSE(store->GetTiming("m").value());
+  EXPECT_EQ(store->GetTiming("l").value().variant, (std::vector<double>{3, 4}));
+  EXPECT_TRUE(store->GetTiming("m").value().baseline.empty());
   store.reset();
   // What is damaged is computed again.
   Sql("study.sqlite",

@@ -53,6 +53,7 @@ def cut(text):
     text = re.sub(r"(?m)^context = \d+", f"context = {context}", text)
     text = re.sub(r"(?m)^chunks = \d+", "chunks = 2", text)
     text = re.sub(r"(?m)^fit_chunks = \d+", "fit_chunks = 1", text)
+    text = re.sub(r"(?m)^calibrate_chunks = \d+", "calibrate_chunks = 2", text)
     text = re.sub(r"(?m)^noise = \d+", "noise = 1", text)
     text = re.sub(r"(?m)^timings = \d+", "timings = 0", text)
     text = re.sub(r"tokens = \d+", "tokens = 8", text)

@@ -106,10 +106,10 @@ const std::vector<Manual>& Table() {
        "A whole experiment from one file: variants and sweeps of rules, run against a baseline on "
        "texts and prompts, beside noise and truth, and claims that are judged. Results are kept "
        "in a folder; the same command goes on where it was interrupted.",
-       {{"Run a study, with its results in out/types:",
-         "vernier study studies/quantisation-types.toml -o out/types --quiet"},
+       {{"Run a study, with its results in out/norms:",
+         "vernier study studies/bf16-norm-weights.toml -o out/norms --quiet"},
         {"The same study again takes what is kept:",
-         "vernier study studies/quantisation-types.toml -o out/types --json"}},
+         "vernier study studies/bf16-norm-weights.toml -o out/norms --json"}},
        "a required claim is not supported, or with --strict a variant is vacuous",
        "report, query, compare, eval; docs/studies.md"},
       {"query",
@@ -117,11 +117,11 @@ const std::vector<Manual>& Table() {
        "cost. "
        "Nothing is written, whatever is asked. Without SQL its tables, views and columns are "
        "listed.",
-       {{"What can be asked:", "vernier query out/types"},
+       {{"What can be asked:", "vernier query out/norms"},
         {"The variants, worst first:",
-         "vernier query out/types \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
+         "vernier query out/norms \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
         {"The same as CSV:",
-         "vernier query out/types \"SELECT variant, kld FROM variant\" --csv -o out/types.csv"}},
+         "vernier query out/norms \"SELECT variant, kld FROM variant\" --csv -o out/norms.csv"}},
        "",
        "study, report; docs/store.md"},
       {"report",
@@ -138,7 +138,10 @@ const std::vector<Manual>& Table() {
        {{"Scales from a text:",
          "vernier calibrate models/tiny-mamba -f data/shakespeare.txt -c 128 --chunks 2 "
          "-o out/scales.json"},
-        {"What the model says with them:",
+        {"Only what one rule reads, with another percentile:",
+         "vernier calibrate models/tiny-mamba -f data/shakespeare.txt -c 128 --chunks 2 "
+         "--site ssm_out.in --percentile 99.95 -o out/ssm_out.json"},
+        {"What the model says with the first ones:",
          "vernier eval models/tiny-mamba --rule \"ssm_out.in=int8,scale=static\" "
          "--scales out/scales.json -f data/gsm8k.txt -c 128 --chunks 2"}},
        "",

@@ -283,6 +283,16 @@ def main():
                             {"scale": 0.00390625, "away": away}, range(7), "random" + rounding)
         expect(outcomes[0] != outcomes[1], "halves to even and away differ")
 
+        # The scales are those that the command beside them gives; mode 6-4 needs no others.
+        again = os.path.join(folder, "scales.json")
+        for recipe in ("0", "6-4"):
+            vernier("calibrate", model, "-f", "data/shakespeare.txt", "-f", "data/gsm8k.txt", "-c", "512", "--chunks", "8", "--for",
+                    f"{recipes}/{recipe}.recipe", "-o", again, "--quiet")
+            with open(scales_file, encoding="utf-8") as ours, open(again, encoding="utf-8") as theirs:
+                ours, theirs = json.load(ours)["sites"], json.load(theirs)["sites"]
+                expect(theirs and all(ours.get(label) == entry for label, entry in theirs.items()) and
+                       (recipe != "0" or len(ours) == len(theirs)), f"the scales that {recipe} reads")
+
         # tiny-mamba in mode 2-1.
         with open(scales_file, encoding="utf-8") as file:
             scales = json.load(file)["sites"]

@@ -49,9 +49,11 @@ def modules(page, work):
 
 def cut(text):
     """A study on few chunks, so that it takes seconds; without timings, which mean nothing here."""
-    text = re.sub(r"(?m)^context = \d+", "context = 64", text)
+    context = 16 if "posit" in text else 64  # arithmetic in posits is slow
+    text = re.sub(r"(?m)^context = \d+", f"context = {context}", text)
     text = re.sub(r"(?m)^chunks = \d+", "chunks = 2", text)
     text = re.sub(r"(?m)^fit_chunks = \d+", "fit_chunks = 1", text)
+    text = re.sub(r"(?m)^calibrate_chunks = \d+", "calibrate_chunks = 2", text)
     text = re.sub(r"(?m)^noise = \d+", "noise = 1", text)
     text = re.sub(r"(?m)^timings = \d+", "timings = 0", text)
     text = re.sub(r"tokens = \d+", "tokens = 8", text)

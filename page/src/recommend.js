@@ -12,7 +12,7 @@ const standings = {
   unknown: () => ['noise', 'a text of one chunk gives no interval'],
 };
 const ppl = (i) => interval({ value: 100 * Math.expm1(i.value), low: 100 * Math.expm1(i.low), high: 100 * Math.expm1(i.high) }, '\u00a0%');
-const range = (i) => `${num(i.value)} [${num(i.low)}, ${num(i.high)}]`;
+const range = (i) => `${num(i.value, 2)} [${num(i.low, 2)}, ${num(i.high, 2)}]`;
 
 export function recommend(part) {
   const list = part.model.recommendation;
@@ -30,17 +30,17 @@ export function recommend(part) {
       'Recommendation',
       table(
         'Cost against what was measured, cheapest first',
-        ['cheapest first', 'bytes a token', 'KL to baseline, nats', 'perplexity', 'accuracy', 'p', 'standing'],
+        ['cheapest first', 'standing', 'bytes a token', 'KL to baseline, nats', 'perplexity', 'accuracy', 'p'],
         list.map((c) => {
           const [kind, text] = (standings[c.standing] ?? (() => ['noise', c.standing]))(c);
           return [
             names.has(c.name) ? variantLink(c.name) : c.name,
+            h('span', { class: `tag ${kind}` }, text),
             bytes(c.bytes),
             range(c.kld),
             ppl(c.ln_ppl_ratio),
             `${signed(100 * c.accuracy_difference.value, 2)} %`,
             num(c.p_value, 2),
-            h('span', { class: `tag ${kind}` }, text),
           ];
         }),
         { class: 'recommendation' },

@@ -117,8 +117,8 @@ TEST(LaneCostTest, BitsOfAnElement) {
   EXPECT_EQ(bits("f64"), 64);
   EXPECT_EQ(bits("mxfp4"), 4.25);                            // 4 bits and a byte for 32
   EXPECT_EQ(bits("q8_0"), 8.5);                              // a byte and 2 for 32
-  EXPECT_EQ(bits("int8,outliers=keep"), 32);                 // codes cannot hold them
-  EXPECT_EQ(bits("int8,outliers=second"), 9);                // which scale
+  EXPECT_EQ(bits("int8,scale=0.1,outliers=keep"), 32);       // codes cannot hold them
+  EXPECT_EQ(bits("int8,scale=0.1,outliers=second"), 9);      // which scale
   EXPECT_EQ(bits("int8,segments=0.25:8"), 7);                // 32 points of either sign and zero
   EXPECT_EQ(bits("int8,segments=0.25:8/log:0.25:255"), 10);  // 32 and 256 of either sign
 }

@@ -242,7 +242,7 @@ TEST_F(ScoreTest, InheritedAndContributed) {
   request.plans = {&base, &alone, &truth, &whole};
   request.truth = 2;
   request.alone = {{}, {3, 2}, {}, {}};
-  request.beside = {-1, -1, -1, 1};  // what the whole is beside its layer 2
+  request.beside = {-1, -1, -1, 2};  // the whole beside the truth
   const auto& sites = model->graph().sites;
   for (size_t i = 0; i < sites.size(); ++i)
     if (sites[i].name == "l_out" && (sites[i].layer == 1 || sites[i].layer == 2))
@@ -291,7 +291,8 @@ TEST_F(ScoreTest, InheritedAndContributed) {
         one.inherited = (b - w) * (b - w);
         one.low = one.high = b;
         one.max_error = std::abs(b - a);
-        one.beside_max = std::abs(b - w);
+        one.beside = (w - t) * (w - t);
+        one.beside_max = std::abs(w - t);
         expected.Add(one, 1);
         expected.Add(SiteSums{.count = 1, .low = -1e9, .high = 1e9}, 0);  // counts not once
       }
@@ -310,7 +311,8 @@ TEST_F(ScoreTest, InheritedAndContributed) {
       EXPECT_EQ(got.max_error, expected.max_error);
       for (size_t i = 0; i < got.first.size(); ++i) EXPECT_EQ(got.first[i], values[1][i]);
       EXPECT_EQ(scores[c][3].sites[1].beside_max, expected.beside_max);
-      EXPECT_DOUBLE_EQ(scores[c][3].sites[1].beside, expected.inherited);
+      EXPECT_DOUBLE_EQ(scores[c][3].sites[1].beside, expected.beside);
+      EXPECT_GT(expected.beside, 0);
       EXPECT_EQ(got.beside, 0) << "compared with none";
       EXPECT_EQ(scores[c][1].sites[0].error, 0) << "the layer before is the baseline's";
       EXPECT_EQ(scores[c][1].sites[0].inherited, 0) << "of its own layer alone";

@@ -61,15 +61,16 @@ struct Measured {
 
 Measured MeasureRows(const RowsView& view, Workers* workers) {
   const size_t n = view.rows.size(), elements = CountElements(view);
-  // Large enough that adding up the counts costs little; a row may be of any length.
-  const size_t a_task = std::max<size_t>(1, n * (size_t{1} << 18) / std::max<size_t>(1, elements));
+  // Large enough that adding up the counts costs little, small enough that a site of a short text
+  // is work for all; a row may be of any length.
+  const size_t a_task = std::max<size_t>(1, n * (size_t{1} << 15) / std::max<size_t>(1, elements));
   const size_t tasks = (n + a_task - 1) / a_task;
   Measured all{std::vector<RowMoments>(n), std::vector<uint64_t>(n), {}};
   std::vector<ExponentCounts> counts(tasks);
   const size_t fields =
       view.type == Arithmetic::kF32 ? kExponentFields<float> : kExponentFields<double>;
   const auto run = [&](size_t first, size_t last) {
-    std::vector<uint32_t> counted;  // of a task: 2^18 elements, or one row
+    std::vector<uint32_t> counted;  // of a task: about 2^15 elements, or one row
     for (size_t t = first; t < last; ++t) {
       counted.assign(fields, 0);
       for (size_t r = t * a_task; r < std::min(n, (t + 1) * a_task); ++r)

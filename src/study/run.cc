@@ -402,11 +402,9 @@ Status Runner::MeasureTimes() {
     const size_t rounds = TimingRounds(data_.lanes[l]);
     if (rounds == 0) continue;
     Timing& timing = data_.timings[l];
-    ASSIGN_OR_RETURN(auto stored, store_.GetTiming(data_.lanes[l].key));
-    if (stored && stored->baseline.size() >= rounds) {
-      timing = std::move(*stored);
-      continue;
-    }
+    ASSIGN_OR_RETURN(timing, store_.GetTiming(data_.lanes[l].key));
+    if (timing.baseline.size() >= rounds) continue;
+    timing = {};
     const auto run = [&](size_t lane) {
       const Stream stream{&data_.lanes[lane].plan, data_.chunks[0].tokens, nullptr,
                           data_.chunks[0].scored};

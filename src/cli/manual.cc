@@ -129,7 +129,10 @@ const std::vector<Manual>& Table() {
        "loads nothing: the verdict in words, claims with their intervals, variants to sort and "
        "filter, where errors are and how they grow, the text token by token, formats over the "
        "values they hold. A study leaves its own page in its folder as report.html.",
-       {{"The page of a study:", "vernier report out/types -o out/types.html"}},
+       {{"The page of a study:", "vernier report out/norms -o out/norms.html"},
+        {"Two studies side by side:",
+         "vernier study studies/bf16-norm-weights.toml -o out/again --quiet && "
+         "vernier report out/norms out/again -o out/both.html"}},
        "",
        "study, query; docs/report.md"},
       {"calibrate",

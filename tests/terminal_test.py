@@ -226,12 +226,12 @@ class Colours(unittest.TestCase):
 
 
 class Progress(unittest.TestCase):
-    LONG = ["eval", QWEN, "-f", TEXT, "-c", "64", "--chunks", "400", "-t", "1", "--rule", "*.math=f64"]
+    LONG = ["eval", QWEN, "-f", TEXT, "-c", "64", "--chunks", "400", "-t", "1", "--rule", "*.math=step:posit32"]
 
     def test_is_drawn_and_gone_and_says_what_an_interrupt_leaves(self):
         command = ["sh", "-c", 'stty cols 100; exec "$0" "$@"', BINARY, *self.LONG]
         terminal = Terminal(command, 100)
-        text = terminal.read(60, r"\[[#-]+\] +\d+ %  [\d ]+/[\d ]+ tokens, [\d.]+/s, [\d.]+ (s|min|h) left")
+        text = terminal.read(60, r"\[[#-]+\] +\d+ %  [\d ]+/[\d ]+ chunks, [\d.]+/s, [\d.]+ (s|min|h) left")
         self.assertRegex(text, r"\r\033\[Kscoring")
         os.kill(terminal.pid, signal.SIGINT)
         text = terminal.read(20)

@@ -91,7 +91,8 @@ std::string CommandSection(const Command& command) {
 
 std::string ManPage(const std::string& version) {
   std::string out = fmt::format(
-      ".\\\" Written by: vernier help --man\n.TH VERNIER 1 \"\" \"vernier {}\" \"User Commands\"\n"
+      ".\\\" Written by: vernier help --man\n.TH VERNIER 1 \"\" \"vernier {}\" \"User "
+      "Commands\"\n.ad l\n"
       ".SH NAME\nvernier \\- a numerical\\-precision laboratory for LLM inference\n"
       ".SH SYNOPSIS\n\\fBvernier\\fR \\fIVERB\\fR [\\fIOPTIONS\\fR] ...\n.br\n"
       "\\fBvernier help\\fR [\\fIVERB\\fR]\n.SH DESCRIPTION\n",

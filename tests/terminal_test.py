@@ -346,7 +346,7 @@ printf '%s\n' "${COMPREPLY[@]}"
         self.assertEqual(self.bash("vernier bench fo"), ["formats"])
         self.assertEqual(self.bash("vernier bench formats --mode nearest-e"), ["nearest-even"])
         self.assertEqual(self.bash("vernier bench inference --type q8"), ["q8_0"])
-        self.assertEqual(self.bash("vernier bench inference --shape mam"), ["mamba-130m"])
+        self.assertEqual(self.bash("vernier bench inference --shape mamba-"), ["mamba-130m"])
         self.assertEqual(self.bash("vernier help --completion z"), ["zsh"])
 
     # A shell on a terminal: `typed` and a tab, then what the line becomes.

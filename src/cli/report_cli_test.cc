@@ -58,7 +58,7 @@ TEST_F(ReportVerb, Mistakes) {
   const std::string page = folder_ + "/p.html";
   ExpectRefused({"report", "-o", page}, "folder of a study");
   ExpectRefused({"report", folder_}, "-o");
-  ExpectRefused({"report", folder_, "-o", page}, "has no study.sqlite");
+  ExpectRefused({"report", folder_, "-o", page}, "there is no study.sqlite");
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/study.sqlite"));
   WriteAll(folder_ + "/study.sqlite", "nothing of the kind");
   ExpectRefused({"report", folder_, "-o", page}, "study.sqlite");

@@ -141,7 +141,8 @@ class PageTest : public testing::Test {
           ReadInputs(specs_[m], *model_, MakeLanes(specs_[m], *model_).value(), {}).value();
       data_[m] = RunStudy(specs_[m], *model_, std::move(inputs), *store, {}).value();
       samples_.push_back(SampleStudy(*model_, data_[m], *store, {}).value().value());
-      parts_.push_back({&specs_[m], model_.get(), &data_[m], MakeStudyReport(specs_[m], data_[m])});
+      parts_.push_back({&specs_[m], model_.get(), &data_[m],
+                        MakeStudyReport(specs_[m], data_[m], model_->graph())});
       models.push_back({&specs_[m], &data_[m], &model_->graph()});
     }
     std::vector<Expression> claims;

@@ -27,7 +27,7 @@ Status AddNeeds(const StudySpec& spec, Model& model, const std::string& lane,
     return ListStaticNeeds(model, recipe);
   }();
   if (!found)
-    return Fail("{}: '{}': {}{}", spec.path, lane,
+    return Fail("{}: {} '{}': {}{}", spec.path, variant == nullptr ? "lane" : "variant", lane,
                 variant == nullptr ? "" : PlaceOfError(*variant, found.error().message),
                 found.error().message);
   for (const StaticNeed& need : *found) {

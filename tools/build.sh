@@ -21,6 +21,8 @@ missing_packages() {
   mapfile -t wanted < <(packages "$1")
   have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null) || true
   for name in "${wanted[@]}"; do
+    # A program of that name from elsewhere will do: Node.js often brings its own npm, which Debian's conflicts with.
+    if command -v "$name" >/dev/null; then continue; fi
     [[ $'\n'$have$'\n' == *$'\ninstalled '"$name"$'\n'* ]] || printf '%s\n' "$name"
   done
 }

@@ -29,9 +29,16 @@ std::string ToText(const OverheadBench& bench, const std::string& rule, size_t t
   }
   times.rows.push_back({"between nodes", fmt::format("{:.2f}", 1e3 * (bench.seconds - total)),
                         fmt::format("{:.1f} %", 100 * (1 - total / bench.seconds))});
-  Table costs{{{"beside a plain run", Align::kLeft}, {"median"}, {"least"}, {"most"}}, {}};
+  Table costs{{{"beside a plain run", Align::kLeft},
+               {"median"},
+               {"95 % from"},
+               {"to"},
+               {"least"},
+               {"most"}},
+              {}};
   const auto add = [&](const std::string& what, const Overhead& o) {
-    costs.rows.push_back({what, Percent(o.median), Percent(o.least), Percent(o.most)});
+    costs.rows.push_back({what, Percent(o.median), Percent(o.low), Percent(o.high),
+                          Percent(o.least), Percent(o.most)});
   };
   add(rule, bench.rule);
   add(fmt::format("statistics of {} elements", CountText(bench.elements)), bench.statistics);
@@ -47,7 +54,11 @@ OrderedJson ToJson(const OverheadBench& bench, const std::string& rule, size_t t
     if (bench.by_op[static_cast<size_t>(op.kind)] > 0)
       ops[op.name] = bench.by_op[static_cast<size_t>(op.kind)];
   const auto overhead = [](const Overhead& o) {
-    return OrderedJson{{"median", o.median}, {"least", o.least}, {"most", o.most}};
+    return OrderedJson{{"median", o.median},
+                       {"low", o.low},
+                       {"high", o.high},
+                       {"least", o.least},
+                       {"most", o.most}};
   };
   return {{"subject", "overhead"},
           {"tokens", tokens},

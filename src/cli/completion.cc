@@ -203,7 +203,10 @@ std::string ZshEscaped(std::string_view text) {
 }
 
 std::string ZshFiles(const std::vector<std::string>& endings) {
-  return endings.empty() ? "_files" : fmt::format("_files -g \"*.({})\"", fmt::join(endings, "|"));
+  if (endings.empty()) return "_files";
+  // One pattern in parentheses would be qualifiers of a glob.
+  if (endings.size() == 1) return fmt::format("_files -g \"*.{}\"", endings[0]);
+  return fmt::format("_files -g \"*.({})\"", fmt::join(endings, "|"));
 }
 
 std::string ZshAction(const ValueDoc& value) {

@@ -133,7 +133,8 @@ std::string CommandDoc::Synopsis() const {
 }
 
 std::string VerbList(const Screen& screen) {
-  std::string text = "vernier: a numerical-precision laboratory for LLM inference\n";
+  std::string text =
+      Indented("vernier: a numerical-precision laboratory for LLM inference", 0, screen);
   std::vector<std::string> groups;
   for (const Verb& verb : Verbs())
     if (std::find(groups.begin(), groups.end(), verb.group) == groups.end())

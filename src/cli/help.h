@@ -18,7 +18,7 @@ std::string ShortHelp(const CommandDoc& command, const Screen& screen);  // vern
 std::string HelpPage(const Command& command, const Screen& screen);      // vernier help VERB
 
 // Of Commands(): a page in the man macros of roff; what bash and zsh source.
-std::string ManPage(const char* version);
+std::string ManPage(const std::string& version);
 std::string BashCompletion();
 std::string ZshCompletion();
 

@@ -28,6 +28,8 @@ std::string Roff(std::string_view text) {
     } else {
       if (at == 0 && c == '.') out += "\\&";
       out += c;
+      // Long lists without spaces may be broken behind their separators.
+      if ((c == ',' || c == ';') && at + 1 < text.size() && text[at + 1] != ' ') out += "\\:";
     }
     at += bytes > 1 ? bytes : 1;
   }
@@ -42,8 +44,10 @@ std::string Option(const OptionDoc& option) {
   if (!option.argument && !option.shown.empty())
     text += fmt::format(" \\fI{}\\fR", Roff(option.shown));
   if (option.repeated) text += " ...";
-  return fmt::format(".TP\n{}\n{}{}.\n", text, Roff(option.doc),
-                     option.required && !option.argument ? " (required)" : "");
+  return fmt::format(".TP\n{}\n{}{}\n", text, Roff(option.doc),
+                     option.required && !option.argument ? " (required)."
+                     : option.doc.ends_with('?')         ? ""
+                                                         : ".");
 }
 
 std::string Paragraphs(const char* text) {
@@ -85,9 +89,10 @@ std::string CommandSection(const Command& command) {
 
 }  // namespace
 
-std::string ManPage(const char* version) {
+std::string ManPage(const std::string& version) {
   std::string out = fmt::format(
-      ".\\\" Written by: vernier help --man\n.TH VERNIER 1 \"\" \"vernier {}\" \"User Commands\"\n"
+      ".\\\" Written by: vernier help --man\n.TH VERNIER 1 \"\" \"vernier {}\" \"User "
+      "Commands\"\n.ad l\n"
       ".SH NAME\nvernier \\- a numerical\\-precision laboratory for LLM inference\n"
       ".SH SYNOPSIS\n\\fBvernier\\fR \\fIVERB\\fR [\\fIOPTIONS\\fR] ...\n.br\n"
       "\\fBvernier help\\fR [\\fIVERB\\fR]\n.SH DESCRIPTION\n",

@@ -106,19 +106,45 @@ const std::vector<Manual>& Table() {
        "A whole experiment from one file: variants and sweeps of rules, run against a baseline on "
        "texts and prompts, beside noise and truth, and claims that are judged. Results are kept "
        "in a folder; the same command goes on where it was interrupted.",
-       {{"Run a study, with its results in out/types:",
-         "vernier study studies/quantisation-types.toml -o out/types --quiet"},
+       {{"Run a study, with its results in out/norms:",
+         "vernier study studies/bf16-norm-weights.toml -o out/norms --quiet"},
         {"The same study again takes what is kept:",
-         "vernier study studies/quantisation-types.toml -o out/types --json"}},
+         "vernier study studies/bf16-norm-weights.toml -o out/norms --json"}},
        "a required claim is not supported, or with --strict a variant is vacuous",
-       "compare, eval; docs/studies.md"},
+       "report, query, compare, eval; docs/studies.md"},
+      {"query",
+       "The store of a study, asked in SQL: what was measured token by token, by site, what it "
+       "cost. "
+       "Nothing is written, whatever is asked. Without SQL its tables, views and columns are "
+       "listed.",
+       {{"What can be asked:", "vernier query out/norms"},
+        {"The variants, worst first:",
+         "vernier query out/norms \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
+        {"The same as CSV:",
+         "vernier query out/norms \"SELECT variant, kld FROM variant\" --csv -o out/norms.csv"}},
+       "",
+       "study, report; docs/store.md"},
+      {"report",
+       "One page of one study or of several side by side, as an HTML file that opens from disk and "
+       "loads nothing: the verdict in words, claims with their intervals, variants to sort and "
+       "filter, where errors are and how they grow, the text token by token, formats over the "
+       "values they hold. A study leaves its own page in its folder as report.html.",
+       {{"The page of a study:", "vernier report out/norms -o out/norms.html"},
+        {"Two studies side by side:",
+         "vernier study studies/bf16-norm-weights.toml -o out/again --quiet && "
+         "vernier report out/norms out/again -o out/both.html"}},
+       "",
+       "study, query; docs/report.md"},
       {"calibrate",
        "What texts make of every site, and of what every node reads: magnitudes, percentiles and "
        "their smoothed form, as a file of scales that rules with scale=static read.",
        {{"Scales from a text:",
          "vernier calibrate models/tiny-mamba -f data/shakespeare.txt -c 128 --chunks 2 "
          "-o out/scales.json"},
-        {"What the model says with them:",
+        {"Only what one rule reads, with another percentile:",
+         "vernier calibrate models/tiny-mamba -f data/shakespeare.txt -c 128 --chunks 2 "
+         "--site ssm_out.in --percentile 99.95 -o out/ssm_out.json"},
+        {"What the model says with the first ones:",
          "vernier eval models/tiny-mamba --rule \"ssm_out.in=int8,scale=static\" "
          "--scales out/scales.json -f data/gsm8k.txt -c 128 --chunks 2"}},
        "",

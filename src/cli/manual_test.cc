@@ -17,11 +17,11 @@ TEST(Manual, EveryVerbHasAnEntryAndTwoExamples) {
     names.insert(command.Name());
     const Manual* manual = FindManual(command.Name());
     ASSERT_NE(manual, nullptr) << "manual.cc lacks '" << command.Name() << "'";
-    EXPECT_GE(manual->examples.size(), 2u) << command.Name();
     EXPECT_NE(std::string(manual->gives), "");
+    size_t of_it = 0;  // others show what its files are for
     for (const Example& example : manual->examples)
-      EXPECT_NE(std::string(example.command).find("vernier " + command.Name()), std::string::npos)
-          << example.command << " is no example of " << command.Name();
+      of_it += std::string(example.command).find("vernier " + command.Name()) != std::string::npos;
+    EXPECT_GE(of_it, 2u) << command.Name();
   }
   for (const Manual& manual : Manuals())
     EXPECT_TRUE(names.contains(manual.command)) << "no verb '" << manual.command << "'";

@@ -45,8 +45,9 @@ void PrintErrorLine(std::string_view message, ColourWhen colour) {
 
 void PrintRemark(const OutputOptions& options, std::string_view message) {
   if (options.quiet) return;
-  if (IsTerminal(STDERR_FILENO)) std::fputs("\r\033[K", stderr);  // a line of progress
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
+  const Screen screen = ScreenOf(STDERR_FILENO, options.colour, kFileWidth);
+  const std::string text = (screen.fit ? "\r\033[K" : "") + FitLines(message, screen) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);  // over a line of progress
 }
 
 }  // namespace vernier

@@ -9,16 +9,18 @@ namespace {
 // Rows as they come, to standard output in pieces, to a file whole.
 class Output {
  public:
-  explicit Output(const OutputOptions& options) : options_(options) {}
+  Output(const OutputOptions& options, RowFormat format)
+      : options_(options), people_(format == RowFormat::kTable) {}
   Status Add(const std::string& text) {
     text_ += text;
-    if (!options_.path.empty() || text_.size() < size_t{1} << 16) return {};
+    if (people_ || !options_.path.empty() || text_.size() < size_t{1} << 16) return {};
     return PrintText(std::exchange(text_, {}));
   }
-  Status Finish() { return Emit(options_, text_); }
+  Status Finish() { return people_ ? EmitText(options_, text_) : Emit(options_, text_); }
 
  private:
   const OutputOptions& options_;
+  bool people_;
   std::string text_;
 };
 
@@ -47,12 +49,14 @@ std::string Wrapped(const TableInfo& table) {
 }
 
 // What can be asked: for people tables with their columns, for programs a row a column.
-Status List(StoreReader& store, RowFormat format, RowWriter& writer, Output& output) {
+Status List(StoreReader& store, RowFormat format, const Screen& screen, RowWriter& writer,
+            Output& output) {
   ASSIGN_OR_RETURN(const std::vector<TableInfo> tables, store.Tables());
   if (format == RowFormat::kTable) {
     for (const TableInfo& table : tables)
       RETURN_IF_ERROR(output.Add(
-          fmt::format("{}{}\n{}", table.name, table.view ? " (view)" : "", Wrapped(table))));
+          FitLines(fmt::format("{}{}\n{}", table.name, table.view ? " (view)" : "", Wrapped(table)),
+                   screen)));
     return {};
   }
   ASSIGN_OR_RETURN(const std::string head, writer.Begin({"kind", "table", "column", "type"}));
@@ -79,6 +83,7 @@ Result<int> RunQuery(const Arguments& arguments) {
                     false);
   parser.Flag("--csv", &csv, "Rows as CSV");
   parser.Flag("--jsonl", &lines, "Rows as JSON, an object a line");
+  parser.Takes("DIR", FilesNamed({"sqlite"}));
   AddOutputOptions(&parser, &options);
   ASSIGN_OR_RETURN(const bool go, parser.Parse(arguments));
   if (!go) return kDone;
@@ -88,9 +93,9 @@ Result<int> RunQuery(const Arguments& arguments) {
                            : options.json ? RowFormat::kJson
                                           : RowFormat::kTable;
   ASSIGN_OR_RETURN(const std::unique_ptr<StoreReader> store, StoreReader::Open(folder));
-  const std::unique_ptr<RowWriter> writer = MakeRowWriter(format);
-  Output output(options);
-  RETURN_IF_ERROR(sql.empty() ? List(*store, format, *writer, output)
+  const std::unique_ptr<RowWriter> writer = MakeRowWriter(format, ScreenOf(options));
+  Output output(options, format);
+  RETURN_IF_ERROR(sql.empty() ? List(*store, format, ScreenOf(options), *writer, output)
                               : Ask(*store, sql, *writer, output));
   RETURN_IF_ERROR(output.Finish());
   return kDone;

@@ -8,11 +8,14 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "report/page.h"
+#include "report/page_data.h"
 #include "report/rule_effects.h"
 #include "report/study_layers.h"
 #include "report/study_report.h"
 #include "report/table.h"
 #include "study/describe.h"
+#include "study/sample.h"
 
 namespace vernier {
 namespace {
@@ -57,8 +60,26 @@ void Foretell(const StudyOptions& options, const std::vector<StudyLane>& lanes) 
   }
 }
 
+// What the page needs beside the results.
+struct PageParts {
+  std::vector<OrderedJson> samples;
+  std::string command;
+};
+
+// The page, and its document in the store, for `vernier report`.
+Status WritePage(const StudyOptions& options, const std::vector<StudyPart>& parts,
+                 const std::vector<JudgedClaim>& claims, const OrderedJson& results, Store& store,
+                 PageParts page) {
+  ASSIGN_OR_RETURN(const std::string file, ReadText(options.path));
+  const OrderedJson document = PageDocument(
+      {parts, &claims, &results, std::move(page.samples), std::move(page.command), file});
+  const std::string text = document.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  RETURN_IF_ERROR(store.PutValue(kPageKey, text));
+  return WriteFileAtomically(OutputFolder(options) + "/report.html", PageHtml({text}));
+}
+
 Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& parts,
-                   const std::vector<Expression>& claims, Store& store) {
+                   const std::vector<Expression>& claims, Store& store, PageParts page) {
   std::vector<StudiedModel> models;
   std::vector<StudyPart> reports;
   for (const ModelStudy& part : parts) {
@@ -77,6 +98,7 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
       WriteFileAtomically(folder + "/results.json",
                           json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n"));
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.csv", StudyCsv(reports)));
+  RETURN_IF_ERROR(WritePage(options, reports, judged, json, store, std::move(page)));
   const std::string tables = StudyTables(reports, judged);
   RETURN_IF_ERROR(WriteFileAtomically(folder + "/results.txt", tables));
   OutputOptions to_terminal = options.output;
@@ -88,7 +110,8 @@ Result<int> Finish(const StudyOptions& options, const std::vector<ModelStudy>& p
     RETURN_IF_ERROR(EmitText(
         to_terminal,
         (screen.fit || screen.colour ? StudyTables(reports, judged, screen) : tables) +
-            fmt::format("\nresults.json, results.csv and results.txt are in {}\n", folder)));
+            fmt::format("\nreport.html, results.json, results.csv and results.txt are in {}\n",
+                        folder)));
   }
   for (const JudgedClaim& claim : judged)
     if (claim.required && claim.verdict != Verdict::kSupported) return kAnswerIsNo;
@@ -181,6 +204,8 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
   ASSIGN_OR_RETURN(const std::vector<Expression> claims, Prepare(options, &parts));
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(OutputFolder(options)));
   RETURN_IF_ERROR(store->BeginRun(DescribeRun(*parts[0].model)));
+  RETURN_IF_ERROR(store->PutValue(kPageKey, ""));  // not finished
+  PageParts page{{}, fmt::format("vernier study {}", fmt::join(arguments, " "))};
   const InterruptGuard guard;
   const ProgressSink draw = progress.Sink();
   for (ModelStudy& part : parts) {
@@ -189,6 +214,11 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
     };
     ASSIGN_OR_RETURN(part.data,
                      RunStudy(part.spec, *part.model, std::move(part.data), *store, part.run));
+    if (part.data.complete) {
+      ASSIGN_OR_RETURN(auto sample, SampleStudy(*part.model, part.data, *store, part.run));
+      part.data.complete = sample.has_value();
+      page.samples.push_back(std::move(sample).value_or(OrderedJson()));
+    }
     progress.Clear();
     if (part.data.complete) continue;
     RETURN_IF_ERROR(store->EndRun(false));
@@ -197,7 +227,7 @@ Result<int> RunStudyVerb(const Arguments& arguments) {
         OutputFolder(options)));
     return kInterrupted;
   }
-  ASSIGN_OR_RETURN(const int status, Finish(options, parts, claims, *store));
+  ASSIGN_OR_RETURN(const int status, Finish(options, parts, claims, *store, std::move(page)));
   RETURN_IF_ERROR(store->EndRun(true));
   return status;
 }

@@ -93,7 +93,7 @@ TEST_F(StoreOfStudy, KilledAtAnyMoment) {
     EXPECT_EQ(again, results);
   }
   EXPECT_GT(resumed, 0) << "of " << kills << " kills none came after the store was made";
-  std::printf("%d kills; %d stores resumed\n", kills, resumed);
+  std::printf("%d kills; %d studies run to the end, all with the same rows\n", kills, resumed);
 }
 
 TEST_F(StoreOfStudy, TwoAtOnce) {

@@ -31,6 +31,8 @@ constexpr Verb kVerbs[] = {
     {"eval", "MODEL -f TEXT", "perplexity, and KL divergence against another model", RunEval, kRun},
     {"study", "FILE.toml", "a whole experiment: variants, measures, claims", RunStudyVerb, kStudy},
     {"query", "DIR [SQL]", "asks a study's store in SQL, reading only", RunQuery, kStudy},
+    {"report", "DIR... -o FILE.html", "the page of studies that are done, side by side", RunReport,
+     kStudy},
     {"calibrate", "MODEL -f TEXT -o FILE", "scales of sites from texts, for scale=static",
      RunCalibrate, kMake},
     {"quantize", "IN OUT --type T", "writes a model as a GGUF file of another type", RunQuantize,

@@ -57,6 +57,7 @@ Result<int> RunInspect(const Arguments& arguments);
 Result<int> RunProbe(const Arguments& arguments);
 Result<int> RunQuantize(const Arguments& arguments);
 Result<int> RunQuery(const Arguments& arguments);
+Result<int> RunReport(const Arguments& arguments);
 Result<int> RunRun(const Arguments& arguments);
 Result<int> RunSites(const Arguments& arguments);
 Result<int> RunStudyVerb(const Arguments& arguments);

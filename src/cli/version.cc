@@ -5,18 +5,11 @@
 #include <thread>
 
 #include "kernels/kernels.h"
+#include "study/build_info.h"
 #include "study/run.h"
 
 namespace vernier {
 namespace {
-
-std::string Compiler() {
-#ifdef __clang__
-  return fmt::format("Clang {}", __clang_version__);
-#else
-  return fmt::format("GCC {}", __VERSION__);
-#endif
-}
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr const char* kKind = "with sanitizers";
@@ -28,13 +21,15 @@ constexpr const char* kKind = "not optimised";
 
 }  // namespace
 
-const char* Version() { return VERNIER_VERSION; }
+std::string Version() { return ThisBuild().version; }
 
 std::string BuildFacts() {
+  const BuildInfo build = ThisBuild();
   return fmt::format(
-      "vernier {}\nnumerics: {}\nbuilt by: {}, C++{}, {}\nkernels:  {} on this machine, {} "
+      "vernier {}{}\nnumerics: {}\nbuilt by: {}, C++{}, {}\nkernels:  {} on this machine, {} "
       "threads\n",
-      Version(), kNumericsVersion, Compiler(), __cplusplus / 100 % 100, kKind, BestKernels().name,
+      build.version, build.git.empty() ? "" : " (" + build.git + ")", kNumericsVersion,
+      build.compiler, __cplusplus / 100 % 100, kKind, BestKernels().name,
       std::thread::hardware_concurrency());
 }
 

@@ -6,7 +6,7 @@
 
 namespace vernier {
 
-const char* Version();     // "0.1.0"
+std::string Version();     // "0.1.0"
 std::string BuildFacts();  // lines for --version
 
 }  // namespace vernier

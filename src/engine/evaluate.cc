@@ -40,6 +40,7 @@ class Evaluator {
  private:
   void Prepare();
   void KeepSources(std::vector<int>* last_reader) const;
+  void DropRead(size_t node, const std::vector<int>& last_reader);
   void RunNode(size_t node);
   void RunLogits(size_t node);
   void Report(size_t node, const std::vector<size_t>& running,
@@ -129,6 +130,7 @@ void Evaluator::Account(size_t node, const std::vector<size_t>& running,
                         const std::vector<NodeOutput>& outputs) {
   for (size_t at = 0; at < running.size(); ++at) {
     const size_t s = running[at];
+    if (result_.effects[s].empty()) continue;  // no rules
     const NodePlan& plan = streams_[s].plan->nodes[node];
     const auto add = [&](const std::optional<PlacedTreatment>& place,
                          const TreatmentCounts& counts) {
@@ -238,6 +240,18 @@ void Evaluator::KeepSources(std::vector<int>* last_reader) const {
     }
 }
 
+// Values that nobody reads after the node.
+void Evaluator::DropRead(size_t node, const std::vector<int>& last_reader) {
+  const auto drop = [&](int value) {
+    if (last_reader[static_cast<size_t>(value)] == static_cast<int>(node))
+      values_[static_cast<size_t>(value)].clear();
+  };
+  for (const int input : graph_.nodes[node].inputs) {
+    drop(input);
+    for (const Stream& s : streams_) drop(s.plan->source[static_cast<size_t>(input)]);
+  }
+}
+
 Evaluation Evaluator::Run() {
   Prepare();
   std::vector<int> last_reader = LastReaders(graph_);
@@ -248,8 +262,7 @@ Evaluation Evaluator::Run() {
     } else {
       RunNode(node);
     }
-    for (size_t input = 0; input < node; ++input)
-      if (last_reader[input] == static_cast<int>(node)) values_[input].clear();
+    DropRead(node, last_reader);
   }
   for (size_t s = 0; s < streams_.size(); ++s) {
     if (streams_[s].cache == nullptr) continue;

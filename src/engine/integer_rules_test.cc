@@ -84,6 +84,37 @@ TEST(IntegerRules, ConvolutionsHaveOneScale) {
             "is none");
 }
 
+TEST(IntegerRules, ATextInPiecesIsTheText) {
+  const auto model = Open("tiny-mamba");
+  const std::vector<std::string> rules = {
+      "ssm_in=int8,scale=0.05,full=true", "ssm_conv_nobias.weight=int8,per=tensor",
+      "ssm_conv_nobias.math=int",         "ssm_conv_silu=int8,scale=0.02,round=nearest-away",
+      "ssm_x.weight=int8,per=tensor",     "ssm_x.math=int"};
+  const Plan plan = MakePlan(*model, ParseRecipe(rules).value()).value();
+  const std::vector<int32_t> tokens = {1, 5, 200, 7, 7, 31, 900, 12};
+  const auto last = [&](const std::vector<size_t>& pieces) {
+    KvCache cache;
+    std::vector<float> out;
+    size_t at = 0;
+    for (const size_t n : pieces) {
+      const auto from = tokens.begin() + static_cast<std::ptrdiff_t>(at);
+      const Stream stream{&plan,
+                          {from, from + static_cast<std::ptrdiff_t>(n)},
+                          &cache,
+                          {static_cast<uint32_t>(n - 1)}};
+      Evaluate(*model, {&stream, 1}, [&](std::span<const LogitsRow> rows) {
+        const float* values = static_cast<const float*>(rows[0].values);
+        out.assign(values, values + model->graph().vocabulary);
+      });
+      at += n;
+    }
+    return out;
+  };
+  const std::vector<float> whole = last({8});
+  EXPECT_EQ(last({1, 1, 1, 1, 1, 1, 1, 1}), whole);
+  EXPECT_EQ(last({5, 1, 2}), whole);
+}
+
 TEST(IntegerRules, ANormsWeightIsFolded) {
   for (const char* name : {"tiny-llama", "tiny-qwen2", "tiny-mamba"}) {
     const auto model = Open(name);

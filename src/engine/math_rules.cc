@@ -63,4 +63,20 @@ Result<MathRule> ParseMath(const std::string& text) {
   return MathRule{.type = format.host, .format = format};
 }
 
+Status CheckIntegers(const Node& node, const Treatment& x, const Treatment& w) {
+  if (node.op == OpKind::kConvolve) {
+    if (x.hadamard || w.hadamard) return Fail("rotate=: a convolution's channels are not rotated");
+    if (ScaleFromData(x))
+      return Fail(
+          "a convolution sums codes of several tokens; expected one scale for all, static or a "
+          "number");
+    if (w.per == Granularity::kGroup) return Fail("per=group: expected per=channel or per=tensor");
+  }
+  if (x.hadamard != w.hadamard)
+    return Fail(
+        "rotate=hadamard stands on .{} alone; the product is of rotated codes by rotated codes",
+        x.hadamard ? "in" : "weight");
+  return {};
+}
+
 }  // namespace vernier

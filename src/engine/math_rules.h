@@ -5,7 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "arch/graph.h"
 #include "base/result.h"
+#include "formats/treatment.h"
 #include "ops/format_math.h"
 #include "ops/ggml_rows.h"
 #include "ops/op.h"
@@ -24,6 +26,9 @@ struct MathRule {
 Result<GgmlBatching> ParseProfile(const std::string& text);
 // "f32", "step:posit32,round=odd", "int", "ggml-vecdot"
 Result<MathRule> ParseMath(const std::string& text);
+
+// What the treatments of operand and weight need of each other under `int`; both have codes.
+Status CheckIntegers(const Node& node, const Treatment& x, const Treatment& w);
 
 }  // namespace vernier
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <map>
+#include <tuple>
 
 #include "base/result.h"
 #include "engine/node_evaluator.h"
@@ -99,13 +100,17 @@ void NodeEvaluator::MakeJobs() {
   HashIndex known;
   for (size_t s = 0; s < streams_; ++s) {
     const StreamContext& context = *request_.contexts[s];
-    Hash128 key = Combine(request_.plans[s]->identity, context.identity);
-    for (const ValuePtr& input : inputs_[s])
-      key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(input.get())));
-    key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(raw_[s].get())));
     const bool has_history = Info(node_.op).causal() && context.cache != nullptr;
-    if (has_history) key = Combine(key, context.cache->layers[request_.causal_index].chain);
-    const auto [number, is_new] = known.Emplace(key, jobs_.size());
+    size_t number = 0;
+    bool is_new = true;
+    if (streams_ > 1) {  // else there is nobody to share with
+      Hash128 key = Combine(request_.plans[s]->identity, context.identity);
+      for (const ValuePtr& input : inputs_[s])
+        key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(input.get())));
+      key = Combine(key, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(raw_[s].get())));
+      if (has_history) key = Combine(key, context.cache->layers[request_.causal_index].chain);
+      std::tie(number, is_new) = known.Emplace(key, jobs_.size());
+    }
     job_of_stream_.push_back(number);
     if (!is_new) continue;
     Job job;
@@ -186,6 +191,8 @@ std::vector<const RowRef*> NodeEvaluator::Window(const Job& job, size_t token) c
 
 void NodeEvaluator::FindNewRows(Job* job, size_t index) {
   const std::vector<Hash128> chains = Chains(job, index);
+  if (index == 0) new_rows_.reserve(job->tokens->tokens.size());
+  job->rows.reserve(job->tokens->tokens.size());
   for (size_t i = 0; i < job->tokens->tokens.size(); ++i) {
     const uint32_t token = job->tokens->tokens[i];
     const Hash128 key = RowKey(*job, i, chains.empty() ? Hash128{} : chains[token]);
@@ -293,6 +300,8 @@ AttentionRows<T> NodeEvaluator::GatherAttention(const Job& job) const {
   const auto as = [&](const RowRef& row, Arithmetic type, size_t width) {
     return Operand<T>(*job.plan, row, type, width, &rows.converted);
   };
+  rows.k.reserve(job.history->k.size() + job.inputs[1]->rows.size());
+  rows.v.reserve(job.history->v.size() + job.inputs[2]->rows.size());
   for (size_t i = 0; i < job.history->k.size(); ++i) {
     rows.k.push_back(as(job.history->k[i], job.history->k_type, kv_width));
     rows.v.push_back(as(job.history->v[i], job.history->v_type, kv_width));

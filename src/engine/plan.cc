@@ -443,16 +443,11 @@ Status Compiler::FinishSums() {
   return {};
 }
 
-// Chunks are of Vernier's own f32 and f64.
 Status Compiler::FinishOrders() {
-  for (size_t i = 0; i < plan_.nodes.size(); ++i) {
-    const NodePlan& node = plan_.nodes[i];
-    if (node.order.chunk == 0 || (!node.ggml && !node.format)) continue;
-    return Fail("rule '{}': {} computes in {}, which scans sequentially; chunked is of f32 and f64",
-                recipe_.rules[static_cast<size_t>(order_rule_[i])].text,
-                Site{graph_.nodes[i].site, graph_.nodes[i].layer}.Label(),
-                node.ggml ? "a profile" : "a format");
-  }
+  for (size_t i = 0; i < plan_.nodes.size(); ++i)
+    if (order_rule_[i] >= 0)
+      RETURN_IF_ERROR(CheckOrder(recipe_.rules[static_cast<size_t>(order_rule_[i])],
+                                 graph_.nodes[i], plan_.nodes[i]));
   return {};
 }
 
@@ -496,23 +491,6 @@ const PlacedTreatment* Compiler::CodesOf(const NodePlan& node, int input) const 
     if (from.op != OpKind::kSlice) return nullptr;
     input = from.inputs[0];
   }
-}
-
-// What integers need of each other.
-Status CheckIntegers(const Node& node, const Treatment& x, const Treatment& w) {
-  if (node.op == OpKind::kConvolve) {
-    if (x.hadamard || w.hadamard) return Fail("rotate=: a convolution's channels are not rotated");
-    if (ScaleFromData(x))
-      return Fail(
-          "a convolution sums codes of several tokens; expected one scale for all, static or a "
-          "number");
-    if (w.per == Granularity::kGroup) return Fail("per=group: expected per=channel or per=tensor");
-  }
-  if (x.hadamard != w.hadamard)
-    return Fail(
-        "rotate=hadamard stands on .{} alone; the product is of rotated codes by rotated codes",
-        x.hadamard ? "in" : "weight");
-  return {};
 }
 
 // Whether the treatments make codes that integer arithmetic takes.

@@ -153,8 +153,7 @@ void NodeEvaluator::ComputeScans(Arithmetic type) {
   for (ScanState& state : states_) {
     const NodePlan& plan = *jobs_[state.job].plan;
     if (!state.kept || plan.math != type) continue;
-    const auto memory = std::make_shared<AlignedArray<T>>(StateSize(node_.shape, plan.order));
-    state.data = std::shared_ptr<const void>(memory, memory->data());
+    state.data = request_.model.buffers().Take(StateSize(node_.shape, plan.order) * sizeof(T));
   }
   std::unordered_map<Hash128, size_t> index_of_plan;
   std::vector<std::vector<size_t>> by_plan;

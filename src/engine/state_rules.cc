@@ -35,4 +35,10 @@ Result<ScanOrder> OrderOf(const Rule& rule) {
   return order;
 }
 
+Status CheckOrder(const Rule& rule, const Node& node, const NodePlan& plan) {
+  if (plan.order.chunk == 0 || (!plan.ggml && !plan.format)) return {};
+  return Fail("rule '{}': {} computes in {}, which scans sequentially; chunked is of f32 and f64",
+              rule.text, Site{node.site, node.layer}.Label(), plan.ggml ? "a profile" : "a format");
+}
+
 }  // namespace vernier

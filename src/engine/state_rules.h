@@ -5,6 +5,7 @@
 
 #include "arch/graph.h"
 #include "base/result.h"
+#include "engine/plan.h"
 #include "engine/recipe.h"
 #include "ops/scan_order.h"
 
@@ -16,6 +17,9 @@ Result<size_t> TakeEvery(const Site& site, Rule* rule);
 
 // The value of a rule on `.order`.
 Result<ScanOrder> OrderOf(const Rule& rule);
+
+// Whether the node's arithmetic has the order that the rule gave it: chunks are of f32 and f64.
+Status CheckOrder(const Rule& rule, const Node& node, const NodePlan& plan);
 
 }  // namespace vernier
 

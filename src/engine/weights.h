@@ -102,7 +102,7 @@ class WeightStore {
   std::span<const MappedFile> files_;
   bool mapped_;
   std::vector<bool> is_matrix_, is_small_matrix_, is_vector_,
-      is_embedding_;  // what reads each slot
+      is_embedding_;               // what reads each slot
   std::vector<size_t> row_width_;  // of a kMultiply that reads the slot
   std::vector<std::shared_ptr<const LoadedWeight>> originals_;
   mutable std::optional<PageArena> arena_;  // of the originals' matrices

@@ -114,9 +114,8 @@ TEST(TreatmentText, EveryCombinationRoundTrips) {
       {"", ",per=tensor", ",per=row", ",per=group:32", ",per=group:7"},
       {"", ",symmetric=false"},
       {"", ",segments=0.25:32/1:127"},
-      {"", ",outliers=keep", ",outliers=second", ",outliers=second:static"},
-      {"", ",full=true"},
-      {"", ",rotate=hadamard", ",of=log"}};
+      {"", ",outliers=keep", ",outliers=second"},
+      {"", ",rotate=hadamard"}};
   size_t parsed = 0;
   for (const TreatedThing thing : {kActivation, kWeight}) {
     std::vector<std::string> texts = formats;
@@ -199,20 +198,6 @@ TEST(ParseTreatment, ErrorsOfBlocksAndGrids) {
       {"int8,scale=1,segments=1:8,outliers=second",
        "treatment 'int8,scale=1,segments=1:8,outliers=second': outliers=second: goes with "
        "integers, not with segments"},
-      {"int8,scale=1,outliers=second:0",
-       "treatment 'int8,scale=1,outliers=second:0': outliers=second:0: expected second, "
-       "second:static or second:A with A above 0 and up to 1e+30"},
-      {"int8,scale=1,outliers=second:static",
-       "treatment 'int8,scale=1,outliers=second:static': outliers=second:static: goes with "
-       "scale=static"},
-      {"int8,full=true", "treatment 'int8,full=true': full=true: nothing is beyond scale=absmax"},
-      {"e4m3,full=true",
-       "treatment 'e4m3,full=true': full=true: e4m3 has no codes of integers; it is for intN"},
-      {"int8,scale=1,full=true,segments=1:8",
-       "treatment 'int8,scale=1,full=true,segments=1:8': full=true: is of symmetric integers"},
-      {"int8,of=log",
-       "treatment 'int8,of=log': of=log: of weights (A of a state-space layer, which files keep "
-       "so)"},
       {"int8,segments=1:8,symmetric=false",
        "treatment 'int8,segments=1:8,symmetric=false': segments=1:8: are symmetric about 0"},
       {"int8,rotate=hadamrd",
@@ -242,15 +227,6 @@ TEST(ParseTreatment, ErrorsOfBlocksAndGrids) {
                           "ggml:f16", "e8m0,scale=static", "int8,scale=range:nan:nan",
                           "int8,scale=static,percentile=0", "int8,scale=absmax:inf"})
     EXPECT_EQ(ErrorOf(bad).find('\n'), std::string::npos) << bad;
-}
-
-// The second grid may be given: its largest number, beyond which all is clipped.
-TEST(Integers, SecondScaleGiven) {
-  const auto t = ParseTreatment("int8,scale=0.125,outliers=second:254", kActivation).value();
-  std::vector<float> x = {1.06f, 15.9f, 16, 17.1f, -100.9f, 255, 300};
-  const TreatmentCounts counts = TreatRow(t, x.data(), x.size(), 0);
-  EXPECT_EQ(x, (std::vector<float>{1, 15.875f, 16, 18, -100, 254, 254}));
-  EXPECT_EQ(counts.saturated, 1u) << "300: 255 rounds to the last point";
 }
 
 // Posits take a number as scale: x / c is rounded into the format.

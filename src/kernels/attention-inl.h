@@ -5,6 +5,7 @@
 #define VERNIER_KERNELS_ATTENTION_INL_H_
 
 #include "kernels/tile-inl.h"
+#include "kernels/transpose-inl.h"
 #include "kernels/vec-inl.h"
 
 namespace vernier::VERNIER_TARGET {
@@ -124,39 +125,29 @@ void Chains(const ChainArgs<T>& a) {
   }
 }
 
-typedef float Four __attribute__((vector_size(16)));
-
-// A square of 4 by 4 floats transposed: columns of `rows` from `column` on, 16 apart at `out`.
-VERNIER_INLINE void TransposeFour(const float* const* rows, size_t column, float* out) {
-  Four a, b, c, d;
-  memcpy(&a, rows[0] + column, sizeof a);
-  memcpy(&b, rows[1] + column, sizeof b);
-  memcpy(&c, rows[2] + column, sizeof c);
-  memcpy(&d, rows[3] + column, sizeof d);
-  const Four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
-             cd = __builtin_shufflevector(c, d, 0, 4, 1, 5),
-             ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7),
-             cd2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  const Four y[4] = {
-      __builtin_shufflevector(ab, cd, 0, 1, 4, 5), __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
-      __builtin_shufflevector(ab2, cd2, 0, 1, 4, 5), __builtin_shufflevector(ab2, cd2, 2, 3, 6, 7)};
-#pragma GCC unroll 4
-  for (size_t i = 0; i < 4; ++i) memcpy(out + i * kLanes, &y[i], sizeof(Four));
-}
-
 // Four elements of sixteen keys.
 VERNIER_INLINE void PackFour(const float* const* k, size_t column, float* out) {
 #pragma GCC unroll 4
-  for (size_t l = 0; l < kLanes; l += 4) TransposeFour(k + l, column, out + l);
+  for (size_t l = 0; l < kLanes; l += 4)
+    TransposeFour(k[l] + column, k[l + 1] + column, k[l + 2] + column, k[l + 3] + column, out + l,
+                  kLanes);
 }
 VERNIER_INLINE void PackFour(const double* const* k, size_t column, double* out) {
   for (size_t i = 0; i < 4; ++i)
     for (size_t l = 0; l < kLanes; ++l) out[i * kLanes + l] = k[l][column + i];
 }
 
+// Rows of a head are short and lie apart: nothing but this has them come from memory in time.
+template <class T>
+VERNIER_INLINE void PrefetchRow(const T* row, size_t n) {
+  for (size_t i = 0; i < n; i += 64 / sizeof(T)) __builtin_prefetch(row + i);
+}
+
 template <class T>
 void PackKeys(const T* const* k, size_t column, size_t keys, size_t head_dim, T* panels) {
   for (size_t j = 0; j < keys; j += kLanes, panels += head_dim * kLanes) {
+    for (size_t l = j + kLanes; l < keys && l < j + 2 * kLanes; ++l)
+      PrefetchRow(k[l] + column, head_dim);
     size_t i = 0;
     if (j + kLanes <= keys)
       for (; i + 4 <= head_dim; i += 4) PackFour(k + j, column + i, panels + i * kLanes);
@@ -168,9 +159,11 @@ void PackKeys(const T* const* k, size_t column, size_t keys, size_t head_dim, T*
 
 template <class T>
 void PackValues(const T* const* v, size_t column, size_t keys, size_t head_dim, T* panels) {
+  constexpr size_t kRowsAhead = 16;
   for (size_t d = 0; d < head_dim; d += kLanes, panels += kBlock * kLanes) {
     const size_t valid = head_dim - d < kLanes ? head_dim - d : kLanes;
     for (size_t j = 0; j < keys; ++j) {
+      if (d == 0 && j + kRowsAhead < keys) PrefetchRow(v[j + kRowsAhead] + column, head_dim);
       const T* from = v[j] + column + d;
       Store(valid == kLanes ? Load<T>(from) : LoadFirst(from, valid, T{0}), panels + j * kLanes);
     }

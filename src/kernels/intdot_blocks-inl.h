@@ -67,6 +67,8 @@ VERNIER_INLINE void BlocksTile(const IntDotArgs& a, size_t panel, size_t j) {
     const uint8_t* scales = a.panels + panel * stride + offset;
     Floats sum[P][N] = {};
     for (size_t b = 0; b < a.k / 32; ++b) {
+      // Past a panel's end comes the next one, which the loop beside reads: skip to the one after.
+      [[maybe_unused]] const size_t skip = 256 * b + kAhead < stride ? 0 : (P - 1) * stride;
       Ints acc[P][N];
 #pragma GCC unroll 12
       for (int n = 0; n < N; ++n)
@@ -78,7 +80,7 @@ VERNIER_INLINE void BlocksTile(const IntDotArgs& a, size_t panel, size_t j) {
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p) {
           const Ints v = LoadInts(codes + p * stride + 256 * b + 64 * o);
-          if constexpr (N == 1) Prefetch(codes + p * stride + 256 * b + 64 * o);
+          if constexpr (N == 1) Prefetch(codes + p * stride + skip + 256 * b + 64 * o);
           low[p] = B::Codes(v & SetInts(0x0f0f0f0f));
           high[p] = B::Codes(ShiftRight(v, 4) & SetInts(0x0f0f0f0f));
         }

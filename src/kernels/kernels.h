@@ -178,8 +178,8 @@ inline constexpr size_t kExponentFields = sizeof(T) == 4 ? 256 : 2048;
 
 template <class T>
 struct MomentKernels {
-  // How many elements have each exponent field, added to 4 * kExponentFields counters (in four
-  // tables, so that counting the same field again need not wait: their sums are the counts).
+  // How many elements have each exponent field, added to kExponentFields counters (whoever counts
+  // more than fit has to empty them in between).
   void (*exponents)(const T* x, size_t n, uint32_t* tables);
   // `finite`: how many elements are; n of them where there is no other.
   RowMoments (*moments)(const T* x, size_t n, size_t finite);

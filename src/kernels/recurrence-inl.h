@@ -4,6 +4,7 @@
 #define VERNIER_KERNELS_RECURRENCE_INL_H_
 
 #include "kernels/math-inl.h"
+#include "kernels/transpose-inl.h"
 
 namespace vernier::VERNIER_TARGET {
 
@@ -28,17 +29,42 @@ void Convolve(const T* panels, const T* const* x, size_t taps, size_t width, T* 
   }
 }
 
-// The states of up to 16 channels, as [n][16] in `lanes`, from and to memory's [channel][n].
+// The first numbers of sixteen channels, four at a time (of doubles: none); how many.
+template <bool kToLanes, class T, class U>
+VERNIER_INLINE size_t MoveFours(T* h, size_t states, U* lanes) {
+  size_t n = 0;
+  if constexpr (sizeof(T) == sizeof(float)) {
+    for (; n + 4 <= states; n += 4) {
+#pragma GCC unroll 4
+      for (size_t l = 0; l < kLanes; l += 4) {
+        const auto move = [](const float* from, size_t row, float* to, size_t to_row) {
+          TransposeFour(from, from + row, from + 2 * row, from + 3 * row, to, to_row);
+        };
+        if constexpr (kToLanes) {
+          move(h + l * states + n, states, lanes + n * kLanes + l, kLanes);
+        } else {
+          move(lanes + n * kLanes + l, kLanes, h + l * states + n, states);
+        }
+      }
+    }
+  }
+  return n;
+}
+
+// The states of up to 16 channels, as [n][16] in `lanes`, from and to memory's [channel][n]. A
+// token decoded by itself spends half its scan here.
 template <class T>
 VERNIER_INLINE void GatherState(const T* h, size_t states, size_t valid, T* lanes) {
-  for (size_t n = 0; n < states; ++n)
+  const size_t moved = valid == kLanes ? MoveFours<true>(h, states, lanes) : 0;
+  for (size_t n = moved; n < states; ++n)
     for (size_t l = 0; l < kLanes; ++l)
       lanes[n * kLanes + l] = l < valid ? h[l * states + n] : T{0};
 }
 template <class T>
 VERNIER_INLINE void ScatterState(const T* lanes, size_t states, size_t valid, T* h) {
+  const size_t moved = valid == kLanes ? MoveFours<false>(h, states, lanes) : 0;
   for (size_t l = 0; l < valid; ++l)
-    for (size_t n = 0; n < states; ++n) h[l * states + n] = lanes[n * kLanes + l];
+    for (size_t n = moved; n < states; ++n) h[l * states + n] = lanes[n * kLanes + l];
 }
 
 template <class T>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "engine/evaluate.h"
 #include "measure/site_statistics.h"
@@ -38,9 +39,24 @@ double Median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-Overhead Summary(const std::vector<double>& ratios) {
-  const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-  return {Median(ratios) - 1, *least - 1, *most - 1};
+// How many of n fair coins show heads: the largest l with P(fewer than l) at most 2.5 %. The median
+// of what samples are drawn from lies between the l-th from below and the l-th from above in 95 %
+// of cases, however they are distributed.
+size_t OrderOfMedian(size_t n) {
+  double term = std::ldexp(1.0, -static_cast<int>(n)), below = 0;
+  size_t l = 0;
+  for (; below + term <= 0.025; ++l) {
+    below += term;
+    term *= static_cast<double>(n - l) / static_cast<double>(l + 1);
+  }
+  return l;
+}
+
+Overhead Summary(std::vector<double> ratios) {
+  std::sort(ratios.begin(), ratios.end());
+  const size_t edge = std::max<size_t>(OrderOfMedian(ratios.size()), 1);  // too few: all of them
+  return {Median(ratios) - 1, ratios.front() - 1, ratios.back() - 1, ratios[edge - 1] - 1,
+          ratios[ratios.size() - edge] - 1};
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ struct OverheadOptions {
 // The runs of a pair follow each other, so that what else the machine does weighs on both.
 struct Overhead {
   double median = 0, least = 0, most = 0;
+  double low = 0, high = 0;  // where the median of all such pairs lies, in 19 of 20 cases
 };
 
 struct OverheadBench {

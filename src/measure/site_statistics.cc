@@ -39,22 +39,16 @@ struct ExponentCounts {
   }
 };
 
-// One row; its counts of exponents are added. `tables` is zero between rows.
+// One row; its exponent fields are counted in `fields`, the rare ones that need a look in `counts`.
 template <class T>
-RowMoments MeasureRow(const T* row, size_t n, std::vector<uint32_t>* tables, ExponentCounts* counts,
+RowMoments MeasureRow(const T* row, size_t n, uint32_t* fields, ExponentCounts* counts,
                       uint64_t* finite) {
   constexpr size_t kFields = kExponentFields<T>;
   const MomentKernels<T>& kernels = MomentKernelsOf<T>(BestKernels());
-  tables->assign(4 * kFields, 0);
-  counts->fields.resize(kFields);
-  kernels.exponents(row, n, tables->data());
-  const auto of = [&](size_t field) {
-    const uint32_t* t = tables->data() + field;
-    return uint64_t{t[0]} + t[kFields] + t[2 * kFields] + t[3 * kFields];
-  };
-  for (size_t field = 1; field + 1 < kFields; ++field) counts->fields[field] += of(field);
-  if (of(0) + of(kFields - 1) > 0) counts->Specials(row, n);
-  *finite = n - of(kFields - 1);
+  const uint32_t small = fields[0], infinite = fields[kFields - 1];
+  kernels.exponents(row, n, fields);
+  if (fields[0] != small || fields[kFields - 1] != infinite) counts->Specials(row, n);
+  *finite = n - (fields[kFields - 1] - infinite);
   return kernels.moments(row, n, *finite);
 }
 
@@ -67,18 +61,24 @@ struct Measured {
 
 Measured MeasureRows(const RowsView& view, Workers* workers) {
   const size_t n = view.rows.size(), elements = CountElements(view);
-  // Large enough that adding up the counts costs little; a row may be of any length.
-  const size_t a_task = std::max<size_t>(1, n * (size_t{1} << 18) / std::max<size_t>(1, elements));
+  // Large enough that adding up the counts costs little, small enough that a site of a short text
+  // is work for all; a row may be of any length.
+  const size_t a_task = std::max<size_t>(1, n * (size_t{1} << 15) / std::max<size_t>(1, elements));
   const size_t tasks = (n + a_task - 1) / a_task;
   Measured all{std::vector<RowMoments>(n), std::vector<uint64_t>(n), {}};
   std::vector<ExponentCounts> counts(tasks);
+  const size_t fields =
+      view.type == Arithmetic::kF32 ? kExponentFields<float> : kExponentFields<double>;
   const auto run = [&](size_t first, size_t last) {
-    std::vector<uint32_t> tables;
-    for (size_t t = first; t < last; ++t)
+    std::vector<uint32_t> counted;  // of a task: about 2^15 elements, or one row
+    for (size_t t = first; t < last; ++t) {
+      counted.assign(fields, 0);
       for (size_t r = t * a_task; r < std::min(n, (t + 1) * a_task); ++r)
         VisitRow(view, r, [&](const auto* row, size_t width) {
-          all.rows[r] = MeasureRow(row, width, &tables, &counts[t], &all.finite[r]);
+          all.rows[r] = MeasureRow(row, width, counted.data(), &counts[t], &all.finite[r]);
         });
+      counts[t].fields.assign(counted.begin(), counted.end());
+    }
   };
   if (workers != nullptr) {
     workers->For(tasks, 1, run);

@@ -162,12 +162,40 @@ TEST_P(SameModel, GivesTheIdsOfItsGguf) {
 }
 
 INSTANTIATE_TEST_SUITE_P(HfTokenizer, SameModel,
-                         testing::Values("gpt-2", "gpt-neox", "llama-bpe", "llama-spm", "qwen2"),
+                         testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2"),
                          [](const auto& suite) {
                            std::string name = suite.param;
                            std::erase(name, '-');
                            return name;
                          });
+
+// GPT-NeoX's tokenizer.json cuts texts as GPT-2's does, which GGUF calls "olmo" for it; the
+// vocabulary's own file names nothing and is cut by llama.cpp's default.
+TEST(HfTokenizer, GptNeox) {
+  auto checkpoint = OpenCheckpoint(Path("tests/data/vocab/ggml-vocab-gpt-neox.gguf"));
+  ASSERT_TRUE(checkpoint.has_value()) << checkpoint.error().message;
+  checkpoint->metadata.Set("tokenizer.ggml.pre", MetaString("olmo"));
+  const auto gguf = MakeTokenizer(*checkpoint);
+  ASSERT_TRUE(gguf.has_value()) << gguf.error().message;
+  const auto hf = MakeFrom(ToJson("gpt-neox", checkpoint->metadata),
+                           {{"bos_token_id", 0}, {"eos_token_id", 0}});
+  ASSERT_TRUE(hf.has_value()) << hf.error().message;
+  EXPECT_EQ((*hf)->size(), (*gguf)->size());
+  for (const char* file : {"data/shakespeare.txt", "data/gsm8k.txt",
+                           "tests/data/vocab/ggml-vocab-gpt-neox.gguf.inp"}) {
+    const std::string text = *ReadText(Path(file)) + " <|endoftext|><|padding|>x  ";
+    for (const bool parse : {false, true}) {
+      const Tokenizer::EncodeOptions options{.add_special = false, .parse_special = parse};
+      const auto ids = (*hf)->Encode(text, options);
+      ASSERT_TRUE(ids.has_value());
+      EXPECT_EQ(*ids, *(*gguf)->Encode(text, options)) << file;
+      EXPECT_EQ((*hf)->Decode(*ids, true), text);
+    }
+  }
+  // A bracket goes with the space before it, and a run of spaces is a token.
+  EXPECT_EQ((*hf)->Encode(" (", {.add_special = false})->size(), 1u);
+  EXPECT_EQ((*hf)->Encode("\n        (", {.add_special = false})->size(), 3u);
+}
 
 // "a", "b", "ab" and two special tokens.
 Json Small() {

@@ -55,7 +55,7 @@ std::string Shown(const std::string& text) {
 
 class TableWriter : public RowWriter {
  public:
-  explicit TableWriter(size_t width) : width_(width) {}
+  explicit TableWriter(const Screen& screen) : screen_(screen) {}
   Result<std::string> Begin(const std::vector<std::string>& columns) override {
     for (const std::string& name : columns) table_.columns.push_back({Shown(name), Align::kRight});
     return std::string();
@@ -69,7 +69,7 @@ class TableWriter : public RowWriter {
     return {};
   }
   std::string End() override {
-    return FormatTable(table_, width_) + (table_.rows.empty() ? "(no rows)\n" : "");
+    return FormatTable(table_, screen_) + (table_.rows.empty() ? "(no rows)\n" : "");
   }
 
  private:
@@ -88,7 +88,7 @@ class TableWriter : public RowWriter {
     }
     return "-";
   }
-  size_t width_;
+  Screen screen_;
   Table table_;
 };
 
@@ -162,7 +162,7 @@ class JsonLinesWriter : public RowWriter {
 
 }  // namespace
 
-std::unique_ptr<RowWriter> MakeRowWriter(RowFormat format) {
+std::unique_ptr<RowWriter> MakeRowWriter(RowFormat format, const Screen& screen) {
   switch (format) {
     case RowFormat::kCsv:
       return std::make_unique<CsvWriter>();
@@ -173,7 +173,7 @@ std::unique_ptr<RowWriter> MakeRowWriter(RowFormat format) {
     case RowFormat::kTable:
       break;
   }
-  return std::make_unique<TableWriter>(180);
+  return std::make_unique<TableWriter>(screen);
 }
 
 }  // namespace vernier

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "report/text_width.h"
 #include "study/store_reader.h"
 
 namespace vernier {
@@ -24,7 +25,8 @@ class RowWriter {
   virtual std::string Row(const std::vector<SqlValue>& values) = 0;
   virtual std::string End() = 0;
 };
-std::unique_ptr<RowWriter> MakeRowWriter(RowFormat format);
+// `screen`: where a table is shown.
+std::unique_ptr<RowWriter> MakeRowWriter(RowFormat format, const Screen& screen = Screen(180));
 
 }  // namespace vernier
 

@@ -1,6 +1,6 @@
 #include "study/build_info.h"
 
-#include "vernier_git.h"  // made by cmake/git.cmake
+#include <vernier_git.h>  // made by cmake/git.cmake
 
 namespace vernier {
 

@@ -381,6 +381,9 @@ class Judge {
     e.known = IntervalIsKnown(statistic, once);
     return e;
   }
+  ClaimEstimate Kept(const Estimate& e) const {
+    return {e.value, e.interval.low, e.interval.high, 1 - alpha_, e.known};
+  }
   // Whether every text (or timing) that the statistic depends on has more than one group: what is
   // drawn from one group is that group. A statistic depends on a text when it changes without it.
   bool IntervalIsKnown(const Statistic& statistic, std::vector<uint32_t> times) const {
@@ -457,6 +460,7 @@ class Judge {
 
   void Compare(const Expression& e, JudgedClaim* claim) const {
     const Estimate d = EstimateOf(Compile(e), alpha_);
+    claim->estimate = Kept(d);
     const bool greater = e.kind == Kind::kGreater || e.kind == Kind::kGreaterEqual;
     const bool or_equal = e.kind == Kind::kLessEqual || e.kind == Kind::kGreaterEqual;
     const double low = greater ? d.interval.low : -d.interval.high,
@@ -550,6 +554,7 @@ class Judge {
       return least - most;
     };
     const Estimate d = EstimateOf(gap, alpha_);
+    claim->estimate = Kept(d);
     claim->detail += "; least of the named - largest of the others = " + Describe(e, d, alpha_);
     if (d.known && d.interval.low > 0) claim->verdict = Verdict::kSupported;
     if (d.known && d.interval.high < 0) claim->verdict = Verdict::kRefuted;
@@ -602,6 +607,7 @@ class Judge {
       return std::min(value, 1e300) - critical;
     };
     const Estimate d = EstimateOf(excess, alpha_);
+    claim->estimate = Kept(d);
     claim->detail += fmt::format(
         "; |t| of layer {} = {:.4g}{}, critical {:.4g} at {} degrees; "
         "difference {}",

@@ -110,11 +110,20 @@ void CollectNeeds(const Expression& expression, const StudySpec& part, RunOption
 enum class Verdict { kSupported, kRefuted, kUndecided };
 const char* VerdictName(Verdict verdict);
 
+// What a claim that compares was judged by: left minus right (or what `detail` names), and its
+// interval; not known where a text has one chunk.
+struct ClaimEstimate {
+  double value = 0, low = 0, high = 0;
+  double confidence = 0;  // 0.95
+  bool known = false;
+};
+
 struct JudgedClaim {
   std::string says, expression;
   bool required = false;
   Verdict verdict = Verdict::kUndecided;
   std::string detail;  // the figures: difference, interval, n
+  std::optional<ClaimEstimate> estimate{};
 };
 
 // Intervals are percentile bootstraps over chunks within texts (2000 draws), at 95 % for all of the

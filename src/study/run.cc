@@ -402,8 +402,7 @@ Status Runner::MeasureTimes() {
     const size_t rounds = TimingRounds(data_.lanes[l]);
     if (rounds == 0) continue;
     Timing& timing = data_.timings[l];
-    ASSIGN_OR_RETURN(const auto stored, store_.GetTiming(data_.lanes[l].key));
-    if (stored) timing = *stored;
+    ASSIGN_OR_RETURN(timing, store_.GetTiming(data_.lanes[l].key));
     if (timing.baseline.size() >= rounds) continue;
     timing = {};
     const auto run = [&](size_t lane) {

@@ -100,7 +100,7 @@ class Store {
   // Of a run: times and costs, which are not the same twice.
   Status BeginRun(const RunRecord& run);
   Status EndRun(bool complete);
-  Result<std::optional<Timing>> GetTiming(const std::string& lane);
+  Result<Timing> GetTiming(const std::string& lane);  // empty: none yet
   Status PutTiming(const std::string& lane, const Timing& timing);
   // Adds to what the model, under its own rules, has cost in all runs so far; gives the sum.
   struct Cost {

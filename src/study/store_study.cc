@@ -204,7 +204,7 @@ Status Store::EndRun(bool complete) {
   return state_->Run("UPDATE run SET ended=?, complete=? WHERE id=?", Now(), complete, state_->run);
 }
 
-Result<std::optional<Timing>> Store::GetTiming(const std::string& lane) {
+Result<Timing> Store::GetTiming(const std::string& lane) {
   ASSIGN_OR_RETURN(const int64_t id, state_->Find("lane", lane));
   Timing timing;
   RETURN_IF_ERROR(state_->Each(
@@ -214,8 +214,7 @@ Result<std::optional<Timing>> Store::GetTiming(const std::string& lane) {
         row.Read(&timing.variant.emplace_back());
       },
       id));
-  if (timing.baseline.empty()) return std::optional<Timing>();
-  return std::optional<Timing>(std::move(timing));
+  return timing;
 }
 
 Status Store::PutTiming(const std::string& lane, const Timing& timing) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "study/store.h"
+#include "study/store_columns.h"
 
 namespace vernier {
 
@@ -102,8 +103,12 @@ class SyntheticMaker {
     score.effects.assign(model_.lanes[lane].rules.size(), {100000, 90000, 0, 3});
     for (size_t s = 0; s < model_.sites.size(); ++s) {
       const double n = 64 * 896;
-      score.sites.push_back(
-          {size * Draw(), n * Draw(), size * Draw(), n * Draw(), n, n * Draw(), n * Draw(), 0});
+      SiteSums sums;
+      SiteColumns(sums, [&](const std::string& name, double& value) {
+        value = name == "inherited" || name.starts_with("beside") ? 0 : n * Draw();
+      });
+      sums.count = n;
+      score.sites.push_back(sums);
     }
     return score;
   }

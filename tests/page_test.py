@@ -49,7 +49,7 @@ def modules(page, work):
 
 def cut(text):
     """A study on few chunks, so that it takes seconds; without timings, which mean nothing here."""
-    context = 8 if "posit" in text else 64  # arithmetic in posits is slow
+    context = 16 if "posit" in text else 64  # arithmetic in posits is slow
     text = re.sub(r"(?m)^context = \d+", f"context = {context}", text)
     text = re.sub(r"(?m)^chunks = \d+", "chunks = 2", text)
     text = re.sub(r"(?m)^fit_chunks = \d+", "fit_chunks = 1", text)

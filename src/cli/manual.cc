@@ -106,10 +106,10 @@ const std::vector<Manual>& Table() {
        "A whole experiment from one file: variants and sweeps of rules, run against a baseline on "
        "texts and prompts, beside noise and truth, and claims that are judged. Results are kept "
        "in a folder; the same command goes on where it was interrupted.",
-       {{"Run a study, with its results in out/norms:",
-         "vernier study studies/bf16-norm-weights.toml -o out/norms --quiet"},
+       {{"Run a study, with its results in out/look:",
+         "vernier study studies/quick-look.toml -o out/look --quiet"},
         {"The same study again takes what is kept:",
-         "vernier study studies/bf16-norm-weights.toml -o out/norms --json"}},
+         "vernier study studies/quick-look.toml -o out/look --json"}},
        "a required claim is not supported, or with --strict a variant is vacuous",
        "report, query, compare, eval; docs/studies.md"},
       {"query",
@@ -117,11 +117,11 @@ const std::vector<Manual>& Table() {
        "cost. "
        "Nothing is written, whatever is asked. Without SQL its tables, views and columns are "
        "listed.",
-       {{"What can be asked:", "vernier query out/norms"},
+       {{"What can be asked:", "vernier query out/look"},
         {"The variants, worst first:",
-         "vernier query out/norms \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
+         "vernier query out/look \"SELECT variant, kld FROM variant ORDER BY kld DESC\""},
         {"The same as CSV:",
-         "vernier query out/norms \"SELECT variant, kld FROM variant\" --csv -o out/norms.csv"}},
+         "vernier query out/look \"SELECT variant, kld FROM variant\" --csv -o out/look.csv"}},
        "",
        "study, report; docs/store.md"},
       {"report",
@@ -129,10 +129,10 @@ const std::vector<Manual>& Table() {
        "loads nothing: the verdict in words, claims with their intervals, variants to sort and "
        "filter, where errors are and how they grow, the text token by token, formats over the "
        "values they hold. A study leaves its own page in its folder as report.html.",
-       {{"The page of a study:", "vernier report out/norms -o out/norms.html"},
+       {{"The page of a study:", "vernier report out/look -o out/look.html"},
         {"Two studies side by side:",
-         "vernier study studies/bf16-norm-weights.toml -o out/again --quiet && "
-         "vernier report out/norms out/again -o out/both.html"}},
+         "vernier study studies/quick-look.toml -o out/again --quiet && "
+         "vernier report out/look out/again -o out/both.html"}},
        "",
        "study, query; docs/report.md"},
       {"calibrate",

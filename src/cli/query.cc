@@ -14,7 +14,9 @@ class Output {
   Status Add(const std::string& text) {
     text_ += text;
     if (people_ || !options_.path.empty() || text_.size() < size_t{1} << 16) return {};
-    return PrintText(std::exchange(text_, {}));
+    const Status printed = PrintText(text_);
+    text_.clear();
+    return printed;
   }
   Status Finish() { return people_ ? EmitText(options_, text_) : Emit(options_, text_); }
 

@@ -119,8 +119,8 @@ TEST_F(SafetensorsTest, RefusesBadHeaders) {
 
 TEST(JsonTest, BoundsValues) {
   constexpr size_t kMost = 10000;
-  std::string many = "[0";  // the array is a value, too
-  for (size_t i = 2; i < kMost; ++i) many += ",0";
+  std::string many = "[0";  // an array counts at both of its ends
+  for (size_t i = 3; i < kMost; ++i) many += ",0";
   EXPECT_TRUE(ParseJson(many + "]", "a.json", kMost));
   const auto json = ParseJson(many + ",0]", "a.json", kMost);
   ASSERT_FALSE(json);

@@ -2,10 +2,9 @@
 // sites of the same values: their sums. llama.cpp leaves most of them unnamed, so they are known by
 // what they are computed from: a weight, or a tensor that is known.
 //
-// Of all sites only ssm_dt_softplus has no tensor, for ggml's SSM_SCAN takes the softplus itself, and
-// ssm_conv_x, which is what ssm_conv_silu is. What
-// is not compared: reshapes and transpositions of what is; the caches before the text, which are
-// zero; and copies of no elements.
+// Of all sites only ssm_dt_softplus has no tensor, for ggml's SSM_SCAN takes the softplus itself,
+// and ssm_conv_x, which is what ssm_conv_silu is. What is not compared: reshapes and transpositions
+// of what is; the caches before the text, which are zero; and copies of no elements.
 #include <regex>
 #include <set>
 

@@ -3,13 +3,29 @@
 
     readme_test.py BINARY SOURCE_FOLDER
 
-`./test` is not run (it runs this). Commands run in a folder of their own that sees the project's models, data and studies.
+`./test` is not run (it runs this). Commands run in a folder of their own that sees the project's models and data, and its
+studies: the first one whole, the others on at most CHUNKS chunks of each text, unless VERNIER_TEST_ALL is set.
 """
 import os
 import re
 import subprocess
 import sys
 import tempfile
+
+
+CHUNKS = 6
+WHOLE = "ffn-norm-bf16.toml"
+
+
+def copy_studies(source, folder):
+    os.mkdir(folder)
+    for name in os.listdir(source):
+        with open(os.path.join(source, name), encoding="utf-8") as file:
+            study = file.read()
+        if name != WHOLE and "VERNIER_TEST_ALL" not in os.environ:
+            study = re.sub(r"(?m)^chunks *= *(\d+)", lambda m: f"chunks = {min(int(m[1]), CHUNKS)}", study)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(study)
 
 
 def commands(text):
@@ -27,8 +43,9 @@ def main():
         sys.exit(f"only {len(found)} commands found in README.md")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("models", "data", "studies"):
+        for name in ("models", "data"):
             os.symlink(os.path.join(source, name), os.path.join(folder, name))
+        copy_studies(os.path.join(source, "studies"), os.path.join(folder, "studies"))
         os.mkdir(os.path.join(folder, "out"))
         for command in found:
             if not command.startswith("./vernier "):

@@ -20,9 +20,10 @@ let failures = 0;
 let step = '';
 async function check(name, body) {
   step = name;
+  const start = Date.now();
   try {
     await body();
-    console.log(`ok      ${name}`);
+    console.log(`ok      ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
   } catch (error) {
     ++failures;
     console.log(`FAILED  ${name}\n        ${String(error.message).split('\n').slice(0, 12).join('\n        ')}`);

@@ -495,6 +495,7 @@ TEST(Eval, PerplexityOfLlamaCpp) {
                    uncertainty = golden.at("base").at("uncertainty");
       EXPECT_NEAR(ours.at("ppl").at("mean").get<double>(), ppl, 1e-4 * ppl);
       EXPECT_NEAR(ours.at("ppl").at("uncertainty").get<double>(), uncertainty, 1e-4 * uncertainty);
+      if (std::getenv("VERNIER_TEST_ALL") == nullptr) break;  // one text a model
     }
   }
 }

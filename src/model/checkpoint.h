@@ -28,7 +28,7 @@ struct Checkpoint {
                                // split.* keys that describe the files. Hugging Face: empty
   std::string config_json;     // Hugging Face: the text of config.json
   std::string tokenizer_json;  // Hugging Face: the text of tokenizer.json; empty when there is none
-  std::string tokenizer_config_json;  // the same of tokenizer_config.json
+  std::string tokenizer_config_json;                 // the same of tokenizer_config.json
   std::vector<TensorView> tensors;                   // in file order; names unique
   std::vector<MappedFile> files;                     // what the views point into
   std::map<std::string, size_t, std::less<>> index;  // name -> position in tensors

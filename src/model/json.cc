@@ -18,9 +18,10 @@ class Watcher {
     std::string reason;
   };
 
+  explicit Watcher(size_t most) : most_(most) {}
+
   bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
-    if (++values_ > kJsonMostValues)
-      throw Stop{fmt::format("more than {} JSON values", kJsonMostValues)};
+    if (++values_ > most_) throw Stop{fmt::format("more than {} JSON values", most_)};
     switch (event) {
       case Json::parse_event_t::object_start:
         keys_.emplace_back();
@@ -43,7 +44,7 @@ class Watcher {
   }
 
  private:
-  size_t values_ = 0;
+  size_t most_, values_ = 0;
   std::vector<std::unordered_set<std::string>> keys_;  // of the objects that are open
 };
 
@@ -71,11 +72,11 @@ std::string WithoutInfinity(std::string_view text) {
   return out;
 }
 
-Result<Json> ParseJson(std::string_view text, const std::string& source) {
+Result<Json> ParseJson(std::string_view text, const std::string& source, size_t most) {
   // The parser takes a zero byte for the end and would not see what follows it.
   if (const size_t zero = text.find('\0'); zero != text.npos)
     return Fail("{}: not valid JSON at byte {}", source, zero + 1);
-  Watcher watcher;
+  Watcher watcher(most);
   try {
     return Json::parse(text, [&watcher](int depth, Json::parse_event_t event, Json& parsed) {
       return watcher(depth, event, parsed);

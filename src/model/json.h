@@ -16,8 +16,9 @@ inline constexpr int kJsonDeepest = 64;
 inline constexpr size_t kJsonMostValues = size_t{1} << 23;
 
 // The text as JSON (UTF-8, no comments). Errors, led by `source`: not JSON (with the byte where it
-// stops being so), a key twice in one object, nested too deeply, too many values.
-Result<nlohmann::json> ParseJson(std::string_view text, const std::string& source);
+// stops being so), a key twice in one object, nested too deeply, more than `most` values.
+Result<nlohmann::json> ParseJson(std::string_view text, const std::string& source,
+                                 size_t most = kJsonMostValues);
 
 // The same, and the outermost value is an object.
 Result<nlohmann::json> ParseJsonObject(std::string_view text, const std::string& source);

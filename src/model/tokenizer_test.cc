@@ -118,7 +118,7 @@ TEST_P(RealVocabulary, LongRunsDoNotHang) {
   ASSERT_NE(tokenizer, nullptr);
   for (const char* unit : {"a", " ", "\xe4\xbd\xa0", "\xf4"}) {
     std::string text;
-    while (text.size() < size_t{1} << 20) text += unit;
+    while (text.size() < size_t{1} << 18) text += unit;
     const auto start = std::chrono::steady_clock::now();
     EXPECT_EQ(tokenizer->Decode(Encode(*tokenizer, text)), text);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

@@ -45,7 +45,7 @@ std::string StandingText(const StudyPart& part, const Candidate& c) {
     case Standing::kRecommended:
       return "RECOMMENDED: the cheapest that is as good as the baseline";
     case Standing::kAsGood:
-      return c.lane == part.data->Baseline() ? "the baseline" : "as good as the baseline, dearer";
+      return c.lane == part.data->Baseline() ? "the baseline" : "as good as the baseline";
     case Standing::kWorse:
       return "worse than the baseline, and cheaper";
     case Standing::kDominated:

@@ -31,18 +31,21 @@ COLOUR = re.compile("\033\\[[0-9;]*m")
 
 def environment(**changes):
     env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "TERM")}
-    env.update(TERM="xterm", **changes)
-    return {k: v for k, v in env.items() if v is not None}
+    return {**env, "TERM": "xterm", **changes}
 
 
 class Terminal:
     """A program on a pseudo-terminal of its own."""
 
     def __init__(self, command, columns=80, **changes):
+        env = environment(**changes)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.chdir(SOURCE)
-            os.execvpe(command[0], command, environment(**changes))
+            try:
+                os.chdir(SOURCE)
+                os.execvpe(command[0], command, env)
+            finally:
+                os._exit(127)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self.seen = ""
 
@@ -193,9 +196,11 @@ class Colours(unittest.TestCase):
         self.assertIn("VACUOUS", piped(self.COMPARE).stdout)
 
     def test_what_turns_them_off_and_on(self):
-        self.assertNotIn("\033[1", on_terminal(self.COMPARE, NO_COLOR="1")[1])
+        for changes in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            text = on_terminal(self.COMPARE, **changes)[1]
+            self.assertIn("VACUOUS", text)
+            self.assertNotIn("\033[1", text)
         self.assertIn("\033[1", on_terminal(self.COMPARE, NO_COLOR="")[1])
-        self.assertNotIn("\033[1", on_terminal(self.COMPARE, TERM="dumb")[1])
         self.assertNotIn("\033[1", on_terminal([*self.COMPARE, "--color", "never"])[1])
         self.assertNotIn("\033[1", on_terminal(["--color=never", *self.COMPARE])[1])
         self.assertIn("\033[1", on_terminal([*self.COMPARE, "--color=always"], NO_COLOR="1")[1])
@@ -349,28 +354,29 @@ printf '%s\n' "${COMPREPLY[@]}"
         self.assertEqual(self.bash("vernier bench inference --shape mamba-"), ["mamba-130m"])
         self.assertEqual(self.bash("vernier help --completion z"), ["zsh"])
 
-    # A shell on a terminal: `typed` and a tab, then what the line becomes.
-    def typed(self, command, start, typed, expected):
+    # A shell on a terminal: each line typed, and a tab, then what the line becomes.
+    def typed(self, command, start, cases):
         terminal = Terminal(command, 200, PS1="> ", HOME=self.folder.name, INPUTRC="/dev/null")
         try:
             os.write(terminal.fd, start.encode())
-            terminal.read(20, "ready-[0-9]")
-            terminal.read(1)
-            terminal.seen = ""
-            os.write(terminal.fd, typed.encode() + b"\t")
-            text = COLOUR.sub("", terminal.read(15, re.escape(expected)))
-            self.assertIn(expected, text, typed)
+            self.assertRegex(terminal.read(30, "ready-[0-9]"), "ready-1")
+            for line, expected in cases:
+                terminal.read(0.5)
+                terminal.seen = ""
+                os.write(terminal.fd, line.encode() + b"\t")
+                self.assertIn(expected, COLOUR.sub("", terminal.read(15, re.escape(expected))), line)
+                os.write(terminal.fd, b"\x05\x15")  # to its end, and away with it
         finally:
             os.kill(terminal.pid, signal.SIGKILL)
             terminal.close()
 
     def test_bash_on_a_terminal(self):
         start = f"cd {self.folder.name}; source ./bash; echo ready-$((1))\n"
-        for typed, expected in (("vernier quan", "quantize "), ("vernier run a.gguf --rule ffn_norm=bf", "ffn_norm=bf16 "),
-                                ("vernier run a.gguf --rule 'ffn_norm=bf", "'ffn_norm=bf16' "),
-                                ("vernier sites --color=al", "--color=always "), ("vernier run w", "with\\ space.gguf "),
-                                ("vernier run fo", "folder/")):
-            self.typed(["bash", "--norc", "-i"], start, typed, expected)
+        self.typed(["bash", "--norc", "-i"], start,
+                   [("vernier quan", "quantize "), ("vernier run a.gguf --rule ffn_norm=bf", "ffn_norm=bf16 "),
+                    ("vernier run a.gguf --rule 'ffn_norm=bf", "'ffn_norm=bf16' "),
+                    ("vernier sites --color=al", "--color=always "), ("vernier run w", "with\\ space.gguf "),
+                    ("vernier run fo", "folder/")])
 
     def test_zsh_on_a_terminal(self):
         if not shutil.which("zsh"):
@@ -378,12 +384,12 @@ printf '%s\n' "${COMPREPLY[@]}"
         subprocess.run(["zsh", "-n", "_vernier"], check=True, timeout=60)
         start = (f"cd {self.folder.name}; PS1='> '; fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; "
                  "echo ready-$((1))\n")
-        for typed, expected in (("vernier quan", "quantize "), ("vernier run a.gguf --rule ffn_norm=bf", "ffn_norm=bf16"),
-                                ("vernier sites --color=al", "--color=always"), ("vernier run w", "with\\ space.gguf"),
-                                ("vernier study c", "c.toml"), ("vernier bench fo", "formats"),
-                                ("vernier bench formats --mode nearest-e", "nearest-even"),
-                                ("vernier quantize a.gguf b --type Q6", "Q6_K"), ("vernier run a.gguf --temp", "--temperature")):
-            self.typed(["zsh", "-f", "-i"], start, typed, expected)
+        self.typed(["zsh", "-f", "-i"], start,
+                   [("vernier quan", "quantize "), ("vernier run a.gguf --rule ffn_norm=bf", "ffn_norm=bf16"),
+                    ("vernier sites --color=al", "--color=always"), ("vernier run w", "with\\ space.gguf"),
+                    ("vernier study c", "c.toml"), ("vernier bench fo", "formats"),
+                    ("vernier bench formats --mode nearest-e", "nearest-even"),
+                    ("vernier quantize a.gguf b --type Q6", "Q6_K"), ("vernier run a.gguf --temp", "--temperature")])
 
 
 class Install(unittest.TestCase):

@@ -405,6 +405,7 @@ Result<int> RunCalibrate(const Arguments& arguments) {
     return needs.Contains(site, operand, true);
   };
   request.progress = [&](const Progress& p) { return draw(p) && !InterruptGuard::interrupted(); };
+  progress.Phase("calibrating");
   auto calibration = Calibrate(request);
   progress.Clear();
   if (!calibration && InterruptGuard::interrupted()) {

@@ -158,6 +158,7 @@ Result<Compared> CompareModels(const CompareOptions& o, ProgressLine* progress) 
       {models.a, &plan_a}, {models.b, &plan_b}, o.truth ? &truth : nullptr, prompt, o.tokens, {},
       progress->Sink(),    !o.sites_only};
   request.wants = [&](const Site& site) { return selection.Contains(site); };
+  progress->Phase("evaluating");
   ASSIGN_OR_RETURN(RunComparison run, CompareRuns(request));
   Compared out;
   out.a = o.a;

@@ -172,6 +172,7 @@ Result<int> RunEval(const Arguments& arguments) {
                   base.model->graph().vocabulary, opened.model->graph().vocabulary);
     request.base = {base.model.get(), &base_plan};
   }
+  progress.Phase("scoring");
   request.progress = progress.Sink();
   const PairScore score = ScorePair(request);
   RETURN_IF_ERROR(SaveLogits({opened.model.get(), &plan}, options, chunks, progress.Sink()));

@@ -115,6 +115,7 @@ Result<Probed> ProbeModel(const ProbeOptions& o) {
         Summarise(*tensor.site, {tensor.type, tensor.rows, tensor.widths}, &model.workers()));
     if (!o.save.empty()) capture.sites.push_back(CaptureSite(tensor));
   };
+  progress.Phase("evaluating");
   ASSIGN_OR_RETURN(const std::vector<TreatmentCounts> counts, ObserveRun(request));
   out.effects = WithEffects(plan, counts);
   if (!o.save.empty()) {

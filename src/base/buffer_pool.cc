@@ -10,7 +10,7 @@
 namespace vernier {
 namespace {
 
-constexpr size_t kSmall = size_t{1} << 20;     // blocks below are malloc's business
+constexpr size_t kSmall = size_t{64} << 10;    // blocks below are malloc's business
 constexpr size_t kHugePage = size_t{2} << 20;  // x86's; elsewhere only an alignment
 
 struct Block {

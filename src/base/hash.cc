@@ -1,6 +1,8 @@
 #include "base/hash.h"
 
 #include <fmt/format.h>
+
+#define XXH_INLINE_ALL  // Combine is called for every row of every node
 #include <xxhash.h>
 
 #include "base/result.h"

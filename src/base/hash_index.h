@@ -13,6 +13,10 @@ namespace vernier {
 
 class HashIndex {
  public:
+  // Room for n keys in all.
+  void Reserve(size_t n) {
+    while (2 * n > slots_.size()) Grow();
+  }
   // The key's number, and whether it is new: then `value` becomes its number.
   std::pair<size_t, bool> Emplace(const Hash128& key, size_t value) {
     if (2 * (used_ + 1) > slots_.size()) Grow();

@@ -69,12 +69,22 @@ struct Workers::Pool {
     }
   }
 
+  // The next piece of the loop, [*first, *last); false where nothing is left. Pieces become smaller
+  // towards the end, where threads wait for each other.
+  bool Take(size_t* first, size_t* last) {
+    *first = next.load(std::memory_order_relaxed);
+    do {
+      if (*first >= count) return false;
+      const size_t left = count - *first;
+      *last = *first + std::min(left, std::max(grain, left / (8 * (threads.size() + 1))));
+    } while (!next.compare_exchange_weak(*first, *last, std::memory_order_relaxed));
+    return true;
+  }
+
   void TakePieces() {
-    for (;;) {
-      const size_t first = next.fetch_add(piece, std::memory_order_relaxed);
-      if (first >= count) return;
+    for (size_t first, last; Take(&first, &last);) {
       try {
-        (*body)(first, std::min(count, first + piece));
+        (*body)(first, last);
       } catch (...) {
         const std::lock_guard lock(error_mutex);
         if (error == nullptr) error = std::current_exception();
@@ -83,11 +93,10 @@ struct Workers::Pool {
     }
   }
 
-  void Run(size_t n, size_t grain, const std::function<void(size_t, size_t)>& f) {
+  void Run(size_t n, size_t at_least, const std::function<void(size_t, size_t)>& f) {
     body = &f;
     count = n;
-    // A few pieces a thread: large enough to be worth taking, small enough to end together.
-    piece = std::max(grain, n / (8 * (threads.size() + 1)));
+    grain = at_least;
     next.store(0, std::memory_order_relaxed);
     const uint32_t open = ticket.load() + 1;
     ticket.store(open);
@@ -99,7 +108,7 @@ struct Workers::Pool {
   }
 
   const std::function<void(size_t, size_t)>* body = nullptr;
-  size_t count = 0, piece = 1;
+  size_t count = 0, grain = 1;
   std::atomic<size_t> next{0};
   std::exception_ptr error;
   std::mutex error_mutex;

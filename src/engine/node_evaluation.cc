@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "base/result.h"
@@ -22,8 +23,8 @@ void StreamContext::MakeIdentity() {
 }
 
 StreamRows StreamContext::AllRows() const {
-  StreamRows all;
-  for (uint32_t i = 0; i < tokens.size(); ++i) all.tokens.push_back(i);
+  StreamRows all{std::vector<uint32_t>(tokens.size())};
+  std::iota(all.tokens.begin(), all.tokens.end(), 0u);
   return all;
 }
 
@@ -35,6 +36,8 @@ StreamRows StreamContext::WantedRows(size_t first, size_t last) const {
 }
 
 namespace {
+
+size_t RoundUp(size_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 // The rows of `value` for these tokens, which it has among others.
 ValuePtr Select(const ValuePtr& value, const std::vector<uint32_t>& tokens) {
@@ -191,9 +194,14 @@ std::vector<const RowRef*> NodeEvaluator::Window(const Job& job, size_t token) c
 
 void NodeEvaluator::FindNewRows(Job* job, size_t index) {
   const std::vector<Hash128> chains = Chains(job, index);
-  if (index == 0) new_rows_.reserve(job->tokens->tokens.size());
-  job->rows.reserve(job->tokens->tokens.size());
-  for (size_t i = 0; i < job->tokens->tokens.size(); ++i) {
+  const size_t rows = job->tokens->tokens.size();
+  if (index == 0) {
+    new_rows_.reserve(rows);
+    known_rows_.Reserve(rows);
+  }
+  job->rows.reserve(rows);
+  job->fresh.reserve(rows);
+  for (size_t i = 0; i < rows; ++i) {
     const uint32_t token = job->tokens->tokens[i];
     const Hash128 key = RowKey(*job, i, chains.empty() ? Hash128{} : chains[token]);
     const auto [number, is_new] = known_rows_.Emplace(key, new_rows_.size());
@@ -217,7 +225,7 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
 
 template <class T>
 std::shared_ptr<const void> NodeEvaluator::Allocate(const std::vector<size_t>& rows) {
-  const size_t stride = (node_.shape.width + kLanes - 1) / kLanes * kLanes;
+  const size_t stride = RoundUp(node_.shape.width);
   const std::shared_ptr<std::byte> storage =
       request_.model.buffers().Take(rows.size() * stride * sizeof(T));
   T* data = reinterpret_cast<T*>(storage.get());
@@ -290,7 +298,8 @@ struct AttentionRows {
   std::vector<const T*> q, k, v;
   std::vector<size_t> keys;
   std::vector<T*> out;
-  std::vector<std::shared_ptr<InnerRow>> kept;
+  std::vector<size_t> kept;            // where each row's scores and probabilities lie in
+  std::shared_ptr<T> scores, softmax;  // these, where a tap wants them
 };
 
 template <class T>
@@ -319,6 +328,25 @@ AttentionRows<T> NodeEvaluator::GatherAttention(const Job& job) const {
   return rows;
 }
 
+// Room for the points inside the attention of a job's new rows.
+template <class T>
+void NodeEvaluator::KeepInner(const Job& job, AttentionRows<T>* rows) {
+  size_t size = 0;
+  for (const size_t keys : rows->keys) {
+    rows->kept.push_back(size);
+    size += RoundUp(node_.shape.heads * keys);
+  }
+  rows->scores = TakeArray<T>(request_.model.machine(), size);
+  rows->softmax = TakeArray<T>(request_.model.machine(), size);
+  for (size_t r = 0; r < rows->keys.size(); ++r) {
+    const auto at = [&](const std::shared_ptr<T>& all) {
+      return std::shared_ptr<const void>(all, all.get() + rows->kept[r]);
+    };
+    inside_[job.fresh[r]].inner = std::make_shared<InnerRow>(
+        InnerRow{node_.shape.heads * rows->keys[r], at(rows->scores), at(rows->softmax), {}});
+  }
+}
+
 template <class T>
 void NodeEvaluator::ComputeAttention(Arithmetic type) {
   std::vector<AttentionRows<T>> rows;
@@ -330,23 +358,21 @@ void NodeEvaluator::ComputeAttention(Arithmetic type) {
     AttentionRows<T>& of = rows.emplace_back(GatherAttention<T>(job));
     sequences.push_back({node_.shape, of.q, of.keys, of.k, of.v, of.out, {}});
     job_of_sequence.push_back(&job);
-    if (!request_.keep_inner && !job.plan->scores && !job.plan->softmax) continue;
-    of.kept.resize(job.fresh.size());
-    sequences.back().inner = [this, &job, &of](AttentionStage stage, size_t r, T* values,
-                                               size_t n) {
-      NewRow& row = new_rows_[job.fresh[r]];
+    if (request_.keep_inner) {
+      KeepInner(job, &of);
+      sequences.back().keep = [&of](AttentionStage stage, size_t r, size_t) {
+        return (stage == AttentionStage::kScores ? of.scores : of.softmax).get() + of.kept[r];
+      };
+    }
+    if (!job.plan->scores && !job.plan->softmax) continue;
+    sequences.back().inner = [this, &job](AttentionStage stage, size_t r, T* values, size_t n) {
+      const uint32_t token = new_rows_[job.fresh[r]].token;
+      InsideRow& inside = inside_[job.fresh[r]];
       const bool scores = stage == AttentionStage::kScores;
       const auto& place = scores ? job.plan->scores : job.plan->softmax;
       if (place)
-        (scores ? row.scores : row.softmax) =
-            TreatPlaced(*place, values, n, RandomKey(*place, *job.context, row.token));
-      if (!request_.keep_inner) return place.has_value();
-      if (of.kept[r] == nullptr) row.inner = of.kept[r] = std::make_shared<InnerRow>();
-      auto copy = std::make_shared<AlignedArray<T>>(n);
-      std::copy_n(values, n, copy->data());
-      of.kept[r]->width = n;
-      (scores ? of.kept[r]->scores : of.kept[r]->softmax) =
-          std::shared_ptr<const void>(copy, copy->data());
+        (scores ? inside.scores : inside.softmax) =
+            TreatPlaced(*place, values, n, RandomKey(*place, *job.context, token));
       return place.has_value();
     };
   }
@@ -440,10 +466,12 @@ void NodeEvaluator::Assemble() {
     value->type = job.plan->math;
     value->tokens = job.tokens->tokens;
     value->storage = storage_;
+    value->rows.reserve(job.rows.size());
     for (const size_t row : job.rows) {
       value->rows.push_back(new_rows_[row].out);
-      scores[j] += new_rows_[row].scores;
-      softmax[j] += new_rows_[row].softmax;
+      if (inside_.empty()) continue;
+      scores[j] += inside_[row].scores;
+      softmax[j] += inside_[row].softmax;
     }
     values.push_back(std::move(value));
   }
@@ -454,7 +482,7 @@ void NodeEvaluator::Assemble() {
     outputs_[s].softmax = softmax[j];
     for (const size_t state : jobs_[j].states) outputs_[s].state += states_[state].counts;
     if (request_.keep_inner)
-      for (const size_t row : jobs_[j].rows) outputs_[s].inner.push_back(new_rows_[row].inner);
+      for (const size_t row : jobs_[j].rows) outputs_[s].inner.push_back(inside_[row].inner);
   }
 }
 
@@ -530,6 +558,8 @@ std::vector<NodeOutput> NodeEvaluator::Run(EvaluationCost* cost) {
     cost->rows_evaluated += new_rows_.size();
     cost->tensors_naive += streams_;
     for (const StreamRows& rows : rows_) cost->rows_naive += rows.tokens.size();
+    if (node_.op == OpKind::kAttention || node_.op == OpKind::kScan)
+      inside_.resize(new_rows_.size());
     KeepStates();
     Compute<float>(Arithmetic::kF32);
     Compute<double>(Arithmetic::kF64);

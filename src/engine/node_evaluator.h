@@ -28,6 +28,10 @@ struct NewRow {
   RowRef raw;  // products of integers: `a` before its treatment
   uint32_t token = 0;
   RowRef out;
+};
+
+// What happened inside a node's new row.
+struct InsideRow {
   TreatmentCounts scores, softmax;
   std::shared_ptr<const InnerRow> inner;
 };
@@ -115,6 +119,8 @@ class NodeEvaluator {
   template <class T>
   AttentionRows<T> GatherAttention(const Job& job) const;
   template <class T>
+  void KeepInner(const Job& job, AttentionRows<T>* rows);
+  template <class T>
   void ComputeAttention(Arithmetic type);
   template <class T>
   void ComputeConvolution(const std::vector<size_t>& rows, const LoadedWeight& weight);
@@ -161,6 +167,7 @@ class NodeEvaluator {
   std::vector<size_t> job_of_stream_;
   std::vector<Job> jobs_;
   std::vector<NewRow> new_rows_;
+  std::vector<InsideRow> inside_;  // by new row, or empty: attention and scans have an inside
   HashIndex known_rows_;
   std::vector<ScanState> states_;
   HashIndex known_states_;
@@ -200,6 +207,10 @@ T* Mutable(const RowRef& row) {  // rows under construction
 template <class T, class Read>
 GatheredRows<T> NodeEvaluator::Gather(const std::vector<size_t>& rows, const Read& read) const {
   GatheredRows<T> gathered;
+  gathered.a.reserve(rows.size());
+  gathered.b.reserve(rows.size());
+  gathered.out.reserve(rows.size());
+  gathered.positions.reserve(rows.size());
   for (const size_t i : rows) {
     const NewRow& row = new_rows_[i];
     const Job& job = jobs_[row.job];

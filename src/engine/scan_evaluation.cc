@@ -180,7 +180,7 @@ void NodeEvaluator::ComputeScans(Arithmetic type) {
       auto inner = std::make_shared<InnerRow>();
       inner->width = StateSize(node_.shape, {});
       inner->state = states_[job.states[new_rows_[i].token]].data;
-      new_rows_[i].inner = std::move(inner);
+      inside_[i].inner = std::move(inner);
     }
   }
 }

@@ -16,28 +16,28 @@ size_t RoundUp(size_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 template <class T>
 class PackedSequence {
  public:
-  PackedSequence(const AttentionArgs<T>& args, bool packed)
+  PackedSequence(const AttentionArgs<T>& args, bool packed, const Machine& machine)
       : args_(args), blocks_((args.keys.back() + kBlock - 1) / kBlock) {
     if (!packed) return;
-    keys_ = AlignedArray<T>(parts() * KeySize());
-    values_ = AlignedArray<T>(parts() * ValueSize());
+    keys_ = TakeArray<T>(machine, parts() * KeySize());
+    values_ = TakeArray<T>(machine, parts() * ValueSize());
   }
-  bool packed() const { return keys_.size() > 0; }
+  bool packed() const { return keys_ != nullptr; }
   size_t parts() const { return blocks_ * args_.shape.kv_heads; }
   size_t KeySize() const { return kBlock * args_.shape.head_dim; }
   size_t ValueSize() const { return kBlock * RoundUp(args_.shape.head_dim); }
 
   void PackPart(const RowKernels<T>& kernels, size_t part) {
-    PackKeys(kernels, part / blocks_, part % blocks_, keys_.data() + part * KeySize());
-    PackValues(kernels, part / blocks_, part % blocks_, values_.data() + part * ValueSize());
+    PackKeys(kernels, part / blocks_, part % blocks_, keys_.get() + part * KeySize());
+    PackValues(kernels, part / blocks_, part % blocks_, values_.get() + part * ValueSize());
   }
   const T* Keys(const RowKernels<T>& kernels, size_t head, size_t block, T* scratch) const {
-    if (packed()) return keys_.data() + (head * blocks_ + block) * KeySize();
+    if (packed()) return keys_.get() + (head * blocks_ + block) * KeySize();
     PackKeys(kernels, head, block, scratch);
     return scratch;
   }
   const T* Values(const RowKernels<T>& kernels, size_t head, size_t block, T* scratch) const {
-    if (packed()) return values_.data() + (head * blocks_ + block) * ValueSize();
+    if (packed()) return values_.get() + (head * blocks_ + block) * ValueSize();
     PackValues(kernels, head, block, scratch);
     return scratch;
   }
@@ -55,7 +55,7 @@ class PackedSequence {
 
   const AttentionArgs<T>& args_;
   size_t blocks_;
-  AlignedArray<T> keys_, values_;
+  std::shared_ptr<T> keys_, values_;
 };
 
 // Some rows of a sequence in some KV heads and the query heads that read them.
@@ -102,11 +102,11 @@ class TaskRunner {
 
   void Run() {
     for (size_t g = task_.first_head; g < task_.last_head; ++g) Scores(g);
-    if (args_.inner) Inner(AttentionStage::kScores);
+    if (args_.Observed()) Inner(AttentionStage::kScores);
     const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(args_.shape.head_dim)));
     for (size_t g = task_.first_head; g < task_.last_head; ++g)
       for (size_t r = 0; r < rows(); ++r) kernels_.softmax(Row(g, r), Keys(r), scale);
-    if (args_.inner) Inner(AttentionStage::kSoftmax);
+    if (args_.Observed()) Inner(AttentionStage::kSoftmax);
     for (size_t g = task_.first_head; g < task_.last_head; ++g) WeightedSums(g);
   }
 
@@ -146,16 +146,14 @@ class TaskRunner {
 
   // The task has all heads.
   void Inner(AttentionStage stage) {
-    const size_t heads = args_.shape.heads;
     for (size_t token = task_.first; token < task_.last; ++token) {
       const size_t keys = args_.keys[token];
       const auto row = [&](size_t h) {
         return Row(h / group_, (token - task_.first) * group_ + h % group_);
       };
-      compact_.resize(heads * keys);
-      for (size_t h = 0; h < heads; ++h) std::copy_n(row(h), keys, compact_.data() + h * keys);
-      if (!args_.inner(stage, token, compact_.data(), compact_.size())) continue;
-      for (size_t h = 0; h < heads; ++h) std::copy_n(compact_.data() + h * keys, keys, row(h));
+      const T* changed = Observe(args_, stage, token, row, &observed_);
+      if (changed == nullptr) continue;
+      for (size_t h = 0; h < args_.shape.heads; ++h) std::copy_n(changed + h * keys, keys, row(h));
     }
   }
 
@@ -168,7 +166,7 @@ class TaskRunner {
   std::vector<const T*> x_;
   std::vector<T*> y_;
   std::vector<size_t> terms_;
-  std::vector<T> compact_;
+  std::vector<T> observed_;
 };
 
 }  // namespace
@@ -186,13 +184,13 @@ void EvaluateAttention(std::span<const AttentionArgs<T>> sequences, const Machin
     const size_t heads = args.shape.kv_heads, tokens = args.out.size();
     const size_t a_task =
         std::max<size_t>(1, kRowsOfTask / (args.shape.heads / args.shape.kv_heads));
-    packed.emplace_back(args, tokens > a_task);
+    packed.emplace_back(args, tokens > a_task, machine);
     if (packed[s].packed())
       for (size_t part = 0; part < packed[s].parts(); ++part) parts.push_back({s, part});
     // The last tokens, which take longest, first.
     for (size_t last = tokens; last > 0; last -= std::min(a_task, last)) {
       const size_t first = last - std::min(a_task, last);
-      const size_t heads_a_task = args.inner ? heads : 1;
+      const size_t heads_a_task = args.Observed() ? heads : 1;
       for (size_t g = 0; g < heads; g += heads_a_task)
         tasks.push_back({s, g, g + heads_a_task, first, last});
     }

@@ -34,57 +34,54 @@ void PackedPanels(const PackedMatrix& w, const Kernels& kernels, MatMulArgs<T> a
 }
 
 // Rows of X in `parts` as the calls for each of them read them, where they are enough to be worth
-// it.
+// it; else null.
 template <class T>
-AlignedArray<T> Arrange(std::span<const T* const> x, size_t parts, size_t k, Workers& workers) {
+std::shared_ptr<const T> Arrange(std::span<const T* const> x, size_t parts, size_t k,
+                                 const Machine& machine) {
   constexpr size_t kEnough = 32;
-  if (x.size() < kEnough) return {};
-  AlignedArray<T> out(ArrangedSize(x.size(), k));
+  if (x.size() < kEnough) return nullptr;
+  const std::shared_ptr<T> out = TakeArray<T>(machine, ArrangedSize(x.size(), k));
   const size_t blocks = (k + kBlock - 1) / kBlock;
-  workers.For(parts * blocks, 1, [&](size_t first, size_t last) {
+  machine.workers->For(parts * blocks, 1, [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) {
       const size_t part = i / blocks, r0 = x.size() * part / parts,
                    r1 = x.size() * (part + 1) / parts;
-      ArrangeBlock(x.data() + r0, r1 - r0, k, i % blocks * kBlock,
-                   out.data() + ArrangedSize(r0, k));
+      ArrangeBlock(x.data() + r0, r1 - r0, k, i % blocks * kBlock, out.get() + ArrangedSize(r0, k));
     }
   });
   return out;
 }
 
 // Work is split over panels first (each worker reads its own part of the weights), and over rows
-// where there are many. Panels go in fours, which a kernel runs side by side.
+// where there are many. Panels go in fours or twos, which a kernel runs side by side.
 template <class T>
 void MatMulRows(const RowsArgs<T>& args, const Machine& machine) {
   const size_t panels = (args.shape.width + kLanes - 1) / kLanes, rows = args.out.size();
-  const size_t parts = std::max<size_t>(1, rows / 384);
-  const size_t panels_a_task =
-      std::max<size_t>(4, panels / (8 * static_cast<size_t>(machine.workers->threads())) / 4 * 4);
-  const size_t strips = (panels + panels_a_task - 1) / panels_a_task;
-  const size_t k = args.shape.in_width;
-  const AlignedArray<T> arranged_rows = Arrange<T>(args.a, parts, k, *machine.workers);
+  const size_t parts = std::max<size_t>(1, rows / 384), strip = rows <= 8 ? 4 : 2;
+  const size_t strips = (panels + strip - 1) / strip, k = args.shape.in_width;
+  const std::shared_ptr<const T> all_arranged = Arrange<T>(args.a, parts, k, machine);
+  const auto run = [&](size_t part, size_t first_panel, size_t last_panel) {
+    const size_t r0 = rows * part / parts, r1 = rows * (part + 1) / parts;
+    const T* const* x = args.a.data() + r0;
+    T* const* y = args.out.data() + r0;
+    const T* arranged =
+        all_arranged == nullptr ? nullptr : all_arranged.get() + ArrangedSize(r0, k);
+    if constexpr (sizeof(T) == sizeof(double)) {
+      if (args.weight.wide_matrix != nullptr)
+        return machine.kernels->matmul_f64_wide({args.weight.wide_matrix->data.data(), k,
+                                                 args.shape.width, first_panel, last_panel, x,
+                                                 r1 - r0, y, arranged});
+    }
+    CHECK(args.weight.matrix != nullptr);
+    PackedPanels(*args.weight.matrix, *machine.kernels,
+                 MatMulArgs<T>{TensorType::kF32, nullptr, k, args.shape.width, first_panel,
+                               last_panel, x, r1 - r0, y, arranged});
+  };
   machine.workers->For(strips * parts, 1, [&](size_t first, size_t last) {
-    for (size_t task = first; task < last; ++task) {
-      const size_t strip = task % strips, part = task / strips;
-      const size_t r0 = rows * part / parts, r1 = rows * (part + 1) / parts;
-      const size_t first_panel = strip * panels_a_task,
-                   last_panel = std::min(panels, first_panel + panels_a_task);
-      const T* const* x = args.a.data() + r0;
-      T* const* y = args.out.data() + r0;
-      const T* arranged =
-          arranged_rows.size() == 0 ? nullptr : arranged_rows.data() + ArrangedSize(r0, k);
-      if constexpr (sizeof(T) == sizeof(double)) {
-        if (args.weight.wide_matrix != nullptr) {
-          machine.kernels->matmul_f64_wide({args.weight.wide_matrix->data.data(), k,
-                                            args.shape.width, first_panel, last_panel, x, r1 - r0,
-                                            y, arranged});
-          continue;
-        }
-      }
-      CHECK(args.weight.matrix != nullptr);
-      PackedPanels(*args.weight.matrix, *machine.kernels,
-                   MatMulArgs<T>{TensorType::kF32, nullptr, k, args.shape.width, first_panel,
-                                 last_panel, x, r1 - r0, y, arranged});
+    for (size_t next; first < last; first = next) {  // a part's strips in one go
+      const size_t part = first / strips, at = first % strips;
+      next = std::min(last, (part + 1) * strips);
+      run(part, at * strip, std::min(panels, (at + next - first) * strip));
     }
   });
 }
@@ -129,6 +126,10 @@ void OneRow(const RowsArgs<T>& args, const RowKernels<T>& kernels, size_t r) {
 }
 
 }  // namespace
+
+std::shared_ptr<std::byte> TakeBuffer(const Machine& machine, size_t bytes) {
+  return machine.buffers != nullptr ? machine.buffers->Take(bytes) : BufferPool().Take(bytes);
+}
 
 template <class T>
 void EvaluateRows(const RowsArgs<T>& args, const Machine& machine) {

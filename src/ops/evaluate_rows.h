@@ -4,6 +4,7 @@
 #define VERNIER_OPS_EVALUATE_ROWS_H_
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,15 @@ struct Machine {
   Workers* workers;
   BufferPool* buffers = nullptr;  // for large scratch; null: made afresh
 };
+
+// Large scratch, uninitialised. A prefill needs megabytes for each node: fresh pages would have to
+// be cleared every time.
+std::shared_ptr<std::byte> TakeBuffer(const Machine& machine, size_t bytes);
+template <class T>
+std::shared_ptr<T> TakeArray(const Machine& machine, size_t size) {
+  const std::shared_ptr<std::byte> bytes = TakeBuffer(machine, size * sizeof(T));
+  return {bytes, reinterpret_cast<T*>(bytes.get())};
+}
 
 // Rows of every op that reads its own token alone (kEmbed and kSlice apart, which compute nothing):
 // out[r] from a[r] (and b[r] for two operands).

@@ -83,10 +83,10 @@ class TaskRunner {
 
   void Run() {
     for (size_t g = task_.first_head; g < task_.last_head; ++g) Scores(g);
-    if (args_.inner) Inner(AttentionStage::kScores);
+    if (args_.Observed()) Inner(AttentionStage::kScores);
     for (size_t g = task_.first_head; g < task_.last_head; ++g)
       for (size_t r = 0; r < rows(); ++r) Softmax(Row(g, r), Keys(r));
-    if (args_.inner) Inner(AttentionStage::kSoftmax);
+    if (args_.Observed()) Inner(AttentionStage::kSoftmax);
     for (size_t g = task_.first_head; g < task_.last_head; ++g) WeightedSums(g);
   }
 
@@ -152,18 +152,18 @@ class TaskRunner {
 
   // The task has all heads.
   void Inner(AttentionStage stage) {
-    const size_t heads = args_.shape.heads;
-    std::vector<T> compact;
+    std::vector<T> observed;
     for (size_t token = task_.first; token < task_.last; ++token) {
       const size_t keys = args_.keys[token];
       const auto row = [&](size_t h) {
         return Row(h / group_, (token - task_.first) * group_ + h % group_);
       };
-      compact.resize(heads * keys);
-      for (size_t h = 0; h < heads; ++h) std::copy_n(row(h), keys, compact.data() + h * keys);
-      if (!args_.inner(stage, token, compact.data(), compact.size())) continue;
-      RoundRow(operands_, compact.data(), compact.size());
-      for (size_t h = 0; h < heads; ++h) std::copy_n(compact.data() + h * keys, keys, row(h));
+      const T* changed = Observe(args_, stage, token, row, &observed);
+      if (changed == nullptr) continue;
+      for (size_t h = 0; h < args_.shape.heads; ++h) {
+        std::copy_n(changed + h * keys, keys, row(h));
+        RoundRow(operands_, row(h), keys);
+      }
     }
   }
 
@@ -192,7 +192,7 @@ void EvaluateFormatAttention(const FormatMath& math, const AttentionArgs<T>& arg
   std::vector<Task> tasks;
   // The last tokens, which take longest, first.
   for (size_t last = args.out.size(); last > 0; last -= std::min(a_task, last)) {
-    const size_t heads_a_task = args.inner ? heads : 1;
+    const size_t heads_a_task = args.Observed() ? heads : 1;
     for (size_t g = 0; g < heads; g += heads_a_task)
       tasks.push_back({g, g + heads_a_task, last - std::min(a_task, last), last});
   }

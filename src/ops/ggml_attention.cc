@@ -131,10 +131,11 @@ class Piece {
                          s.keys.data(), s.out.size(), s.out.data()});
   }
 
+  // The piece is a row with all its heads.
   void CallInner(AttentionStage stage) {
-    if (!a_.inner) return;
-    const size_t r = rows_.first;
-    a_.inner(stage, r, Row(r), scratch_.p.size());
+    const size_t r = rows_.first, n = scratch_.p.size();
+    if (a_.inner) a_.inner(stage, r, Row(r), n);
+    if (a_.keep) std::copy_n(Row(r), n, a_.keep(stage, r, n));
   }
 
   const GgmlAttentionArgs& args_;
@@ -150,8 +151,7 @@ class Piece {
 
 void EvaluateGgmlAttention(const GgmlAttentionArgs& args, const Machine& machine) {
   const OpShape& s = args.sequence.shape;
-  // `inner` wants a row with all its heads.
-  const bool whole = static_cast<bool>(args.sequence.inner);
+  const bool whole = args.sequence.Observed();
   const size_t most = std::max<size_t>(1, kQueries * s.kv_heads / s.heads);
   const std::vector<RowRange> ranges = CutRows(args.batch, whole ? 1 : most);
   const size_t columns = whole ? 1 : s.kv_heads, heads = s.kv_heads / columns;

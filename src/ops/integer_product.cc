@@ -49,11 +49,6 @@ RowGroup GroupOf(const IntegerProductArgs& args, IntDotOrder order) {
   return group;
 }
 
-// A prefill quantises megabytes for each product: fresh pages would have to be cleared every time.
-std::shared_ptr<std::byte> TakeBuffer(const Machine& machine, size_t bytes) {
-  return machine.buffers != nullptr ? machine.buffers->Take(bytes) : BufferPool().Take(bytes);
-}
-
 void Multiply(const IntegerProductArgs& args, const RowGroup& group, IntDotOrder order,
               const Machine& machine) {
   const IntDotKernels& kernels = IntDotKernelsOf(machine.kernels->isa);

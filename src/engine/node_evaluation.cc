@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "engine/node_evaluator.h"
 #include "engine/treat_rows.h"
+#include "kernels/even_rows.h"
 #include "kernels/panels.h"
 #include "ops/attention.h"
 #include "ops/format_attention.h"
@@ -225,7 +226,7 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
 
 template <class T>
 std::shared_ptr<const void> NodeEvaluator::Allocate(const std::vector<size_t>& rows) {
-  const size_t stride = RoundUp(node_.shape.width);
+  const size_t stride = EvenStride<T>(node_.shape.width);
   const std::shared_ptr<std::byte> storage =
       request_.model.buffers().Take(rows.size() * stride * sizeof(T));
   T* data = reinterpret_cast<T*>(storage.get());
@@ -400,11 +401,16 @@ void NodeEvaluator::Compute(Arithmetic type) {
   HashIndex index_of_plan;
   std::vector<std::pair<const NodePlan*, std::vector<size_t>>> by_plan;
   std::vector<size_t> all;
+  size_t job = SIZE_MAX, number = 0;  // new rows go by their jobs
   for (size_t i = 0; i < new_rows_.size(); ++i) {
     const NodePlan* plan = jobs_[new_rows_[i].job].plan;
     if (plan->math != type) continue;
-    const auto [number, is_new] = index_of_plan.Emplace(plan->identity, by_plan.size());
-    if (is_new) by_plan.push_back({plan, {}});
+    if (new_rows_[i].job != job) {
+      job = new_rows_[i].job;
+      bool is_new = false;
+      std::tie(number, is_new) = index_of_plan.Emplace(plan->identity, by_plan.size());
+      if (is_new) by_plan.push_back({plan, {}});
+    }
     by_plan[number].second.push_back(i);
     all.push_back(i);
   }

@@ -6,6 +6,7 @@
 
 #include "base/hash_index.h"
 #include "base/result.h"
+#include "kernels/even_rows.h"
 
 namespace vernier {
 namespace {
@@ -121,7 +122,8 @@ std::vector<TreatedValue> TreatValues(std::span<const TreatRequest> requests, Mo
   Work work = Collect(requests);
   std::vector<size_t> offsets(work.tasks.size() + 1);
   for (size_t i = 0; i < work.tasks.size(); ++i)
-    offsets[i + 1] = offsets[i] + (work.tasks[i].width * Size(work.tasks[i].type) + 63) / 64 * 64;
+    offsets[i + 1] =
+        offsets[i] + EvenStride<std::byte>(work.tasks[i].width * Size(work.tasks[i].type));
   const std::shared_ptr<std::byte> storage = model.buffers().Take(offsets.back());
   model.workers().For(work.tasks.size(), 8, [&](size_t first, size_t last) {
     for (size_t i = first; i < last; ++i) RunTask(&work.tasks[i], storage.get() + offsets[i]);

@@ -36,12 +36,9 @@ struct MatMulArgs {
   size_t k;
   size_t outputs;
   size_t first_panel, last_panel;
-  const T* const* x;  // n rows of k
+  const T* const* x;  // n rows of k; read where they are if they lie evenly (even_rows.h)
   size_t n;
   T* const* y;  // n rows of `outputs`
-  // The same n rows as ArrangeBlock writes them (kernels/arranged.h), for several calls to share;
-  // null: the call copies them.
-  const T* arranged = nullptr;
 };
 
 // Interleaved panels, for weights that are not float32 numbers: panels[(p * k + i) * 16 + r]
@@ -54,7 +51,6 @@ struct WideMatMulArgs {
   const double* const* x;
   size_t n;
   double* const* y;
-  const double* arranged = nullptr;  // as of MatMulArgs
 };
 
 // Consecutive tokens of one sequence through a diagonal state space, the state h of each of `width`

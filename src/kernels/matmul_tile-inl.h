@@ -3,7 +3,6 @@
 #ifndef VERNIER_KERNELS_MATMUL_TILE_INL_H_
 #define VERNIER_KERNELS_MATMUL_TILE_INL_H_
 
-#include "kernels/arranged.h"
 #include "kernels/tile-inl.h"
 #include "kernels/vec-inl.h"
 
@@ -13,7 +12,8 @@ namespace vernier::VERNIER_TARGET {
 template <class T>
 struct Block {
   const T* w[2];
-  const T* x;  // row j at x + j * kArrangedStride
+  const T* x;  // row j at x + j * stride
+  size_t stride;
   size_t count;
   bool first, last;        // of the blocks of these chains
   T* sums[2];              // of the blocks before; row j at + j * kLanes
@@ -61,7 +61,12 @@ template <class T, int P, int N>
 void TileBlock(const Block<T>& a, size_t j0, const uint8_t* ahead, size_t step) {
   const T* w[P];
   for (int p = 0; p < P; ++p) w[p] = a.w[p];
-  const T* const x = a.x + j0 * kArrangedStride;
+  const size_t stride = a.stride;
+  // Every third row: the two after it are one and two strides away, which an address can say.
+  const T* row[(N + 2) / 3];
+  for (int j = 0; j < N; j += 3) row[j / 3] = a.x + (j0 + static_cast<size_t>(j)) * stride;
+  const T* next = a.x + (j0 + static_cast<size_t>(N)) * stride;
+  size_t column = 0;
   Vec<T> t[P][N];
   constexpr int kPass = Tile<T>::kPass;
   for (int q = 0; q < Vec<T>::kParts; q += kPass) {
@@ -69,7 +74,12 @@ void TileBlock(const Block<T>& a, size_t j0, const uint8_t* ahead, size_t step) 
 #pragma GCC unroll 2
     for (size_t i = 0; i < a.count; ++i) {
       // The next tile's rows, into the L2 cache (the first panels of a task find them in L3).
-      __builtin_prefetch(x + static_cast<size_t>(N) * (kArrangedStride + i), 0, 2);
+      __builtin_prefetch(next + column, 0, 2);
+      column += 64 / sizeof(T);
+      if (column >= a.count) {
+        column = 0;
+        next += stride;
+      }
       // A few bytes of the next weights at a time: many requests at once would hold up loads.
       __builtin_prefetch(ahead + i * step, 0, 2);
       typename Vec<T>::Part weight[P][kPass];
@@ -80,7 +90,8 @@ void TileBlock(const Block<T>& a, size_t j0, const uint8_t* ahead, size_t step) 
           weight[p][c] = LoadPart(w[p] + i * kLanes + (q + c) * Vec<T>::kWidth, T{});
 #pragma GCC unroll 12
       for (int j = 0; j < N; ++j) {
-        const typename Vec<T>::Part x_j = SetPart(x[i + static_cast<size_t>(j) * kArrangedStride]);
+        const typename Vec<T>::Part x_j =
+            SetPart(row[j / 3][i + static_cast<size_t>(j % 3) * stride]);
 #pragma GCC unroll 4
         for (int p = 0; p < P; ++p)
 #pragma GCC unroll 2

@@ -3,12 +3,13 @@
 // decoders), bit for bit, on every instruction set.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <random>
 #include <vector>
 
-#include "kernels/arranged.h"
+#include "kernels/even_rows.h"
 #include "kernels/packed_reference.h"
 #include "kernels/panels.h"
 #include "kernels/reference.h"
@@ -78,10 +79,15 @@ void TestPacked(void (*matmul)(const MatMulArgs<T>&), const PackedLayout& layout
   const Weights w = RandomWeights(layout, outputs, k, outputs * k);
   std::mt19937_64 engine(7);
   std::normal_distribution<double> normal;
-  std::vector<T> x(most * k), expected(most * outputs);
+  // Rows that lie evenly, and the same ones where they do not.
+  const size_t stride = EvenStride<T>(k), room = stride + 1;
+  std::vector<T> x(most * stride), uneven_x(most * room), expected(most * outputs);
   for (T& v : x) v = static_cast<T>(normal(engine));
-  std::vector<const T*> in;
-  for (size_t j = 0; j < most; ++j) in.push_back(x.data() + j * k);
+  std::vector<const T*> in, uneven;
+  for (size_t j = 0; j < most; ++j) {
+    in.push_back(x.data() + j * stride);
+    uneven.push_back(std::copy_n(in[j], k, uneven_x.data() + j * room + j % 2) - k);
+  }
   for (size_t j = 0; j < most; ++j)
     for (size_t o = 0; o < outputs; ++o)
       expected[j * outputs + o] =
@@ -92,14 +98,12 @@ void TestPacked(void (*matmul)(const MatMulArgs<T>&), const PackedLayout& layout
     std::vector<T> y(n * outputs + 16, T{-7});
     std::vector<T*> out;
     for (size_t j = 0; j < n; ++j) out.push_back(y.data() + j * outputs);
-    // Odd numbers of rows (and 300, more than a chunk) arranged before, even ones by the calls.
-    AlignedArray<T> arranged(ArrangedSize(n, k));
-    for (size_t k0 = 0; k0 < k; k0 += kBlock) ArrangeBlock(in.data(), n, k, k0, arranged.data());
+    const auto& rows = n % 2 == 1 || n == 300 ? in : uneven;  // 300 are more than a chunk
     // Two calls, as two threads would make them; the parts differ with n.
     const size_t middle = panels * (n % 4) / 4;
     for (const auto& [first, last] : {std::pair<size_t, size_t>{0, middle}, {middle, panels}})
-      matmul({layout.type, w.matrix.Panel(first), k, outputs, first, last, in.data(), n, out.data(),
-              n % 2 == 1 || n == 300 ? arranged.data() : nullptr});
+      matmul({layout.type, w.matrix.Panel(first), k, outputs, first, last, rows.data(), n,
+              out.data()});
     for (size_t i = 0; i < n * outputs; ++i)
       ASSERT_TRUE(SameValue(y[i], expected[i]))
           << "type " << static_cast<int>(layout.type) << " " << outputs << "x" << k << " n " << n

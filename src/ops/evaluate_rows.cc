@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/result.h"
-#include "kernels/arranged.h"
+#include "kernels/even_rows.h"
 #include "kernels/panels.h"
 
 namespace vernier {
@@ -33,24 +33,31 @@ void PackedPanels(const PackedMatrix& w, const Kernels& kernels, MatMulArgs<T> a
   }
 }
 
-// Rows of X in `parts` as the calls for each of them read them, where they are enough to be worth
-// it; else null.
+// Rows that lie evenly in memory: the given ones, or copies where they do not and are enough to be
+// worth it.
 template <class T>
-std::shared_ptr<const T> Arrange(std::span<const T* const> x, size_t parts, size_t k,
-                                 const Machine& machine) {
-  constexpr size_t kEnough = 32;
-  if (x.size() < kEnough) return nullptr;
-  const std::shared_ptr<T> out = TakeArray<T>(machine, ArrangedSize(x.size(), k));
-  const size_t blocks = (k + kBlock - 1) / kBlock;
-  machine.workers->For(parts * blocks, 1, [&](size_t first, size_t last) {
-    for (size_t i = first; i < last; ++i) {
-      const size_t part = i / blocks, r0 = x.size() * part / parts,
-                   r1 = x.size() * (part + 1) / parts;
-      ArrangeBlock(x.data() + r0, r1 - r0, k, i % blocks * kBlock, out.get() + ArrangedSize(r0, k));
-    }
-  });
-  return out;
-}
+class EvenRows {
+ public:
+  EvenRows(std::span<const T* const> x, size_t k, const Machine& machine) : x_(x) {
+    constexpr size_t kEnough = 32;
+    if (x.size() < kEnough || StrideOf(x.data(), x.size(), k) > 0) return;
+    const size_t stride = EvenStride<T>(k);
+    storage_ = TakeArray<T>(machine, x.size() * stride);
+    for (size_t r = 0; r < x.size(); ++r) copies_.push_back(storage_.get() + r * stride);
+    machine.workers->For(x.size(), 8, [&](size_t first, size_t last) {
+      for (size_t r = first; r < last; ++r) std::copy_n(x[r], k, storage_.get() + r * stride);
+    });
+    x_ = copies_;
+  }
+  EvenRows(const EvenRows&) = delete;
+  EvenRows& operator=(const EvenRows&) = delete;
+  const T* const* data() const { return x_.data(); }
+
+ private:
+  std::span<const T* const> x_;
+  std::shared_ptr<T> storage_;
+  std::vector<const T*> copies_;
+};
 
 // Work is split over panels first (each worker reads its own part of the weights), and over rows
 // where there are many. Panels go in fours or twos, which a kernel runs side by side.
@@ -59,23 +66,21 @@ void MatMulRows(const RowsArgs<T>& args, const Machine& machine) {
   const size_t panels = (args.shape.width + kLanes - 1) / kLanes, rows = args.out.size();
   const size_t parts = std::max<size_t>(1, rows / 384), strip = rows <= 8 ? 4 : 2;
   const size_t strips = (panels + strip - 1) / strip, k = args.shape.in_width;
-  const std::shared_ptr<const T> all_arranged = Arrange<T>(args.a, parts, k, machine);
+  const EvenRows<T> all(args.a, k, machine);
   const auto run = [&](size_t part, size_t first_panel, size_t last_panel) {
     const size_t r0 = rows * part / parts, r1 = rows * (part + 1) / parts;
-    const T* const* x = args.a.data() + r0;
+    const T* const* x = all.data() + r0;
     T* const* y = args.out.data() + r0;
-    const T* arranged =
-        all_arranged == nullptr ? nullptr : all_arranged.get() + ArrangedSize(r0, k);
     if constexpr (sizeof(T) == sizeof(double)) {
       if (args.weight.wide_matrix != nullptr)
         return machine.kernels->matmul_f64_wide({args.weight.wide_matrix->data.data(), k,
                                                  args.shape.width, first_panel, last_panel, x,
-                                                 r1 - r0, y, arranged});
+                                                 r1 - r0, y});
     }
     CHECK(args.weight.matrix != nullptr);
     PackedPanels(*args.weight.matrix, *machine.kernels,
                  MatMulArgs<T>{TensorType::kF32, nullptr, k, args.shape.width, first_panel,
-                               last_panel, x, r1 - r0, y, arranged});
+                               last_panel, x, r1 - r0, y});
   };
   machine.workers->For(strips * parts, 1, [&](size_t first, size_t last) {
     for (size_t next; first < last; first = next) {  // a part's strips in one go

@@ -37,7 +37,7 @@ function(vernier_module name)
     target_compile_definitions(vernier_${name}_test PRIVATE VERNIER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     vernier_unite(vernier_${name}_test)
     # Most tests have no long loops of their own, and compile in three quarters of the time.
-    if(name MATCHES "^(kernels|formats|ops|measure)$")
+    if(name MATCHES "^(kernels|formats|ops)$")
       target_compile_options(vernier_${name}_test PRIVATE ${test})
       vernier_use_precompiled(vernier_${name}_test test)
     else()

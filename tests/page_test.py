@@ -2,11 +2,14 @@
 """The page of studies in a browser.
 
     page_test.py BINARY SOURCE_FOLDER WORK_FOLDER [--full]
+    page_test.py --modules SOURCE_FOLDER WORK_FOLDER
 
 Installs the page's node modules from its lock file (npm ci, into WORK_FOLDER), builds the page again and compares it with
 the one that is kept, runs the project's studies on few chunks (--full: as they are), and opens their pages in Chromium
-(page/test/run.mjs). Screenshots stay in WORK_FOLDER/screenshots.
+(page/test/run.mjs). With VERNIER_TEST_ALL screenshots stay in WORK_FOLDER/screenshots. --modules only installs the
+modules: ./test does so while the program is built.
 """
+import fcntl
 import hashlib
 import os
 import re
@@ -67,7 +70,11 @@ def main():
     binary, source, work = map(os.path.abspath, sys.argv[1:4])
     os.makedirs(work, exist_ok=True)
     page = os.path.join(source, "page")
-    modules(page, work)
+    with open(os.path.join(work, "modules.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # waits for an installation that is under way
+        modules(page, work)
+    if sys.argv[1] == "--modules":
+        return
     run(["node", "build.mjs", os.path.join(work, "rebuilt.html")], work, "building the page")
     kept = open(os.path.join(page, "dist", "page.html"), "rb").read()
     if open(os.path.join(work, "rebuilt.html"), "rb").read() != kept:

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "engine/engine_testing.h"
 #include "engine/evaluate.h"
 #include "model/model_testing.h"
 
@@ -15,7 +16,6 @@ namespace vernier {
 namespace {
 
 using Json = nlohmann::ordered_json;
-const std::string kSource = VERNIER_SOURCE_DIR;
 
 std::string ReadBytes(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

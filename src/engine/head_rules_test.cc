@@ -5,12 +5,12 @@
 
 #include <map>
 
+#include "engine/engine_testing.h"
 #include "engine/evaluate.h"
 
 namespace vernier {
 namespace {
 
-const std::string kSource = VERNIER_SOURCE_DIR;
 const std::vector<int32_t> kTokens = {5, 300, 77, 12, 512, 9, 640, 33};
 
 class HeadRules : public testing::Test {

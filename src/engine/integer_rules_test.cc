@@ -5,13 +5,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/engine_testing.h"
 #include "engine/evaluate.h"
 #include "engine/plan.h"
 
 namespace vernier {
 namespace {
-
-const std::string kSource = VERNIER_SOURCE_DIR;
 
 std::unique_ptr<Model> Open(const std::string& name) {
   ModelOptions options;

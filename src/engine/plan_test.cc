@@ -5,10 +5,10 @@
 
 #include <algorithm>
 
+#include "engine/engine_testing.h"
+
 namespace vernier {
 namespace {
-
-const std::string kSource = VERNIER_SOURCE_DIR;
 
 std::shared_ptr<const StaticScales> Scales(const std::string& sites) {
   auto scales = ParseStaticScales("{\"version\": 1, \"sites\": {" + sites + "}}", "s.json");

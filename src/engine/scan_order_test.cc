@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 
+#include "engine/engine_testing.h"
 #include "engine/evaluate.h"
 #include "formats/round.h"
 #include "kernels/reference.h"
@@ -13,7 +14,6 @@
 namespace vernier {
 namespace {
 
-const std::string kSource = VERNIER_SOURCE_DIR;
 using Row = std::vector<float>;
 
 class ScanOrderTest : public ::testing::TestWithParam<const char*> {

@@ -7,14 +7,13 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "engine/engine_testing.h"
 #include "engine/evaluate.h"
 #include "engine/plan.h"
 #include "engine/quantize.h"
 
 namespace vernier {
 namespace {
-
-const std::string kSource = VERNIER_SOURCE_DIR;
 
 std::unique_ptr<Model> Opened(const std::string& path) {
   ModelOptions options;

@@ -44,7 +44,9 @@ std::string ToText(const OverheadBench& bench, const std::string& rule, size_t t
   add(fmt::format("statistics of {} elements", CountText(bench.elements)), bench.statistics);
   return fmt::format("{} tokens in {:.1f} ms, {:.0f} tokens/s\n\n", tokens, 1e3 * bench.seconds,
                      static_cast<double>(tokens) / bench.seconds) +
-         FormatTable(times, screen) + "\n" + FormatTable(costs, screen);
+         FormatTable(times, screen) + "\n" + FormatTable(costs, screen) +
+         fmt::format("\nin the statistics' own code: {} of a plain run\n",
+                     Percent(bench.in_statistics));
 }
 
 OrderedJson ToJson(const OverheadBench& bench, const std::string& rule, size_t tokens,
@@ -68,7 +70,8 @@ OrderedJson ToJson(const OverheadBench& bench, const std::string& rule, size_t t
           {"rule", rule},
           {"rule_overhead", overhead(bench.rule)},
           {"statistics_overhead", overhead(bench.statistics)},
-          {"elements", bench.elements}};
+          {"elements", bench.elements},
+          {"in_statistics", bench.in_statistics}};
 }
 
 }  // namespace

@@ -133,10 +133,11 @@ VERNIER_INLINE void CountEqual(const Fields& a, const Fields& b, Fields* counter
 }
 
 // Counts the fields [top - 15, top] of `n` registers' elements, sixteen counters side by side.
-// Returns how many it has counted; *below: the largest smaller field, if there is one.
+// Returns how many it has counted; *below: the largest smaller field, if there is one. `next`, what
+// will be read after these elements, comes from memory meanwhile.
 template <class T>
 uint64_t CountWindow(const typename FieldTypes<T>::Fields* fields, size_t n, size_t top,
-                     uint32_t* counts, size_t* below) {
+                     const T* next, uint32_t* counts, size_t* below) {
   using Field = typename FieldTypes<T>::Field;
   using Fields = typename FieldTypes<T>::Fields;
   constexpr size_t kWindow = 16;
@@ -144,6 +145,8 @@ uint64_t CountWindow(const typename FieldTypes<T>::Fields* fields, size_t n, siz
   const Fields first = Fields{} + static_cast<Field>(top),
                lowest = Fields{} + static_cast<Field>(top < kWindow ? 0 : top - (kWindow - 1));
   for (size_t i = 0; i < n; ++i) {
+    constexpr size_t kElements = sizeof(Fields) / sizeof(Field), kLine = 64 / sizeof(T);
+    for (size_t e = 0; e < kElements; e += kLine) __builtin_prefetch(next + i * kElements + e);
     const Fields f = fields[i], smaller = f < lowest ? f : Fields{};
     rest = smaller > rest ? smaller : rest;
 #pragma GCC unroll 16
@@ -195,7 +198,7 @@ void CountExponents(const T* x, size_t n, uint32_t* counts) {
     size_t top = 0;
     for (size_t l = 0; l < kInRegister; ++l) top = most[l] > top ? most[l] : top;
     for (uint64_t counted = 0; counted < filled;)
-      counted += CountWindow<T>(fields, registers, top, counts, &top);
+      counted += CountWindow<T>(fields, registers, top, x + piece, counts, &top);
     counts[field[0]] -= static_cast<uint32_t>(filled - piece);
   }
 }

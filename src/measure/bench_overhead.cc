@@ -64,10 +64,14 @@ Overhead Summary(std::vector<double> ratios) {
 Result<OverheadBench> BenchOverhead(Model& model, const Plan& plain, const Plan& ruled,
                                     const OverheadOptions& options, const ProgressSink& progress) {
   OverheadBench bench;
+  double in_statistics = 0;
   const Tap tap{
       [](const Site&) { return true; },
       [&](const SiteTensor& site) {
+        const auto start = std::chrono::steady_clock::now();
         bench.elements += MeasureSite({site.type, site.rows, site.widths}, &model.workers()).count;
+        in_statistics +=
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       }};
   Runner runner(model, options.tokens);
   EvaluationCost cost, ignored;
@@ -96,6 +100,7 @@ Result<OverheadBench> BenchOverhead(Model& model, const Plan& plain, const Plan&
   bench.rule = Summary(rule);
   bench.statistics = Summary(statistics);
   bench.elements /= options.pairs;
+  bench.in_statistics = in_statistics / static_cast<double>(options.pairs) / bench.seconds;
   for (size_t op = 0; op < kOpKinds; ++op)
     bench.by_op[op] = cost.seconds[op] / static_cast<double>(seconds.size());
   return bench;

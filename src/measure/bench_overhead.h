@@ -30,6 +30,9 @@ struct OverheadBench {
   std::array<double, kOpKinds> by_op{};  // of the plain runs, a run's mean
   Overhead rule, statistics;
   uint64_t elements = 0;  // that the statistics have seen
+  // What a run spends in the statistics' own code, as a part of a plain run: steadier than the
+  // pairs, but without what keeping points inside attention costs.
+  double in_statistics = 0;
 };
 
 // Plans are of the model. Error when progress asked to stop.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 
 #include "kernels/kernels.h"
 
@@ -52,7 +53,7 @@ RowMoments MeasureRow(const T* row, size_t n, uint32_t* fields, ExponentCounts* 
   return kernels.moments(row, n, *finite);
 }
 
-// Rows in tasks: each with its own counts, which are added in order (they are whole numbers).
+// Rows in tasks; their counts are whole numbers, which may be added in any order.
 struct Measured {
   std::vector<RowMoments> rows;
   std::vector<uint64_t> finite;
@@ -66,26 +67,28 @@ Measured MeasureRows(const RowsView& view, Workers* workers) {
   const size_t a_task = std::max<size_t>(1, n * (size_t{1} << 15) / std::max<size_t>(1, elements));
   const size_t tasks = (n + a_task - 1) / a_task;
   Measured all{std::vector<RowMoments>(n), std::vector<uint64_t>(n), {}};
-  std::vector<ExponentCounts> counts(tasks);
+  std::mutex mutex;
   const size_t fields =
       view.type == Arithmetic::kF32 ? kExponentFields<float> : kExponentFields<double>;
   const auto run = [&](size_t first, size_t last) {
+    ExponentCounts counts{std::vector<uint64_t>(fields), {}};
     std::vector<uint32_t> counted;  // of a task: about 2^15 elements, or one row
     for (size_t t = first; t < last; ++t) {
       counted.assign(fields, 0);
       for (size_t r = t * a_task; r < std::min(n, (t + 1) * a_task); ++r)
         VisitRow(view, r, [&](const auto* row, size_t width) {
-          all.rows[r] = MeasureRow(row, width, counted.data(), &counts[t], &all.finite[r]);
+          all.rows[r] = MeasureRow(row, width, counted.data(), &counts, &all.finite[r]);
         });
-      counts[t].fields.assign(counted.begin(), counted.end());
+      for (size_t i = 0; i < fields; ++i) counts.fields[i] += counted[i];
     }
+    const std::lock_guard lock(mutex);
+    all.counts += counts;
   };
   if (workers != nullptr) {
     workers->For(tasks, 1, run);
   } else {
     run(0, tasks);
   }
-  for (const ExponentCounts& c : counts) all.counts += c;
   return all;
 }
 

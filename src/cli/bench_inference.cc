@@ -143,7 +143,7 @@ struct Measured {
 
 // What a lane's times mean.
 struct LaneFigures {
-  Distribution prefill, decode;         // tokens a second
+  Spread prefill, decode;               // tokens a second
   double prefill_flops = 0, bytes = 0;  // a second
 };
 
@@ -154,8 +154,8 @@ LaneFigures FiguresOf(const Options& o, const Measured& m, const LaneTimes& time
   std::vector<double> prefill, decode;
   for (const double seconds : times.prefill) prefill.push_back(prompt / seconds);
   for (const double seconds : times.decode) decode.push_back(tokens / seconds);
-  figures.prefill = Distribute(prefill);
-  figures.decode = Distribute(decode);
+  figures.prefill = SpreadOf(prefill);
+  figures.decode = SpreadOf(decode);
   const double flops = 2 * (static_cast<double>(m.work.layer_weights) * prompt +
                             static_cast<double>(m.work.head_weights));
   figures.prefill_flops = flops * figures.prefill.median / prompt;
@@ -167,7 +167,7 @@ LaneFigures FiguresOf(const Options& o, const Measured& m, const LaneTimes& time
 double CostRatio(const std::vector<double>& lane, const std::vector<double>& first) {
   std::vector<double> ratios;
   for (size_t i = 0; i < lane.size(); ++i) ratios.push_back(lane[i] / first[i]);
-  return Distribute(ratios).median;
+  return SpreadOf(ratios).median;
 }
 
 std::string Percent(double part, double whole) {
@@ -254,7 +254,7 @@ std::string Text(const Options& o, const Measured& m) {
 
 OrderedJson BoundJson(const Bound& bound) { return {{"one", bound.one}, {"all", bound.all}}; }
 
-OrderedJson DistributionJson(const Distribution& d) {
+OrderedJson SpreadJson(const Spread& d) {
   return {{"median", d.median}, {"least", d.least}, {"most", d.most}};
 }
 
@@ -267,7 +267,7 @@ OrderedJson LaneJson(const Options& o, const Measured& m, size_t i) {
                       {"rules", OrderedJson::array()},
                       {"first_run_seconds", m.times[i].first_run},
                       {"prefill",
-                       {{"tokens_per_second", DistributionJson(f.prefill)},
+                       {{"tokens_per_second", SpreadJson(f.prefill)},
                         {"flops", f.prefill_flops},
                         {"of_fma", share(f.prefill_flops, m.bounds.fma_f32.all)},
                         {"seconds", m.times[i].prefill},
@@ -277,7 +277,7 @@ OrderedJson LaneJson(const Options& o, const Measured& m, size_t i) {
                       {"decode_cost", nullptr}};
   for (const Rule& rule : m.lanes[i].plan->recipe.rules) lane["rules"].push_back(rule.text);
   if (o.inference.tokens == 0) return lane;
-  lane["decode"] = {{"tokens_per_second", DistributionJson(f.decode)},
+  lane["decode"] = {{"tokens_per_second", SpreadJson(f.decode)},
                     {"bytes", f.bytes},
                     {"of_read", share(f.bytes, m.bounds.read.all)},
                     {"seconds", m.times[i].decode},

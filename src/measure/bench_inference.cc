@@ -84,7 +84,7 @@ std::vector<int32_t> BenchPrompt(size_t count, size_t vocabulary) {
   return ids;
 }
 
-Distribution Distribute(std::vector<double> values) {
+Spread SpreadOf(std::vector<double> values) {
   CHECK(!values.empty());
   std::sort(values.begin(), values.end());
   const size_t n = values.size();

@@ -46,10 +46,10 @@ struct LaneTimes {
   std::map<std::string, double> prefill_by_op, decode_by_op;
 };
 
-struct Distribution {
+struct Spread {
   double median = 0, least = 0, most = 0;
 };
-Distribution Distribute(std::vector<double> values);  // CHECK: there is one
+Spread SpreadOf(std::vector<double> values);  // CHECK: there is one
 
 // An entry a lane. Every lane runs once before anything is timed (weights are read then), then the
 // lanes take turns. Stops early, with fewer repetitions but at least one, when progress asks for

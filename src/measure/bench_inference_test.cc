@@ -46,7 +46,7 @@ TEST(BenchInference, PromptStaysInTheVocabulary) {
 }
 
 TEST(BenchInference, MedianAndExtremes) {
-  const Distribution odd = Distribute({3, 1, 2}), even = Distribute({4, 1, 2, 8});
+  const Spread odd = SpreadOf({3, 1, 2}), even = SpreadOf({4, 1, 2, 8});
   EXPECT_EQ(odd.median, 2);
   EXPECT_EQ(odd.least, 1);
   EXPECT_EQ(odd.most, 3);

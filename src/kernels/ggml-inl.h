@@ -211,6 +211,8 @@ inline float BlockOf256Dot(const GgmlDots& a, const GgmlRow& x) {
 
 inline void GgmlDotRows(const GgmlDots& a) {
   const size_t block = GgmlBlock(a.type);
+  if (block == 1 && a.type != TensorType::kBF16 && a.order == GgmlOrder::kBatch)
+    return GgmlBatchF32Rows(a);
   for (size_t j = 0; j < a.n; ++j) {
     a.y[j] = block == 1    ? GgmlFloatDot(a.type, a.order, a.w.values, a.x[j].values, a.k)
              : block == 32 ? BlockDot(a, a.x[j])

@@ -45,6 +45,24 @@ inline float GgmlBatchF32(const float* a, const float* b, size_t n) {
   return SumLanes(t);
 }
 
+// The same for all rows of X, as many at a time as fill the registers: each is a chain that waits
+// for its sums. k is a multiple of 16 (GgmlBatchDiffers).
+inline void GgmlBatchF32Rows(const GgmlDots& a) {
+  constexpr size_t kRows = VERNIER_VECTOR_BYTES == 64 ? 8 : VERNIER_VECTOR_BYTES == 32 ? 4 : 1;
+  size_t j = 0;
+  for (; j + kRows <= a.n; j += kRows) {
+    Vec<float> t[kRows];
+    for (Vec<float>& sum : t) sum = Set(0.0f);
+    for (size_t i = 0; i < a.k; i += 16) {
+      const Vec<float> w = Load<float>(a.w.values + i);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) t[r] = Fma(w, Load<float>(a.x[j + r].values + i), t[r]);
+    }
+    for (size_t r = 0; r < kRows; ++r) a.y[j + r] = SumLanes(t[r]);
+  }
+  for (; j < a.n; ++j) a.y[j] = GgmlBatchF32(a.w.values, a.x[j].values, a.k);
+}
+
 inline float GgmlDotBF16(const float* a, const float* b, size_t n) {
   float lanes[2][16] = {};
   const size_t whole = n / 64 * 64;

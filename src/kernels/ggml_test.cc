@@ -141,7 +141,7 @@ TEST_P(GgmlTest, ProductsAreSummedAsTheReferenceSays) {
       if (!Has(type, order)) continue;
       for (const size_t blocks : {1, 2, 3, 7, 9}) {
         const size_t k = blocks * block;
-        std::vector<Row> rows(5, Row(k));
+        std::vector<Row> rows(13, Row(k));
         std::vector<GgmlRow> views;
         for (uint64_t r = 0; r < rows.size(); ++r) {
           plain::Quantise(activation, Random(k, 31 * k + r).data(), k, rows[r].Buffer(activation));

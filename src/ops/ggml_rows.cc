@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "base/result.h"
 #include "kernels/panels.h"
@@ -155,6 +156,40 @@ struct WeightBuffer {
   AlignedArray<int16_t> scales, mins;
 };
 
+// Buffers of weights that no thread uses at the moment.
+class SpareBuffers {
+ public:
+  std::vector<WeightBuffer> Take() {
+    const std::lock_guard lock(mutex_);
+    if (spare_.empty()) return {};
+    std::vector<WeightBuffer> taken = std::move(spare_.back());
+    spare_.pop_back();
+    return taken;
+  }
+  void Return(std::vector<WeightBuffer> buffers) {
+    const std::lock_guard lock(mutex_);
+    spare_.push_back(std::move(buffers));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::vector<WeightBuffer>> spare_;
+};
+
+// Row `o` of the weights as a product reads it: where it lies, or unpacked into `buffer`.
+GgmlWeightRow WeightRow(const GgmlProductArgs& args, size_t o, const Kernels& kernels,
+                        WeightBuffer* buffer) {
+  const auto* row = reinterpret_cast<const uint8_t*>(args.weights + o * args.row_bytes);
+  if (args.type == TensorType::kF32 && reinterpret_cast<uintptr_t>(row) % alignof(float) == 0)
+    return {reinterpret_cast<const float*>(row), nullptr, nullptr, nullptr, nullptr, nullptr};
+  if (args.type == TensorType::kF16) {
+    kernels.floats_of_halves(row, args.k, buffer->values.data());
+  } else {
+    UnpackGgmlRow(args.type, row, args.k, buffer->buffer());
+  }
+  return buffer->row();
+}
+
 // Rows with the same order of summing.
 struct OrderGroup {
   std::vector<GgmlRow> x;
@@ -183,18 +218,30 @@ void EvaluateGgmlProduct(const GgmlProductArgs& args, const Machine& machine) {
     group.x.push_back(quantised.row(r));
     group.y.push_back(args.y[r]);
   }
-  machine.workers->For(args.outputs, 16, [&](size_t first, size_t last) {
-    WeightBuffer weight(args.type, args.k);
-    std::vector<float> results(n);
-    for (size_t o = first; o < last; ++o) {
-      UnpackGgmlRow(args.type, reinterpret_cast<const uint8_t*>(args.weights + o * args.row_bytes),
-                    args.k, weight.buffer());
-      for (const auto& [order, group] : groups) {
-        machine.kernels->ggml.dots({args.type, order, args.k, weight.row(), group.x.data(),
-                                    group.x.size(), results.data()});
-        for (size_t r = 0; r < group.y.size(); ++r) group.y[r][o] = results[r];
-      }
+  // Eight rows of X or more, as many as the L1 cache holds, pass over weights in the L2 cache.
+  constexpr size_t kOutputs = 16, kElements = size_t{1} << 13;
+  const size_t rows = std::max<size_t>(8, kElements / args.k / 8 * 8);
+  SpareBuffers spare;
+  machine.workers->For((args.outputs + kOutputs - 1) / kOutputs, 1, [&](size_t begin, size_t end) {
+    std::vector<WeightBuffer> buffers = spare.Take();
+    while (buffers.size() < kOutputs) buffers.emplace_back(args.type, args.k);
+    std::vector<float> results(rows);
+    for (size_t first = begin * kOutputs; first < std::min(args.outputs, end * kOutputs);
+         first += kOutputs) {
+      const size_t count = std::min(kOutputs, args.outputs - first);
+      GgmlWeightRow weights[kOutputs];
+      for (size_t i = 0; i < count; ++i)
+        weights[i] = WeightRow(args, first + i, *machine.kernels, &buffers[i]);
+      for (const auto& [order, group] : groups)
+        for (size_t at = 0; at < group.x.size(); at += rows)
+          for (size_t i = 0; i < count; ++i) {
+            const size_t some = std::min(rows, group.x.size() - at);
+            machine.kernels->ggml.dots(
+                {args.type, order, args.k, weights[i], group.x.data() + at, some, results.data()});
+            for (size_t r = 0; r < some; ++r) group.y[at + r][first + i] = results[r];
+          }
     }
+    spare.Return(std::move(buffers));
   });
 }
 

@@ -6,6 +6,7 @@
 Terminals are pseudo-terminals. With BUILD_FOLDER `cmake --install` is tried as well. groff and zsh are used where they are
 installed.
 """
+import codecs
 import fcntl
 import os
 import pty
@@ -48,6 +49,7 @@ class Terminal:
                 os._exit(127)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self.seen = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a character
 
     def read(self, seconds, until=None):
         """What it writes until it is silent for good, or `until` was seen."""
@@ -61,7 +63,7 @@ class Terminal:
                 break
             if not data:
                 break
-            self.seen += data.decode("utf-8", "replace")
+            self.seen += self.decoder.decode(data)
         return self.seen
 
     def close(self):

@@ -118,28 +118,41 @@ Hash128 WeightStore::Identity(int slot) const {
   return Combine(HashText("weight"), static_cast<uint64_t>(slot));
 }
 
+// A part of a tensor as the file has it: in `copy` where the file can be read, so that its mapping
+// takes no memory, else where it is mapped.
+std::span<const std::byte> WeightStore::Stored(std::span<const std::byte> part,
+                                               std::vector<std::byte>* copy) const {
+  copy->resize(part.size());
+  const bool copied = std::any_of(files_.begin(), files_.end(), [&](const MappedFile& file) {
+    return file.Copy(part, copy->data());
+  });
+  return copied ? std::span<const std::byte>(*copy) : part;
+}
+
 WeightValues WeightStore::Decode(int slot) const {
   const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
   const size_t rows = static_cast<size_t>(tensor.Rows()),
                columns = static_cast<size_t>(tensor.Columns());
   WeightValues values;
+  std::vector<std::byte> copy;
   if (graph_.weights[static_cast<size_t>(slot)].transform == WeightTransform::kNegativeExp) {
     values.f64.resize(rows * columns);
-    DecodeToDouble(tensor.type, tensor.data, values.f64);
+    DecodeToDouble(tensor.type, Stored(tensor.data, &copy), values.f64);
     BestKernels().exp_f64(values.f64.data(), values.f64.size(), values.f64.data());
     for (double& v : values.f64) v = -v;
     return values;
   }
   if (tensor.type == TensorType::kF64) {
     values.f64.resize(rows * columns);
-    DecodeToDouble(tensor.type, tensor.data, values.f64);
+    DecodeToDouble(tensor.type, Stored(tensor.data, &copy), values.f64);
     if (NeedsDoubles(values.f64)) return values;
     values.f64.clear();
   }
   values.f32.resize(rows * columns);
   workers_.For(rows, std::max<size_t>(1, 65536 / columns), [&](size_t first, size_t last) {
+    std::vector<std::byte> row;
     for (size_t r = first; r < last; ++r)
-      DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(r)),
+      DecodeToFloat(tensor.type, Stored(tensor.Row(static_cast<int64_t>(r)), &row),
                     std::span(values.f32).subspan(r * columns, columns));
   });
   return values;
@@ -187,15 +200,12 @@ void WeightStore::PackPanels(const TensorView& tensor, size_t first, size_t last
   const size_t rows = static_cast<size_t>(tensor.Rows()), k = matrix->k;
   const size_t row_bytes = tensor.RowBytes();
   const bool stored = matrix->type == tensor.type;
-  std::vector<std::byte> copy(kLanes * row_bytes);
+  std::vector<std::byte> copy;
   std::vector<float> decoded(stored ? 0 : kLanes * k);
   for (size_t p = first; p < last; ++p) {
     const size_t count = std::min(kLanes, rows - p * kLanes);
-    std::span<const std::byte> part =
-        tensor.data.subspan(p * kLanes * row_bytes, count * row_bytes);
-    if (std::any_of(files_.begin(), files_.end(),
-                    [&](const MappedFile& file) { return file.Copy(part, copy.data()); }))
-      part = std::span(copy).first(part.size());
+    const std::span<const std::byte> part =
+        Stored(tensor.data.subspan(p * kLanes * row_bytes, count * row_bytes), &copy);
     const uint8_t* pointers[kLanes] = {};
     for (size_t r = 0; r < count; ++r) {
       const std::span<const std::byte> row = part.subspan(r * row_bytes, row_bytes);
@@ -355,15 +365,17 @@ template <class T>
 void WeightStore::EmbeddingRow(int slot, const LoadedWeight& loaded, size_t token, T* out) const {
   const TensorView& tensor = graph_.weights[static_cast<size_t>(slot)].tensor;
   const size_t k = static_cast<size_t>(tensor.Columns());
+  const std::span<const std::byte> row = tensor.Row(static_cast<int64_t>(token));
+  std::vector<std::byte> copy;
   if (loaded.rows && !loaded.rows->f64.empty()) {
     std::transform(loaded.rows->f64.data() + token * k, loaded.rows->f64.data() + (token + 1) * k,
                    out, [](double v) { return static_cast<T>(v); });
   } else if (loaded.rows) {
     std::copy_n(loaded.rows->f32.data() + token * k, k, out);
   } else if constexpr (sizeof(T) == 4) {
-    DecodeToFloat(tensor.type, tensor.Row(static_cast<int64_t>(token)), std::span(out, k));
+    DecodeToFloat(tensor.type, Stored(row, &copy), std::span(out, k));
   } else {
-    DecodeToDouble(tensor.type, tensor.Row(static_cast<int64_t>(token)), std::span(out, k));
+    DecodeToDouble(tensor.type, Stored(row, &copy), std::span(out, k));
   }
 }
 

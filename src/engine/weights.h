@@ -88,6 +88,8 @@ class WeightStore {
     size_t bytes = 0;
     uint64_t used = 0;
   };
+  std::span<const std::byte> Stored(std::span<const std::byte> part,
+                                    std::vector<std::byte>* copy) const;
   WeightValues Decode(int slot) const;
   TreatmentCounts Treat(int slot, const WeightForm& form, WeightValues* values) const;
   std::shared_ptr<const LoadedWeight> Load(int slot, const WeightForm& form) const;

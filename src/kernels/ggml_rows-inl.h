@@ -18,7 +18,7 @@ inline float GgmlNormScale(const float* x, size_t n, float eps) {
 inline void GgmlSoftmax(float* p, size_t n, float scale) {
   const float lowest = -__builtin_inff();
   Vec<float> most = Set(lowest);
-  ForLanes(p, n, lowest, [&](size_t i, const Vec<float>& v, size_t valid) {
+  ForLanes(p, n, lowest, [&](size_t i, const Vec<float>& v, size_t valid) VERNIER_LAMBDA {
     const Vec<float> scaled = v * Set(scale);
     StoreLanes(scaled, p + i, valid);
     most = Greater(most, valid == kLanes ? scaled : LoadFirst(p + i, valid, lowest));
@@ -29,7 +29,7 @@ inline void GgmlSoftmax(float* p, size_t n, float scale) {
     Vec<float> groups[16];
     size_t count = 0;  // (What lacks of the last group is exp(-inf), which is zero.)
     ForLanes(p + i0, n - i0 < 256 ? n - i0 : 256, lowest,
-             [&](size_t i, const Vec<float>& v, size_t valid) {
+             [&](size_t i, const Vec<float>& v, size_t valid) VERNIER_LAMBDA {
                groups[count] = GgmlExp(v - max);
                StoreLanes(groups[count++], p + i0 + i, valid);
              });
@@ -39,7 +39,7 @@ inline void GgmlSoftmax(float* p, size_t n, float scale) {
     for (size_t g = 0; g < count; ++g) sum += static_cast<double>(sums[g]);
   }
   const Vec<float> factor = Set(static_cast<float>(1.0 / sum));
-  ForLanes(p, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+  ForLanes(p, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) VERNIER_LAMBDA {
     StoreLanes(v * factor, p + i, valid);
   });
 }
@@ -48,12 +48,12 @@ VERNIER_INLINE Vec<float> GgmlSiluLanes(const Vec<float>& x) {
   return x / (Set(1.0f) + GgmlExp(Set(0.0f) - x));
 }
 inline void GgmlSilu(const float* x, size_t n, float* y) {
-  ForLanes(x, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+  ForLanes(x, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) VERNIER_LAMBDA {
     StoreLanes(GgmlSiluLanes(v), y + i, valid);
   });
 }
 inline void GgmlSwiGlu(const float* gate, const float* up, size_t n, float* y) {
-  ForLanes(gate, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+  ForLanes(gate, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) VERNIER_LAMBDA {
     const Vec<float> u = valid == kLanes ? Load<float>(up + i) : LoadFirst(up + i, valid, 0.0f);
     StoreLanes(GgmlSiluLanes(v) * u, y + i, valid);
   });

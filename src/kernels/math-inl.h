@@ -96,13 +96,11 @@ VERNIER_INLINE Vec<double> Softplus(const Vec<double>& x) {
 // that suffices for it.
 template <class F>
 VERNIER_INLINE Vec<double> InDouble(const Vec<double>& x, F f) {
-  return f(
-      x, [](const Vec<double>& v) __attribute__((always_inline)) { return Exp(v); });
+  return f(x, [](const Vec<double>& v) VERNIER_LAMBDA { return Exp(v); });
 }
 template <class F>
 VERNIER_INLINE Vec<float> InDouble(const Vec<float>& x, F f) {
-  return Narrow(f(
-      Widen(x), [](const Vec<double>& v) __attribute__((always_inline)) { return ShortExp(v); }));
+  return Narrow(f(Widen(x), [](const Vec<double>& v) VERNIER_LAMBDA { return ShortExp(v); }));
 }
 
 }  // namespace vernier::VERNIER_TARGET

@@ -51,6 +51,7 @@ void BlockOfPanels(Block<T> block, size_t first, size_t last, size_t k0, size_t 
       block.next[p] = next < last ? weights.Source(next, k0)
                                   : weights.Source(first + p, block.last ? k0 : k0 + count);
     }
+    block.fetch = panel == first;
     block.output = panel * kLanes;
     if (step == kPanels) {
       TilesOfBlock<T, static_cast<int>(kPanels)>(block, rows);
@@ -89,6 +90,7 @@ void MatMulByBlocks(const Product<T>& a, Weights weights) {
                           count,
                           k0 == 0,
                           k0 + count == a.k,
+                          false,
                           {},
                           0,
                           a.outputs,

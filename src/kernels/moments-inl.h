@@ -42,7 +42,7 @@ template <class T>
 RowExtent Extent(const T* x, size_t n) {
   Vec<double> squares = Set(0.0), largest = Set(0.0), smallest = Set(__builtin_inf());
   Counter zeros, nans, infinities;
-  const auto add = [&](const Vec<double>& v) __attribute__((always_inline)) {
+  const auto add = [&](const Vec<double>& v) VERNIER_LAMBDA {
     const Vec<double> a = Magnitude(v), finite = FiniteOrZero(a);
     squares = squares + finite * finite;
     largest = Greater(largest, finite);
@@ -73,7 +73,7 @@ RowExtent Extent(const T* x, size_t n) {
 template <class T>
 RowDistance Distance(const T* x, const T* y, size_t n) {
   Vec<double> squares = Set(0.0), largest = Set(0.0);
-  const auto add = [&](const Vec<double>& a, const Vec<double>& b) __attribute__((always_inline)) {
+  const auto add = [&](const Vec<double>& a, const Vec<double>& b) VERNIER_LAMBDA {
     const Vec<double> d = FiniteOrZero(Magnitude(a - b));
     squares = squares + d * d;
     largest = Greater(largest, d);
@@ -179,16 +179,14 @@ void CountExponents(const T* x, size_t n, uint32_t* counts) {
   for (; n > 0; x += kFieldPiece, n -= n < kFieldPiece ? n : kFieldPiece) {
     const size_t piece = n < kFieldPiece ? n : kFieldPiece;
     typename Types::Field* field = reinterpret_cast<typename Types::Field*>(fields);
-    ForLanes(
-        x, piece, x[0], [&](size_t i, const Vec<T>& v, size_t) __attribute__((always_inline)) {
+    ForLanes(x, piece, x[0], [&](size_t i, const Vec<T>& v, size_t) VERNIER_LAMBDA {
 #pragma GCC unroll 8
-          for (int q = 0; q < Vec<T>::kParts; ++q) {
-            const auto part = __builtin_convertvector(
-                (reinterpret_cast<Bits>(v.part[q]) >> kShift) & (kFields - 1),
-                typename Types::Part);
-            memcpy(field + i + q * Vec<T>::kWidth, &part, sizeof part);
-          }
-        });
+      for (int q = 0; q < Vec<T>::kParts; ++q) {
+        const auto part = __builtin_convertvector(
+            (reinterpret_cast<Bits>(v.part[q]) >> kShift) & (kFields - 1), typename Types::Part);
+        memcpy(field + i + q * Vec<T>::kWidth, &part, sizeof part);
+      }
+    });
     // Lanes past the row repeat its first element.
     size_t filled = (piece + kLanes - 1) / kLanes * kLanes;
     for (; filled % kInRegister != 0; ++filled) field[filled] = field[0];
@@ -208,7 +206,7 @@ template <bool mask, class T>
 VERNIER_INLINE RowMoments FiniteMoments(const T* x, size_t n, double finite) {
   const Vec<double> none = Set(__builtin_inf());
   // Elements that are not finite, and those past the row, become `fill`.
-  const auto load = [&](size_t i, double fill) __attribute__((always_inline)) {
+  const auto load = [&](size_t i, double fill) VERNIER_LAMBDA {
     const Vec<double> v = i + kLanes <= n ? Load<double>(x + i) : LoadFirst(x + i, n - i, fill);
     if constexpr (!mask) return v;
     const Vec<double> a = Magnitude(v), other = Set(fill);

@@ -19,7 +19,6 @@ VERNIER_INLINE void Unroll(F&& f) {
     Unroll<n, i + 1>(f);
   }
 }
-#define VERNIER_LAMBDA __attribute__((always_inline))
 
 struct Dwords {
   typedef uint32_t Part __attribute__((vector_size(VERNIER_VECTOR_BYTES)));

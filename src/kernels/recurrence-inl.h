@@ -103,8 +103,7 @@ void ReadState(const T* h, const T* c, size_t states, size_t width, size_t group
 template <class T>
 VERNIER_INLINE Vec<T> Exponential(const Vec<T>& x) {
   return InDouble(
-      x, [](const Vec<double>& d, auto exponential)
-             __attribute__((always_inline)) { return exponential(d); });
+      x, [](const Vec<double>& d, auto exponential) VERNIER_LAMBDA { return exponential(d); });
 }
 
 template <class T>

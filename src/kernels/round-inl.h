@@ -83,7 +83,7 @@ RoundCounts RoundWideRow(const RoundGrid<T>& g, const RandomStream& stream, cons
   const BlockLimits<T> limits(g);
   LaneCounts<T> lanes;
   ForBlocks(x, n, y, [&](const T* from, T* to, size_t size, size_t first) {
-    const auto cut = [c, &limits](auto bits, auto random, auto* farthest, auto*) __attribute__((always_inline)) {
+    const auto cut = [c, &limits](auto bits, auto random, auto* farthest, auto*) VERNIER_LAMBDA {
       limits.Look(bits, farthest);
       return Cut<T, kMode>(c, bits, random);
     };

@@ -191,7 +191,7 @@ VERNIER_INLINE void RoundInPassing(const BlockLimits<T>& block_limits, Randoms<T
     if (untried == 0 && size == kStep) {
       auto tried_same = same, tried_saturated = saturated;
       typename BlockLimits<T>::Words farthest = {};
-      const auto next = [&](size_t k) __attribute__((always_inline)) {
+      const auto next = [&](size_t k) VERNIER_LAMBDA {
         const auto bits = R::LoadBits(x + i + k * R::kWidth);
         const auto r = round(bits, randoms.Next(k), &farthest, &tried_saturated);
         tried_same = R::Increment(tried_same, r == bits);

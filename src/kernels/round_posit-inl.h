@@ -146,8 +146,7 @@ RoundCounts RoundPositRow(const RoundGrid<T>& g, const RandomStream& stream, con
     const Randoms<T, kMode> randoms(stream, first);
     if (g.plain_stay || g.lowest > g.highest) return looked_at(randoms, 0, block);
     seen += block;
-    const auto round = [c](auto bits, auto random, auto* farthest, auto*)
-        __attribute__((always_inline)) {
+    const auto round = [c](auto bits, auto random, auto* farthest, auto*) VERNIER_LAMBDA {
       return RoundPlainPosit<T, kMode>(c, bits, random, farthest);
     };
     const auto otherwise = [&](const Randoms<T, kMode>& at, size_t i, size_t size) {

@@ -59,8 +59,8 @@ RoundCounts RoundPowersRow(const RoundGrid<T>& g, const RandomStream& stream, co
   const auto smallest = RoundTypes<T>::All(g.smallest), below = RoundTypes<T>::All(g.overflow[1]);
   LaneCounts<T> lanes;
   ForBlocks(x, n, y, [&](const T* from, T* to, size_t size, size_t first) {
-    const auto round = [c, &limits, smallest, below](auto bits, auto random, auto* farthest, auto* saturated)
-        __attribute__((always_inline)) {
+    const auto round = [c, &limits, smallest, below](auto bits, auto random, auto* farthest,
+                                                     auto* saturated) VERNIER_LAMBDA {
       const auto r = RoundToPower<T, kMode>(c, smallest, bits, random);
       limits.Look(bits, farthest);
       const auto negative = bits > RoundTypes<T>::All(RoundTypes<T>::kSign);

@@ -12,13 +12,15 @@ namespace vernier::VERNIER_TARGET {
 template <class T>
 void Normalise(const T* x, size_t n, T eps, T* y) {
   Vec<T> squares = Set(T{0});
-  ForLanes(x, n, T{0}, [&](size_t, const Vec<T>& v, size_t) { squares = Fma(v, v, squares); });
+  ForLanes(x, n, T{0},
+           [&](size_t, const Vec<T>& v, size_t) VERNIER_LAMBDA { squares = Fma(v, v, squares); });
   const T mean = SumLanes(squares) / static_cast<T>(n);
   const T root = static_cast<T>(sizeof(T) == 4 ? __builtin_sqrtf(static_cast<float>(mean + eps))
                                                : __builtin_sqrt(mean + eps));
   const Vec<T> scale = Set(T{1} / root);
-  ForLanes(x, n, T{0},
-           [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(v * scale, y + i, valid); });
+  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) VERNIER_LAMBDA {
+    StoreLanes(v * scale, y + i, valid);
+  });
 }
 
 template <class T>
@@ -33,27 +35,28 @@ void AddRows(const T* a, const T* b, size_t n, T* y) {
 
 template <class T>
 VERNIER_INLINE Vec<T> Silu(const Vec<T>& x) {
-  return InDouble(
-      x, [](const Vec<double>& g, auto exponential)
-             __attribute__((always_inline)) { return g / (Set(1.0) + exponential(Set(0.0) - g)); });
+  return InDouble(x, [](const Vec<double>& g, auto exponential)
+                         VERNIER_LAMBDA { return g / (Set(1.0) + exponential(Set(0.0) - g)); });
 }
 
 template <class T>
 void SiluRow(const T* x, size_t n, T* y) {
-  ForLanes(x, n, T{0},
-           [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(Silu(v), y + i, valid); });
+  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) VERNIER_LAMBDA {
+    StoreLanes(Silu(v), y + i, valid);
+  });
 }
 
 template <class T>
 void SoftplusRow(const T* x, size_t n, T* y) {
-  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) {
-    StoreLanes(InDouble(v, [](const Vec<double>& d, auto) { return Softplus(d); }), y + i, valid);
+  ForLanes(x, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) VERNIER_LAMBDA {
+    StoreLanes(InDouble(v, [](const Vec<double>& d, auto) VERNIER_LAMBDA { return Softplus(d); }),
+               y + i, valid);
   });
 }
 
 template <class T>
 void SwiGlu(const T* gate, const T* up, size_t n, T* y) {
-  ForLanes(gate, n, T{0}, [&](size_t i, const Vec<T>& g, size_t valid) {
+  ForLanes(gate, n, T{0}, [&](size_t i, const Vec<T>& g, size_t valid) VERNIER_LAMBDA {
     const Vec<T> u = valid == kLanes ? Load<T>(up + i) : LoadFirst(up + i, valid, T{0});
     StoreLanes(Silu(g) * u, y + i, valid);
   });
@@ -66,7 +69,7 @@ void SwiGlu(const T* gate, const T* up, size_t n, T* y) {
 // System/6000 processor, theorem 7).
 VERNIER_INLINE void DivideAll(float* e, size_t n, float sum) {
   const Vec<float> minus = Set(-sum), r = Set(1 / sum);
-  ForLanes(e, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) {
+  ForLanes(e, n, 0.0f, [&](size_t i, const Vec<float>& v, size_t valid) VERNIER_LAMBDA {
     Vec<float> q = v * r;
     q = Fma(Fma(q, minus, v), r, q);
     q = Fma(Fma(q, minus, v), r, q);
@@ -83,13 +86,14 @@ void Softmax(T* p, size_t n, T scale) {
   const T lowest = -static_cast<T>(__builtin_inf());
   const Vec<T> factor = Set(scale);
   Vec<T> most = Set(lowest);
-  ForLanes(p, n, lowest, [&](size_t, const Vec<T>& v, size_t) { most = Greater(most, v); });
+  ForLanes(p, n, lowest,
+           [&](size_t, const Vec<T>& v, size_t) VERNIER_LAMBDA { most = Greater(most, v); });
   // Rounding keeps order: the largest product is that of the largest score.
   const Vec<T> max = Set(MaxLanes(most) * scale);
   Vec<T> sums = Set(T{0}), least = Set(T{1});
-  ForLanes(p, n, lowest, [&](size_t i, const Vec<T>& v, size_t valid) {
-    const Vec<T> e = InDouble(
-        v * factor - max, [](const Vec<double>& d, auto exponential) { return exponential(d); });
+  ForLanes(p, n, lowest, [&](size_t i, const Vec<T>& v, size_t valid) VERNIER_LAMBDA {
+    const Vec<T> e = InDouble(v * factor - max, [](const Vec<double>& d, auto exponential)
+                                                    VERNIER_LAMBDA { return exponential(d); });
     StoreLanes(e, p + i, valid);
     sums = sums + e;
     if constexpr (kByReciprocal<T>)
@@ -101,8 +105,9 @@ void Softmax(T* p, size_t n, T scale) {
       return DivideAll(p, n, sum);
   }
   const Vec<T> divisor = Set(sum);
-  ForLanes(p, n, T{0},
-           [&](size_t i, const Vec<T>& v, size_t valid) { StoreLanes(v / divisor, p + i, valid); });
+  ForLanes(p, n, T{0}, [&](size_t i, const Vec<T>& v, size_t valid) VERNIER_LAMBDA {
+    StoreLanes(v / divisor, p + i, valid);
+  });
 }
 
 // Each product is rounded, then the difference or sum.
@@ -141,8 +146,9 @@ double SumExp(const T* x, size_t n, double max) {
 }
 
 inline void ExpRow(const double* x, size_t n, double* y) {
-  ForLanes(x, n, 0.0,
-           [&](size_t i, const Vec<double>& v, size_t valid) { StoreLanes(Exp(v), y + i, valid); });
+  ForLanes(x, n, 0.0, [&](size_t i, const Vec<double>& v, size_t valid) VERNIER_LAMBDA {
+    StoreLanes(Exp(v), y + i, valid);
+  });
 }
 
 template <class T>

@@ -19,6 +19,7 @@
 namespace vernier::VERNIER_TARGET {
 
 #define VERNIER_INLINE inline __attribute__((always_inline))
+#define VERNIER_LAMBDA __attribute__((always_inline))  // after a lambda's parameters
 
 template <class T>
 struct Native;

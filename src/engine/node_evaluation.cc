@@ -209,7 +209,7 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
     job->rows.push_back(number);
     if (!is_new) continue;
     job->fresh.push_back(new_rows_.size());
-    NewRow row;
+    NewRow& row = new_rows_.emplace_back();
     row.job = index;
     row.token = token;
     row.out.id = key;
@@ -220,7 +220,6 @@ void NodeEvaluator::FindNewRows(Job* job, size_t index) {
     }
     if (job->inputs.size() == 2) row.b = job->inputs[1]->rows[i];
     if (job->raw != nullptr) row.raw = job->raw->rows[i];
-    new_rows_.push_back(std::move(row));
   }
 }
 

@@ -85,28 +85,9 @@ void ChainRows(const ChainArgs<T>& a, size_t panel, size_t i0, size_t i1) {
   constexpr int kRows = Tile<T>::kRows;
   size_t j = 0;
   for (; j + kRows <= a.n; j += kRows) ChainBlock<T, P, kRows>(a, panel, i0, i1, j);
-  if constexpr (kRows > 1) {
-    switch (a.n - j) {
-#define VERNIER_CASE(N)                                                \
-  case N:                                                              \
-    if constexpr (N < kRows) ChainBlock<T, P, N>(a, panel, i0, i1, j); \
-    break;
-      VERNIER_CASE(1)
-      VERNIER_CASE(2)
-      VERNIER_CASE(3)
-      VERNIER_CASE(4)
-      VERNIER_CASE(5)
-      VERNIER_CASE(6)
-      VERNIER_CASE(7)
-      VERNIER_CASE(8)
-      VERNIER_CASE(9)
-      VERNIER_CASE(10)
-      VERNIER_CASE(11)
-#undef VERNIER_CASE
-      default:
-        break;
-    }
-  }
+  WithRows<kRows - 1>(a.n - j, [&](auto count) VERNIER_LAMBDA {
+    ChainBlock<T, P, count.value>(a, panel, i0, i1, j);
+  });
 }
 
 template <class T>

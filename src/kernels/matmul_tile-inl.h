@@ -127,27 +127,8 @@ void TilesOfBlock(const Block<T>& a, size_t rows) {
     if (a.last)
       for (size_t j = from; j < from + n; ++j)
         for (int q = 0; q < P; ++q) __builtin_prefetch(a.y[j] + a.output + q * kLanes, 1, 3);
-    switch (n) {
-#define VERNIER_CASE(N)                                                 \
-  case N:                                                               \
-    if constexpr (N <= kRows) TileBlock<T, P, N>(a, from, ahead, step); \
-    break;
-      VERNIER_CASE(1)
-      VERNIER_CASE(2)
-      VERNIER_CASE(3)
-      VERNIER_CASE(4)
-      VERNIER_CASE(5)
-      VERNIER_CASE(6)
-      VERNIER_CASE(7)
-      VERNIER_CASE(8)
-      VERNIER_CASE(9)
-      VERNIER_CASE(10)
-      VERNIER_CASE(11)
-      VERNIER_CASE(12)
-#undef VERNIER_CASE
-      default:
-        break;
-    }
+    WithRows<Tile<T>::kRows>(
+        n, [&](auto count) VERNIER_LAMBDA { TileBlock<T, P, count.value>(a, from, ahead, step); });
   }
 }
 

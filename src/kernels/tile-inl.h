@@ -18,6 +18,22 @@ struct Tile {
   static constexpr int kPanels = VERNIER_VECTOR_BYTES == 64 ? 2 : 1;
 };
 
+// Calls f with n, of 1 to kMost, as a constant: f(rows) has rows.value.
+template <int N>
+struct RowCount {
+  static constexpr int value = N;
+};
+template <int kMost, class F>
+VERNIER_INLINE void WithRows(size_t n, F f) {
+  if constexpr (kMost > 0) {
+    if (n == kMost) {
+      f(RowCount<kMost>{});
+    } else {
+      WithRows<kMost - 1>(n, f);
+    }
+  }
+}
+
 }  // namespace vernier::VERNIER_TARGET
 
 #endif  // VERNIER_KERNELS_TILE_INL_H_

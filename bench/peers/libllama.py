@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """One measurement of llama.cpp's library, in a process of its own: what bench/peers/llama.cpp runs.
 
-    libllama.py FOLDER MODEL.gguf [--threads N] [--prompt N] [--tokens N] [--ids FILE] [--cold]
+    libllama.py FOLDER MODEL.gguf [--threads N] [--prompt N] [--tokens N] [--repeat N] [--ids FILE] [--cold]
 
 FOLDER has libllama.so and its libggml-*.so, as the npm package node-llama-cpp brings them. The prompt is one llama_decode, each
 further token another. Everything else is left at the library's defaults (memory-mapped file, repacked weights, KV cache in F16, flash
-attention where it thinks best). The prompt is read twice and the second time counts, so that all weights have been touched; with --cold
-once. Prints one JSON object: `load`, `first_run`, `prefill` (the prompt) and `decode` (all further tokens together) in seconds;
+attention where it thinks best). The prompt is read once so that all weights have been touched, then --repeat times, of which the median counts;
+with --cold it is read once. Prints one JSON object: `load`, `first_run`, `prefill` (the prompt) and `decode` (all further tokens together) in seconds;
 `first_token`, seconds from the beginning of this script to the first token (Python's own start is not in it); the tokens;
 `max_rss`, the peak of resident memory.
 """
@@ -16,6 +16,7 @@ import glob
 import json
 import os
 import resource
+import statistics
 import sys
 import time
 
@@ -153,20 +154,23 @@ def measure(library, options):
     start = time.monotonic()
     logits = session.decode(ids)
     read = time.monotonic()
-    result = {"load": load, "first_run": read - start, "prefill": read - start, "first_token": read - BEGUN}
-    if not options.cold:
-        session.forget()
-        start = time.monotonic()
-        logits = session.decode(ids)
-        result["prefill"] = time.monotonic() - start
-    # Which token is next is chosen outside of the time: it costs llama.cpp next to nothing, but Python does not.
-    generated, decode = [], 0
-    for _ in range(options.tokens):
-        generated.append(session.some_token(logits))
-        start = time.monotonic()
-        logits = session.decode(generated[-1:])
-        decode += time.monotonic() - start
-    result["decode"] = decode
+    result = {"load": load, "first_run": read - start, "first_token": read - BEGUN}
+    prefills, decodes = ([read - start] if options.cold else []), []
+    for _ in range(1 if options.cold else options.repeat):
+        if not options.cold:
+            session.forget()
+            start = time.monotonic()
+            logits = session.decode(ids)
+            prefills.append(time.monotonic() - start)
+        # Which token is next is chosen outside of the time: it costs llama.cpp next to nothing, but Python does not.
+        generated, decode = [], 0
+        for _ in range(options.tokens):
+            generated.append(session.some_token(logits))
+            start = time.monotonic()
+            logits = session.decode(generated[-1:])
+            decode += time.monotonic() - start
+        decodes.append(decode)
+    result["prefill"], result["decode"] = statistics.median(prefills), statistics.median(decodes)
     result["generated"] = generated
     result["finite"] = all(abs(x) < 1e30 for x in logits[:session.vocabulary])
     result["max_rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -181,6 +185,7 @@ def main():
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--ids", help="a JSON array of ids instead of the usual prompt")
+    parser.add_argument("--repeat", type=int, default=1, help="how often the prompt is read again and followed by tokens")
     parser.add_argument("--cold", action="store_true", help="the prompt once")
     parser.add_argument("--tokenize", metavar="TEXT", help="only print the ids of this text")
     parser.add_argument("--verbose", action="store_true", help="with the library's own log")

@@ -202,13 +202,13 @@ class Bench:
         return {**json.loads(out), "usage": usage}
 
     def speed_of_llama(self, model, prompt, tokens):
-        found = self.llama(model, "--prompt", str(prompt), "--tokens", str(tokens))
+        found = self.llama(model, "--prompt", str(prompt), "--tokens", str(tokens), "--repeat", str(self.options.repeat))
         return {"prefill": prompt / found["prefill"], "decode": tokens / found["decode"]}
 
     def speed_of_vernier(self, model, lane, prompt, tokens):
         o = self.options
         out, _ = run([o.vernier, "bench", "inference", model, "--prompt", str(prompt), "-n", str(tokens), "-t", str(o.threads),
-                      "--repeat", "1", "--json", "--quiet", *self.rules(lane)], o)
+                      "--repeat", str(o.repeat), "--json", "--quiet", *self.rules(lane)], o)
         found = json.loads(out)
         prefill, decode = found["lanes"][0]["prefill"], found["lanes"][0]["decode"]
         return {"prefill": prefill["tokens_per_second"]["median"], "decode": decode["tokens_per_second"]["median"],
@@ -305,6 +305,7 @@ def parse(arguments):
     parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt (%(default)s)")
     parser.add_argument("--tokens", type=int, default=64, help="tokens after it (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement (%(default)s)")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of a program within a round of speed, of which the median counts (%(default)s)")
     parser.add_argument("--only", default=",".join(PARTS), help="parts to run (%(default)s)")
     parser.add_argument("--prefix", default="", help="put before each measured command, as 'taskset -c 0,1'")
     parser.add_argument("--timeout", type=float, default=600, help="seconds that one program may take (%(default)s)")
@@ -316,8 +317,8 @@ def parse(arguments):
     for part in options.only:
         if part not in PARTS:
             parser.error(f"--only: unknown part '{part}'; known are {', '.join(PARTS)}")
-    if min(options.rounds, options.threads, options.prompt, options.tokens) < 1:
-        parser.error("--rounds, --threads, --prompt, --tokens: expected at least 1")
+    if min(options.rounds, options.repeat, options.threads, options.prompt, options.tokens) < 1:
+        parser.error("--rounds, --repeat, --threads, --prompt, --tokens: expected at least 1")
     return options
 
 
